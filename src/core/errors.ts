@@ -1,0 +1,283 @@
+// The one table of errors: code, what the supervisor does, text, remedy. Runs on every thread; pure.
+// Keeps SPEC: ERR-1 (table, docs and code are equal), ERR-2 (nobody matches on messages).
+
+/**
+ * What the supervisor does with an error of a code.
+ * - `divert`: the record goes to the dead-letter topic, the job goes on
+ * - `retry`: the same call again, within its limit
+ * - `rebuild`: drop the epoch, reopen the tasks from committed state (a new attempt)
+ * - `stop`: the process stops with the code's exit status
+ * - `report`: answered to the caller (a command's user, an HTTP client); the job is not concerned
+ */
+export type ErrorAction = 'divert' | 'retry' | 'rebuild' | 'stop' | 'report'
+
+interface ErrorRow {
+  action: ErrorAction
+  /** One sentence, `{name}` marks a value. */
+  text: string
+  /** What to do about it. */
+  remedy: string
+}
+
+/**
+ * MR1xxx the job and its plan · MR2xxx one record (dead letters) · MR3xxx configuration and commands ·
+ * MR4xxx Kafka · MR5xxx state · MR6xxx engine and lanes · MR7xxx push
+ */
+export const ERRORS = {
+  MR1001: {
+    action: 'stop',
+    text: 'The job file {file} does not export a job as its default.',
+    remedy: 'End the file with `export default job(...)...`.',
+  },
+  MR1002: {
+    action: 'stop',
+    text: 'The job {job} is not valid: {problems}',
+    remedy: 'Mend each point; `millrace plan FILE` checks without running.',
+  },
+  MR1003: {
+    action: 'stop',
+    text: 'keyBy({field}) differs from the key {key} that the source declares; that needs a repartition topic, which this version does not have.',
+    remedy: 'Declare `key` of the source as the field you key by, and produce the topic keyed by it.',
+  },
+  MR1004: {
+    action: 'stop',
+    text: 'The operator {operator} changed its meaning: stored as {stored}, now {planned}.',
+    remedy: 'Give the operator a new name, or start the job under a new name.',
+  },
+  MR1005: {
+    action: 'stop',
+    text: 'The job file {file} failed to load: {reason}',
+    remedy: 'Read the stack above; line numbers are those of your file.',
+  },
+  MR2001: {
+    action: 'divert',
+    text: 'The value could not be decoded as {format}: {reason}',
+    remedy: 'Look at the original bytes in the dead-letter record; mend the producer or the declared format.',
+  },
+  MR2002: {
+    action: 'divert',
+    text: 'The value is {bytes} bytes, over the limit of {limit}.',
+    remedy: 'Raise `limits.valueBytesMax` or produce smaller records.',
+  },
+  MR2003: {
+    action: 'divert',
+    text: 'The value is nested deeper than {limit} levels or has more than {nodes} nodes.',
+    remedy: 'Raise `limits.decodeDepthMax` or `limits.decodeNodesMax` if such records are meant.',
+  },
+  MR2004: {
+    action: 'divert',
+    text: 'The event time {eventTimeMs} is more than {limitMs} ms away from the record time {recordTimeMs}.',
+    remedy: 'Mend the clock of the producer, or change `maxFuture` / `maxPast` of the source.',
+  },
+  MR2005: {
+    action: 'divert',
+    text: 'The Kafka key is not the declared key field {field}.',
+    remedy: 'Produce with the value of that field as the key, or declare another `key`.',
+  },
+  MR2006: {
+    action: 'divert',
+    text: 'The field {field} is missing or is not a {expected}.',
+    remedy: 'Mend the producer, or filter such records before the operator that needs the field.',
+  },
+  MR2007: {
+    action: 'divert',
+    text: 'The key is {bytes} bytes, over the limit of {limit}.',
+    remedy: 'Use a shorter key; state keys are limited so that every store can hold them.',
+  },
+  MR2008: {
+    action: 'divert',
+    text: 'A function of the job threw on this record: {reason}',
+    remedy: 'Mend the function; the dead-letter record has the original bytes to try again with.',
+  },
+  MR2009: {
+    action: 'divert',
+    text: 'The integer in {field} is outside ±2^53 and would lose digits.',
+    remedy: 'Send it as a string, or aggregate another field.',
+  },
+  MR2010: {
+    action: 'divert',
+    text: 'The result of this record is {bytes} bytes, over max.message.bytes {limit} of topic {topic}.',
+    remedy: 'Make the result smaller or raise max.message.bytes of the topic.',
+  },
+  MR2011: {
+    action: 'divert',
+    text: 'The record has no value.',
+    remedy: 'Null values (tombstones) carry no event; filter them at the producer.',
+  },
+  MR3001: {
+    action: 'report',
+    text: 'The configuration is not valid: {problems}',
+    remedy: 'Mend each point; each names its source, what was expected and the nearest valid key.',
+  },
+  MR3002: {
+    action: 'report',
+    text: 'The command line is not valid: {reason}',
+    remedy: 'See `millrace --help`.',
+  },
+  MR3003: {
+    action: 'report',
+    text: 'There is no error code {code}.',
+    remedy: 'See docs/reference/errors.md for all codes.',
+  },
+  MR3004: {
+    action: 'report',
+    text: 'The port {port} of the HTTP server is not free: {reason}',
+    remedy: 'Choose another with `--http-port`, or 0 for any free one.',
+  },
+  MR3005: {
+    action: 'report',
+    text: 'The native part {part} could not be loaded: {reason}',
+    remedy: '{remedy}',
+  },
+  MR4001: {
+    action: 'stop',
+    text: 'No broker of {brokers} answered within {waitedMs} ms.',
+    remedy: 'Check `--brokers` / MILLRACE_BROKERS and that the listeners can be reached from here.',
+  },
+  MR4002: {
+    action: 'stop',
+    text: 'The topic {topic} does not exist.',
+    remedy: 'Create it, or start with `--create-topics`.',
+  },
+  MR4003: {
+    action: 'stop',
+    text: 'The topic {topic} has {actual} partitions, {expected} are needed.',
+    remedy: 'Internal topics must have as many partitions as the source; delete the topic or use a new job name.',
+  },
+  MR4004: {
+    action: 'rebuild',
+    text: 'The transaction of epoch {epoch} failed: {reason}',
+    remedy: 'The epoch is aborted and done again from the last commit; look at the brokers if it repeats.',
+  },
+  MR4005: {
+    action: 'stop',
+    text: 'Another process with the same instance id {instanceId} has taken over (fenced).',
+    remedy: 'Give every running process its own instance id.',
+  },
+  MR4006: {
+    action: 'rebuild',
+    text: 'Kafka call {call} has an unknown outcome after {waitedMs} ms.',
+    remedy: 'A new producer finds out what was decided; look at the brokers if it repeats.',
+  },
+  MR4007: {
+    action: 'stop',
+    text: 'Kafka refused for good: {reason}',
+    remedy: 'Read the reason; a configuration or an authorisation is wrong.',
+  },
+  MR4008: {
+    action: 'stop',
+    text: 'The record for {topic} ({bytes} bytes) is over its max.message.bytes {limit}.',
+    remedy: 'Raise max.message.bytes of the topic: a final or state row cannot be dropped.',
+  },
+  MR4009: {
+    action: 'stop',
+    text: 'Retention of sink topic {topic} ({retentionMs} ms) would delete rows of event time {eventTimeMs} at once.',
+    remedy: 'Set retention.ms of the topic to -1, or `resultTime` and retention to fit the data.',
+  },
+  MR5001: {
+    action: 'stop',
+    text: 'The state folder {folder} is in use by process {pid}.',
+    remedy: 'One process a folder: stop the other one or give this one its own `--state-dir`.',
+  },
+  MR5002: {
+    action: 'rebuild',
+    text: 'The state of task {task} is damaged ({reason}); it is wiped and restored from the changelog.',
+    remedy: 'Check the disk if it repeats.',
+  },
+  MR5003: {
+    action: 'rebuild',
+    text: 'Writing the state of task {task} failed: {reason}',
+    remedy: 'Free disk space or check the disk; the task is restored from the changelog.',
+  },
+  MR5004: {
+    action: 'stop',
+    text: 'The committed offset {committed} of task {task} is ahead of its last changelog marker {marker}, and the changelog ends there.',
+    remedy: 'The changelog topic lost rows or is not the one of this job; restore it, or start under a new job name.',
+  },
+  MR5005: {
+    action: 'stop',
+    text: 'The state folder {folder} cannot be used: {reason}',
+    remedy: 'Give a writable local folder with `--state-dir`; not on NFS.',
+  },
+  MR6001: {
+    action: 'stop',
+    text: '{dead} of the last {records} records were dead (limit {limit}); the last was {code}: {reason}',
+    remedy: 'Mend the cause; the records are in the dead-letter topic. `limits.deadShareMax` sets the limit.',
+  },
+  MR6002: {
+    action: 'stop',
+    text: 'Lane {lane} failed and {attempts} new attempts did not help: {reason}',
+    remedy: 'Look at the reason; raise the memory limit if the lane ran out of it.',
+  },
+  MR6003: {
+    action: 'stop',
+    text: 'The stop was not clean within {limitMs} ms: {waitingFor}',
+    remedy: 'Nothing is lost; the next start recovers from the last commit.',
+  },
+  MR6004: {
+    action: 'rebuild',
+    text: 'Lane {lane} failed: {reason}',
+    remedy: 'Its tasks are reopened from the last commit.',
+  },
+  MR6005: {
+    action: 'stop',
+    text: 'The counts of task {task} do not add up: in {in} + expanded {expanded} is not accepted {accepted} + late {late} + dead {dead} + filtered {filtered}.',
+    remedy: 'This is a defect of Millrace: report it with the job file.',
+  },
+  MR7001: {
+    action: 'report',
+    text: 'There is no view {view}.',
+    remedy: 'The job serves: {views}.',
+  },
+  MR7002: {
+    action: 'report',
+    text: 'The client did not read fast enough: {bytes} bytes were waiting.',
+    remedy: 'Connect again; the snapshot has the newest rows.',
+  },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
+
+/** An error as data: what crosses threads and goes into logs and dead-letter headers. */
+export interface ErrorData {
+  code: ErrorCode
+  message: string
+  details: Record<string, string | number>
+}
+
+/** The text of a code with its values filled in. */
+export function errorText(code: ErrorCode, details: Record<string, string | number> = {}): string {
+  return ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) =>
+    details[name] === undefined ? whole : String(details[name]),
+  )
+}
+
+/**
+ * The error that Millrace throws; `code` decides what is done about it.
+ *
+ * @example
+ * throw new MillraceError('MR4002', { topic: 'trades' })
+ */
+export class MillraceError extends Error {
+  readonly code: ErrorCode
+  readonly details: Record<string, string | number>
+
+  constructor(code: ErrorCode, details: Record<string, string | number> = {}, options?: { cause?: unknown }) {
+    super(`${code} ${errorText(code, details)}`, options)
+    this.name = 'MillraceError'
+    this.code = code
+    this.details = details
+  }
+  get action(): ErrorAction {
+    return ERRORS[this.code].action
+  }
+  get remedy(): string {
+    return ERRORS[this.code].remedy.replace(/\{(\w+)\}/g, (whole, name: string) => String(this.details[name] ?? whole))
+  }
+  toData(): ErrorData {
+    return { code: this.code, message: this.message, details: this.details }
+  }
+  static fromData(data: ErrorData): MillraceError {
+    return new MillraceError(data.code, data.details)
+  }
+}

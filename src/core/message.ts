@@ -1,0 +1,181 @@
+// The messages between the engine (main thread) and a lane (worker thread), all of them. Pure data: they are cloned,
+// ArrayBuffers are transferred. A lane answers each request once, and starts requests in the order they were sent.
+// Keeps SPEC: LANE-1 (work of an older attempt is dropped), COUNT-1 (in = accepted + late + dead + filtered).
+
+import type { ErrorData } from './errors.ts'
+
+/** What a lane is told at its start (workerData). */
+export interface LaneSetup {
+  lane: number
+  /** Absolute URL of the bundled job module. */
+  jobUrl: string
+  stateDir: string | undefined
+  instanceId: string
+  limits: LaneLimits
+  /** max.message.bytes by topic index. */
+  messageBytesMax: number[]
+}
+
+export interface LaneLimits {
+  /** Memory of a lane for slabs and caches, in bytes. */
+  stateMemoryBytesMax: number
+  /** Committed but unflushed changelog bytes of a task; more forces a flush. */
+  unflushedBytesMax: number
+  valueBytesMax: number
+  keyBytesMax: number
+  decodeDepthMax: number
+  decodeNodesMax: number
+}
+
+/**
+ * The place of a task in its input and its clock: what an epoch marker keeps and a restart begins from.
+ * `watermarkMs` is -Infinity before the first record and +Infinity after the end of input.
+ */
+export interface TaskPosition {
+  taskId: string
+  epoch: number
+  instanceId: string
+  /** Next input offset to read. */
+  inputOffset: number
+  watermarkMs: number
+  /** Greatest event time seen, -Infinity before the first record. */
+  eventTimeMsMax: number
+  isEnded: boolean
+  planHash: string
+  counts: TaskCounts
+}
+
+/** Cumulative over the life of the task (kept in the marker). in + expanded = accepted + late + dead + filtered. */
+export interface TaskCounts {
+  in: number
+  /** Records that flatMap added: outputs - inputs, where it gave at least one. */
+  expanded: number
+  accepted: number
+  late: number
+  dead: number
+  filtered: number
+  /** Rows given to sinks and views. */
+  results: number
+}
+
+/** What a store holds when a task is opened. */
+export interface StoredTask {
+  /** Undefined: the store is empty and must be restored from the start of the changelog. */
+  position: TaskPosition | undefined
+  /** Read the changelog from here. */
+  changelogOffset: number
+  /** Why a store was wiped, for the log. */
+  wiped: string | undefined
+}
+
+export type LaneRequest =
+  /** Opens the store of a task. `changelogTopicId` differs from the stored one: wiped. */
+  | {
+      op: 'open'
+      taskId: string
+      partition: number
+      attempt: number
+      changelogTopicId: string | undefined
+      /** Log start offset of the changelog: a store that stopped before it is wiped. */
+      changelogLow: number
+    }
+  /** Rows of the changelog, in order; markers among them. `frame` is a source frame of the changelog partition. */
+  | { op: 'restore'; taskId: string; attempt: number; frame: ArrayBuffer }
+  /** The restore is over: the task may take records from `position` on (undefined: a new task). */
+  | { op: 'ready'; taskId: string; attempt: number; position: TaskPosition | undefined; inputOffset: number }
+  | { op: 'frame'; taskId: string; attempt: number; epoch: number; frame: ArrayBuffer }
+  /** The input is quiet: elapsed monotonic time since its last record. Only for jobs with closeOnIdle. */
+  | { op: 'idle'; taskId: string; attempt: number; epoch: number; elapsedMs: number }
+  /** The input ended for good: the watermark becomes +Infinity. */
+  | { op: 'end'; taskId: string; attempt: number; epoch: number }
+  /** The epoch is cut: hand over changed rows and markers of all touched tasks. Later frames belong to a later epoch. */
+  | { op: 'seal'; epoch: number; attempt: number }
+  /** The epoch's transaction is committed. `changelogEnds`: see LaneSealed.tasks; end offsets known to cover older epochs. */
+  | { op: 'committed'; epoch: number; attempt: number }
+  /**
+   * Write committed rows to LMDB. `changelogOffset` is an offset before which no row of an epoch newer than the last
+   * committed one lies: where a later restore may start.
+   */
+  | { op: 'flush'; taskId: string; attempt: number; changelogOffset: number; changelogTopicId: string | undefined }
+  /** Let go of a task; nothing is flushed (flush first for a warm start). */
+  | { op: 'close'; taskId: string; attempt: number }
+  | { op: 'stats' }
+
+export interface LaneOpened {
+  op: 'open'
+  stored: StoredTask
+}
+export interface LaneRestored {
+  op: 'restore'
+  /** The last marker so far. */
+  position: TaskPosition | undefined
+  rowCount: number
+}
+export interface LaneDone {
+  op: 'ready' | 'committed' | 'close'
+}
+/** Answer to frame, idle and end. */
+export interface LaneProcessed {
+  op: 'frame' | 'idle' | 'end'
+  taskId: string
+  attempt: number
+  epoch: number
+  /** Undefined when the request was of an older attempt and was dropped. */
+  isDropped: boolean
+  /** A sink frame (core/frame.ts) of result, late and dead rows, indexes into planTopics; undefined: none. */
+  out: ArrayBuffer | undefined
+  /** The input frame's buffer on its way back, for reuse. */
+  recycled: ArrayBuffer | undefined
+  /** Bytes of the input frame, to settle the budget. */
+  frameBytes: number
+  inputOffset: number
+  watermarkMs: number
+  /** What this request added to the counts. */
+  counts: TaskCounts
+  /** The last dead record of the frame, for the flood rule and the log. */
+  lastDead: ErrorData | undefined
+  /** Kafka timestamps of up to 16 records of the frame, evenly spaced, and how many records each stands for. */
+  sampleTimestampsMs: number[]
+  sampleWeight: number
+}
+export interface LaneSealed {
+  op: 'seal'
+  epoch: number
+  attempt: number
+  /** A sink frame of changelog rows and markers (explicit partitions); undefined: nothing was touched or no state. */
+  out: ArrayBuffer | undefined
+  /** Every task touched since the last seal. */
+  tasks: { taskId: string; partition: number; position: TaskPosition }[]
+}
+export interface LaneFlushed {
+  op: 'flush'
+  taskId: string
+  /** Last epoch that is now in LMDB. */
+  epoch: number
+  rowCount: number
+}
+export interface LaneStats {
+  op: 'stats'
+  tasks: {
+    taskId: string
+    keyCount: number
+    rowCount: number
+    evictedRowCount: number
+    stateBytes: number
+    unflushedBytes: number
+  }[]
+  heapBytes: number
+}
+
+export type LaneResponse = LaneOpened | LaneRestored | LaneDone | LaneProcessed | LaneSealed | LaneFlushed | LaneStats
+/** A lane that could not do what it was asked. The supervisor decides by the code's action. */
+export interface LaneFailure {
+  op: 'failed'
+  error: ErrorData
+}
+export type LaneAnswer = LaneResponse | LaneFailure
+
+/** The response type of a request type. */
+export type ResponseOf<Op extends LaneRequest['op']> = Extract<LaneResponse, { op: Op }> extends never
+  ? LaneDone
+  : Extract<LaneResponse, { op: Op }> | (Op extends 'ready' | 'committed' | 'close' ? LaneDone : never)

@@ -1,0 +1,124 @@
+// The plan: the plain, serialisable description of a job that both threads build from the same job module.
+// Runs on every thread; pure. Functions are not in it: an operator says `fn: n`, the n-th of the job's functions.
+// Keeps SPEC: PLAN-1 (equal job files give equal plans), PLAN-2 (a changed meaning under an old name is refused).
+
+/** Where event time comes from: a field (ms since the epoch), a function of the record, or the Kafka record's timestamp. */
+export type EventTimePlan = { kind: 'field'; field: string } | { kind: 'function'; fn: number } | { kind: 'record' }
+
+export type ValueFormat = 'msgpack' | 'json'
+
+export interface SourcePlan {
+  topic: string
+  format: ValueFormat
+  /** `envelope`: the value is an array of events, each counts as a record. */
+  shape: 'single' | 'envelope'
+  /** The field whose value is the record's Kafka key (UTF-8 of its string form); checked for every record. */
+  keyField: string | undefined
+  /** How the Kafka key is encoded. `string`: UTF-8 of the field's text. */
+  eventTime: EventTimePlan
+  outOfOrderMs: number
+  /** Event time further ahead of the record's timestamp than this is dead. */
+  maxFutureMs: number
+  /** Event time further behind the record's timestamp than this is dead; undefined = off. */
+  maxPastMs: number | undefined
+  idleAfterMs: number
+  /** Undefined = a quiet task keeps its watermark; else it moves with the clock, less `maxDelayMs`. */
+  closeOnIdle: { maxDelayMs: number } | undefined
+  /** Index of a function `(value) => value | never` from a Standard Schema, undefined = no validation. */
+  schemaFn: number | undefined
+}
+
+/**
+ * One aggregate of an `aggregate` operator. Numeric ones need a finite number in `field`.
+ * `first`/`last` take any value, ordered by event time, then by place in the partition.
+ */
+export type AggregatePlan =
+  | { as: string; kind: 'count' }
+  | { as: string; kind: 'sum' | 'min' | 'max' | 'avg' | 'first' | 'last' | 'variance'; field: string }
+  | { as: string; kind: 'weightedMean'; field: string; weightField: string }
+  /** Custom: `fns` are init, add, result and (optional) merge; the state goes through msgpack. */
+  | { as: string; kind: 'custom'; fields: string[] | undefined; init: number; add: number; result: number }
+
+export type EmitPlan = { kind: 'final' } | { kind: 'updates' } | { kind: 'every'; everyMs: number }
+
+export interface SinkFormatPlan {
+  format: ValueFormat
+  /** Index of `(row) => key`; undefined: the row's key (after keyBy) or the record's Kafka key. */
+  keyFn: number | undefined
+  /** Index of `(row) => Record<string, string | Uint8Array>`; undefined: none beside Millrace's own. */
+  headersFn: number | undefined
+}
+
+export type OperatorPlan =
+  /** `fields` undefined: the function takes the whole record (free path), else the named fields (fast path). */
+  | { kind: 'filter'; name: string; fields: string[] | undefined; fn: number }
+  | { kind: 'map'; name: string; fields: string[] | undefined; fn: number }
+  | { kind: 'flatMap'; name: string; fn: number }
+  | { kind: 'keyBy'; name: string; field: string }
+  | { kind: 'window'; name: string; window: WindowPlan }
+  | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[] }
+  | {
+      kind: 'to'
+      name: string
+      topic: string
+      sink: SinkFormatPlan
+      emit: EmitPlan
+      /** Kafka timestamp of a final row: end - 1 ms, the greatest event time, or the start. */
+      resultTime: 'end' | 'max' | 'start'
+    }
+  | { kind: 'view'; name: string; view: string; topic: string; sink: SinkFormatPlan; emit: EmitPlan }
+  /** Late records go here as they came, with headers that say window, watermark and lateness. */
+  | { kind: 'late'; name: string; topic: string }
+
+export type WindowPlan = { kind: 'tumbling'; sizeMs: number; offsetMs: number; graceMs: number }
+
+export interface Plan {
+  formatVersion: 1
+  job: string
+  source: SourcePlan
+  /** In the order of the chain; a sink takes what the operator before it (other sinks aside) gives. */
+  operators: OperatorPlan[]
+  /** How many functions the job has; a thread whose module gives another number has another job. */
+  functionCount: number
+}
+
+/** The topics a plan touches, in a fixed order: a sink frame's topic index points into this list. */
+export interface PlanTopics {
+  /** Sink topics in plan order, then late, dead letters and the changelog. */
+  names: string[]
+  /** Index by operator name of `to`, `view` and `late` operators. */
+  byOperator: Record<string, number>
+  dlq: number
+  /** -1 for a stateless job. */
+  changelog: number
+}
+
+/** Lists the topics of a plan. Internal names: `<job>-dlq`, `<job>-changelog`; views: `<job>-view-<view>`. */
+export function planTopics(plan: Plan): PlanTopics {
+  const names: string[] = []
+  const byOperator: Record<string, number> = {}
+  const indexOf = (name: string): number => {
+    const known = names.indexOf(name)
+    return known >= 0 ? known : names.push(name) - 1
+  }
+  for (const operator of plan.operators) {
+    if (operator.kind === 'to' || operator.kind === 'view' || operator.kind === 'late') {
+      byOperator[operator.name] = indexOf(operator.topic)
+    }
+  }
+  const dlq = indexOf(`${plan.job}-dlq`)
+  const changelog = isStateful(plan) ? indexOf(`${plan.job}-changelog`) : -1
+  return { names, byOperator, dlq, changelog }
+}
+
+/** True when the plan keeps state (and so has a changelog). */
+export function isStateful(plan: Plan): boolean {
+  return plan.operators.some((operator) => operator.kind === 'aggregate')
+}
+
+/** What a thread needs to run a job: its plan and the functions that the plan points to. */
+export interface CompiledJob {
+  plan: Plan
+  // biome-ignore lint/complexity/noBannedTypes: the plan says what each takes; they are called through typed adapters
+  functions: readonly Function[]
+}
