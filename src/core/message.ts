@@ -90,7 +90,7 @@ export type LaneRequest =
   | { op: 'end'; taskId: string; attempt: number; epoch: number }
   /** The epoch is cut: hand over changed rows and markers of all touched tasks. Later frames belong to a later epoch. */
   | { op: 'seal'; epoch: number; attempt: number }
-  /** The epoch's transaction is committed. `changelogEnds`: see LaneSealed.tasks; end offsets known to cover older epochs. */
+  /** The epoch's transaction is committed: its sealed rows may be flushed. */
   | { op: 'committed'; epoch: number; attempt: number }
   /**
    * Write committed rows to LMDB. `changelogOffset` is an offset before which no row of an epoch newer than the last

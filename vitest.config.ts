@@ -1,0 +1,59 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+
+const alias = {
+  'millrace/test': fileURLToPath(new URL('./src/testing/index.ts', import.meta.url)),
+  millrace: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
+}
+
+/** Suites by what they need: `quick` nothing, `integration` and `e2e` a real broker (started by the harness). */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        resolve: { alias },
+        test: {
+          name: 'quick',
+          pool: 'forks',
+          include: ['test/**/*.test.ts'],
+          exclude: ['test/integration/**', 'test/e2e/**'],
+          globalSetup: ['test/harness/build-setup.ts'],
+          testTimeout: 20_000,
+          hookTimeout: 20_000,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'types',
+          include: [],
+          typecheck: { enabled: true, only: true, include: ['test/**/*.test-d.ts'], tsconfig: './tsconfig.json' },
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'integration',
+          pool: 'forks',
+          include: ['test/integration/**/*.test.ts'],
+          globalSetup: ['test/harness/build-setup.ts', 'test/harness/broker-setup.ts'],
+          testTimeout: 120_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+      {
+        resolve: { alias },
+        test: {
+          name: 'e2e',
+          pool: 'forks',
+          include: ['test/e2e/**/*.test.ts'],
+          globalSetup: ['test/harness/build-setup.ts', 'test/harness/broker-setup.ts'],
+          testTimeout: 300_000,
+          hookTimeout: 120_000,
+          fileParallelism: false,
+        },
+      },
+    ],
+  },
+})
