@@ -3,7 +3,7 @@
 import type { Clock, Scheduler } from '../core/clock.ts'
 
 export const systemClock: Clock = {
-  wallMs: () => performance.timeOrigin + performance.now(),
+  wallMs: () => Date.now(),
   monotonicMs: () => performance.now(),
 }
 

@@ -1,0 +1,90 @@
+// What an engine is given: everything it touches is an argument. Main thread.
+
+import type { Clock, Scheduler } from '../core/clock.ts'
+import type { TaskCounts } from '../core/message.ts'
+import type { Plan, PlanTopics } from '../job/plan.ts'
+import type { Kafka } from '../kafka/port.ts'
+import type { Lanes } from './lanes.ts'
+
+/** Every wait, queue and pace of the engine; the defaults and reasons are in ops/config-table.ts. */
+export interface EngineLimits {
+  commitMinMs: number
+  commitMaxMs: number
+  catchUpRecords: number
+  flushEveryMs: number
+  unflushedBytesMax: number
+  pollRecordsMax: number
+  pollBytesMax: number
+  /** Frame bytes that a lane may hold unprocessed. */
+  laneBytesMax: number
+  /** Result bytes that wait for their transaction. */
+  pendingOutputBytesMax: number
+  /** Dead records among the last `deadWindow` that stop the job, as a share (0 to 1). */
+  deadShareMax: number
+  deadWindow: number
+  /** One Kafka call. */
+  callMs: number
+  /** The first answer of a broker. */
+  connectMs: number
+  stopMs: number
+  /** New attempts in a row without a commit between them. */
+  attemptsMax: number
+}
+
+export interface EngineLog {
+  info(details: object, message: string): void
+  warn(details: object, message: string): void
+  error(details: object, message: string): void
+}
+
+/** What the engine tells its surroundings (metrics, status line). Called on the main thread; must not throw. */
+export interface EngineObserver {
+  /** Records of a frame were processed; samples are Kafka timestamps, each standing for `weight` records. */
+  processed(counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
+  /** An epoch is committed and visible; samples as before, of all its records. */
+  committed(epoch: number, commitMs: number, samples: readonly LatencySample[]): void
+  restoring(taskId: string, rowCount: number): void
+  rebuilt(attempt: number, reason: string): void
+}
+
+export interface LatencySample {
+  timestampMs: number
+  weight: number
+}
+
+export interface EngineOptions {
+  plan: Plan
+  topics: PlanTopics
+  planHash: string
+  kafka: Kafka
+  lanes: Lanes
+  clock: Clock
+  scheduler: Scheduler
+  instanceId: string
+  limits: EngineLimits
+  /** Read to the end offsets seen at the start, commit, flush and finish. */
+  untilEnd: boolean
+  log: EngineLog
+  observer: EngineObserver
+}
+
+/** Counts of nothing. */
+export function noCounts(): TaskCounts {
+  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
+}
+
+/** Adds `more` to `sum` in place. */
+export function addCounts(sum: TaskCounts, more: TaskCounts): void {
+  sum.in += more.in
+  sum.expanded += more.expanded
+  sum.accepted += more.accepted
+  sum.late += more.late
+  sum.dead += more.dead
+  sum.filtered += more.filtered
+  sum.results += more.results
+}
+
+/** in + expanded = accepted + late + dead + filtered. */
+export function countsAddUp(counts: TaskCounts): boolean {
+  return counts.in + counts.expanded === counts.accepted + counts.late + counts.dead + counts.filtered
+}

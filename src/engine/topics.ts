@@ -1,0 +1,100 @@
+// Checks and creates the topics of a job before it starts. Main thread.
+// Keeps SPEC: TOPIC-1 (a missing or unfit topic is found at start, by name and with what to do).
+
+import { MillraceError } from '../core/errors.ts'
+import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
+import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
+
+const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
+/** Kafka's default of max.message.bytes, where the broker does not tell. */
+const MESSAGE_BYTES_DEFAULT = 1_048_588
+
+export interface JobTopics {
+  /** Partitions of the source, and so tasks. */
+  partitionCount: number
+  changelogTopicId: string | undefined
+  /** max.message.bytes by topic index of PlanTopics. */
+  messageBytesMax: number[]
+}
+
+export interface TopicsOptions {
+  plan: Plan
+  topics: PlanTopics
+  /** Create sinks and source that are missing too, not only internal topics. */
+  createTopics: boolean
+  replicationFactor: number
+  timeoutMs: number
+}
+
+/** The settings a topic is created with: internal ones must never lose rows. */
+function newTopic(name: string, partitionCount: number, options: TopicsOptions): NewTopic {
+  const { plan, topics, replicationFactor } = options
+  const isCompacted = topics.names[topics.changelog] === name || isView(plan, name)
+  const config: Record<string, string> = isCompacted
+    ? { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
+    : { 'retention.ms': '-1' }
+  return { name, partitionCount, replicationFactor, config }
+}
+
+function isView(plan: Plan, topic: string): boolean {
+  return plan.operators.some((operator) => operator.kind === 'view' && operator.topic === topic)
+}
+
+/** Topics that Millrace owns: always created when missing. */
+function isInternal(options: TopicsOptions, name: string): boolean {
+  const { plan, topics } = options
+  return name === topics.names[topics.changelog] || name === topics.names[topics.dlq] || isView(plan, name)
+}
+
+async function createMissing(
+  admin: Admin,
+  options: TopicsOptions,
+  known: Map<string, TopicDescription>,
+  partitionCount: number,
+): Promise<void> {
+  const missing = options.topics.names.filter((name) => !known.has(name))
+  const refused = missing.find((name) => !options.createTopics && !isInternal(options, name))
+  if (refused !== undefined) throw new MillraceError('MR4002', { topic: refused })
+  if (missing.length === 0) return
+  await admin.create(
+    missing.map((name) => newTopic(name, partitionCount, options)),
+    options.timeoutMs,
+  )
+}
+
+/** Describes topics, waiting until the metadata of those just created has come round. */
+async function describeAll(admin: Admin, names: string[], timeoutMs: number): Promise<Map<string, TopicDescription>> {
+  const descriptions = await admin.describe(names, timeoutMs)
+  return new Map(descriptions.map((description) => [description.name, description]))
+}
+
+/**
+ * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 (partition count).
+ *
+ * @example
+ * const { partitionCount } = await prepareTopics(admin, { plan, topics, createTopics: false, replicationFactor: 1, timeoutMs: 10_000 })
+ */
+export async function prepareTopics(admin: Admin, options: TopicsOptions): Promise<JobTopics> {
+  const { plan, topics, timeoutMs } = options
+  const source = plan.source.topic
+  const known = await describeAll(admin, [source, ...topics.names], timeoutMs)
+  const partitionCount = known.get(source)?.partitionCount
+  if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: source })
+  await createMissing(admin, options, known, partitionCount)
+  const all = await describeAll(admin, topics.names, timeoutMs)
+  const changelog = topics.names[topics.changelog]
+  const changelogTopic = changelog === undefined ? undefined : all.get(changelog)
+  if (isStateful(plan) && changelogTopic !== undefined && changelogTopic.partitionCount !== partitionCount) {
+    throw new MillraceError('MR4003', {
+      topic: changelogTopic.name,
+      actual: changelogTopic.partitionCount,
+      expected: partitionCount,
+    })
+  }
+  const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
+  return {
+    partitionCount,
+    changelogTopicId: changelogTopic?.topicId,
+    messageBytesMax: configs.map((config) => Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT)),
+  }
+}
