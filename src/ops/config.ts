@@ -1,0 +1,245 @@
+// The configuration with the origin of each value: flag > environment > file > default. Main thread.
+// Keeps SPEC: CONFIG-1 (one table of keys), CONFIG-2 (all problems at once), CONFIG-3 (secrets are never shown).
+import { existsSync, readFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { MillraceError } from '../core/errors.ts'
+import { nearest } from '../core/nearest.ts'
+import { readConfigFile } from './config-file.ts'
+import {
+  CONFIG_ROWS,
+  type ConfigRow,
+  type ConfigValues,
+  envOf,
+  expectedText,
+  flagOf,
+  isSecret,
+  KAFKA_OWNED,
+  KAFKA_PREFIX,
+} from './config-table.ts'
+import { parseValue, type Scalar } from './config-value.ts'
+
+export const CONFIG_FILE_DEFAULT = 'millrace.yaml'
+/** Names the configuration file; the flag `--config` goes before it. */
+export const CONFIG_FILE_ENV = 'MILLRACE_CONFIG'
+const KAFKA_ENV_PREFIX = 'MILLRACE_KAFKA_'
+const FILE_ENV_SUFFIX = '_FILE'
+
+export type ConfigOrigin = 'flag' | 'environment' | 'file' | 'default'
+
+/** One value as listed: secrets are masked. */
+export interface ConfigEntry {
+  key: string
+  value: Scalar | undefined
+  origin: ConfigOrigin
+  /** `--http-port`, `MILLRACE_HTTP_PORT`, `millrace.yaml:3`, or empty for a default. */
+  where: string
+}
+
+export type Config = ConfigValues & {
+  /** Settings handed to librdkafka, by its own names. */
+  readonly kafka: Readonly<Record<string, Scalar>>
+  /** Every value with its origin, secrets masked: for `/config` and logs. */
+  describe(): ConfigEntry[]
+}
+
+export interface ConfigSources {
+  /** By key (`http.port`); `kafka` holds `name=value` texts. Undefined values are as good as absent. */
+  flags?: Record<string, Scalar | readonly string[] | undefined>
+  env?: Record<string, string | undefined>
+  /** Undefined: MILLRACE_CONFIG, then `millrace.yaml` in the working directory where it exists. */
+  file?: string | undefined
+}
+
+interface Candidate {
+  key: string
+  written: Scalar | undefined
+  origin: ConfigOrigin
+  where: string
+}
+
+const ROW_BY_KEY: ReadonlyMap<string, ConfigRow> = new Map(CONFIG_ROWS.map((row) => [row.key, row]))
+const ROW_BY_ENV: ReadonlyMap<string, ConfigRow> = new Map(CONFIG_ROWS.map((row) => [envOf(row.key), row]))
+
+/**
+ * Gathers the configuration. Throws MR3001 with every problem of every source at once: where it is, what was
+ * expected, the nearest valid key.
+ *
+ * @example
+ * const config = loadConfig({ flags: { 'http.port': 0 }, env: process.env })
+ * config.http.port // 0
+ * config.describe() // [{ key: 'http.port', value: 0, origin: 'flag', where: '--http-port' }, ...]
+ */
+export function loadConfig(sources: ConfigSources = {}): Config {
+  const problems: string[] = []
+  const env = sources.env ?? {}
+  // Weakest first: a later candidate for a key takes the place of an earlier one.
+  const candidates = [
+    ...defaultCandidates(),
+    ...fileCandidates(sources.file ?? env[CONFIG_FILE_ENV], problems),
+    ...envCandidates(env, problems),
+    ...flagCandidates(sources.flags ?? {}, problems),
+  ]
+  const chosen = new Map<string, ConfigEntry>()
+  for (const candidate of candidates) choose(candidate, chosen, problems)
+  checkRelations(chosen, problems)
+  if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}\n` })
+  return configOf(chosen)
+}
+
+function defaultCandidates(): Candidate[] {
+  return CONFIG_ROWS.map((row: ConfigRow) => ({
+    key: row.key,
+    written: row.default === 'cores - 1' ? Math.max(1, availableParallelism() - 1) : row.default,
+    origin: 'default' as const,
+    where: '',
+  }))
+}
+
+function fileCandidates(named: string | undefined, problems: string[]): Candidate[] {
+  const path = named ?? (existsSync(CONFIG_FILE_DEFAULT) ? CONFIG_FILE_DEFAULT : undefined)
+  if (path === undefined) return []
+  const file = readConfigFile(path)
+  problems.push(...file.problems)
+  const candidates: Candidate[] = []
+  for (const { key, value, where } of file.entries) {
+    if (isKnown(key)) candidates.push({ key, written: value, origin: 'file', where })
+    else problems.push(`${where}: there is no key ${key}${suggestion(key, ROW_BY_KEY.keys())}`)
+  }
+  return candidates
+}
+
+function envCandidates(env: Record<string, string | undefined>, problems: string[]): Candidate[] {
+  const candidates: Candidate[] = []
+  for (const [name, text] of Object.entries(env)) {
+    if (text === undefined || !name.startsWith('MILLRACE_') || name === CONFIG_FILE_ENV) continue
+    if (isServiceLink(name, text)) continue
+    const isFile = name.endsWith(FILE_ENV_SUFFIX)
+    const plainName = isFile ? name.slice(0, -FILE_ENV_SUFFIX.length) : name
+    const key = keyOfEnv(plainName)
+    if (key === undefined) {
+      problems.push(`environment ${name}: there is no such setting${suggestion(name, ROW_BY_ENV.keys())}`)
+    } else if (isFile && env[plainName] !== undefined) {
+      problems.push(`environment ${name}: ${plainName} is set too; set one of them`)
+    } else {
+      const written = isFile ? readSecretFile(name, text, problems) : text
+      if (written !== undefined) candidates.push({ key, written, origin: 'environment', where: name })
+    }
+  }
+  return candidates
+}
+
+/** Kubernetes sets variables such as MILLRACE_PORT=tcp://... for a service that is called millrace. */
+function isServiceLink(name: string, text: string): boolean {
+  return /_SERVICE_(HOST|PORT)(_|$)|_PORT_\d+_(TCP|UDP|SCTP)/.test(name) || /^(tcp|udp|sctp):\/\/\S+$/.test(text)
+}
+
+function keyOfEnv(name: string): string | undefined {
+  if (!name.startsWith(KAFKA_ENV_PREFIX)) return ROW_BY_ENV.get(name)?.key
+  const setting = name.slice(KAFKA_ENV_PREFIX.length).toLowerCase().replaceAll('_', '.')
+  return setting === '' ? undefined : KAFKA_PREFIX + setting
+}
+
+/** The content of a `*_FILE` variable's file without its last line end. */
+function readSecretFile(name: string, path: string, problems: string[]): string | undefined {
+  try {
+    return readFileSync(path, 'utf8').replace(/\r?\n$/, '')
+  } catch (error) {
+    problems.push(`environment ${name}: the file cannot be read (${(error as Error).message})`)
+    return undefined
+  }
+}
+
+function flagCandidates(flags: NonNullable<ConfigSources['flags']>, problems: string[]): Candidate[] {
+  const candidates: Candidate[] = []
+  for (const [key, value] of Object.entries(flags)) {
+    if (value === undefined) continue
+    if (key === 'kafka') candidates.push(...kafkaFlags([value].flat() as string[], problems))
+    else if (ROW_BY_KEY.has(key)) candidates.push({ key, written: value as Scalar, origin: 'flag', where: flagOf(key) })
+    else problems.push(`flag ${flagOf(key)}: there is no such setting${suggestion(key, ROW_BY_KEY.keys())}`)
+  }
+  return candidates
+}
+
+function kafkaFlags(texts: readonly string[], problems: string[]): Candidate[] {
+  const candidates: Candidate[] = []
+  for (const text of texts) {
+    const equals = String(text).indexOf('=')
+    // The text is not repeated in the problem: what was meant as the value may be a secret.
+    if (equals < 1) problems.push('flag --kafka: expected name=value with a name of librdkafka')
+    else
+      candidates.push({
+        key: KAFKA_PREFIX + text.slice(0, equals),
+        written: text.slice(equals + 1),
+        origin: 'flag',
+        where: '--kafka',
+      })
+  }
+  return candidates
+}
+
+function isKnown(key: string): boolean {
+  return ROW_BY_KEY.has(key) || (key.startsWith(KAFKA_PREFIX) && key.length > KAFKA_PREFIX.length)
+}
+
+/** Checks a candidate and lets it take its key's place. */
+function choose(candidate: Candidate, chosen: Map<string, ConfigEntry>, problems: string[]): void {
+  const { key, written, origin, where } = candidate
+  const row = ROW_BY_KEY.get(key)
+  const place = origin === 'file' ? where : `${origin} ${where}`
+  if (row === undefined) {
+    const setting = key.slice(KAFKA_PREFIX.length)
+    const owned = KAFKA_OWNED[setting]
+    if (owned !== undefined) problems.push(`${place}: kafka.${setting} cannot be set: ${owned}`)
+    else if (written === undefined) problems.push(`${place}: kafka.${setting} has no value`)
+    else chosen.set(key, { key, value: written, origin, where })
+    return
+  }
+  const value = origin === 'default' ? written : parseValue(row, written)
+  if (value === undefined && origin !== 'default') {
+    problems.push(`${place}: ${key} must be ${expectedText(row)}, not ${JSON.stringify(written) ?? 'empty'}`)
+    return
+  }
+  chosen.set(key, { key, value, origin, where })
+}
+
+/** Relations between limits: the first must not be over the second. */
+const NOT_OVER = [
+  ['commit.minMs', 'commit.maxMs'],
+  ['limits.valueBytesMax', 'limits.pollBytesMax'],
+  ['limits.pollBytesMax', 'limits.laneBytesMax'],
+] as const
+
+function checkRelations(chosen: ReadonlyMap<string, ConfigEntry>, problems: string[]): void {
+  for (const [low, high] of NOT_OVER) {
+    const lowEntry = chosen.get(low)!
+    const highEntry = chosen.get(high)!
+    if (Number(lowEntry.value) <= Number(highEntry.value)) continue
+    const shown = (entry: ConfigEntry) => `${entry.key} ${entry.value} (${entry.where || entry.origin})`
+    problems.push(`${shown(lowEntry)} must not be over ${shown(highEntry)}`)
+  }
+}
+
+function suggestion(name: string, known: Iterable<string>): string {
+  const names = [...known]
+  const bySameEnd = names.find((candidate) => candidate.endsWith(`.${name}`))
+  const near = bySameEnd ?? nearest(name, names)
+  return near === undefined ? '' : `; did you mean ${near}?`
+}
+
+function configOf(chosen: ReadonlyMap<string, ConfigEntry>): Config {
+  const nested: Record<string, unknown> = {}
+  const kafka: Record<string, Scalar> = {}
+  for (const { key, value } of chosen.values()) {
+    const dot = key.indexOf('.')
+    if (key.startsWith(KAFKA_PREFIX)) kafka[key.slice(KAFKA_PREFIX.length)] = value!
+    else if (dot < 0) nested[key] = value
+    else {
+      nested[key.slice(0, dot)] ??= {}
+      const section = nested[key.slice(0, dot)] as Record<string, unknown>
+      section[key.slice(dot + 1)] = value
+    }
+  }
+  const describe = () =>
+    [...chosen.values()].map((entry) => ({ ...entry, value: isSecret(entry.key) ? '***' : entry.value }))
+  return { ...nested, kafka, describe } as Config
+}
