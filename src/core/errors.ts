@@ -174,6 +174,16 @@ export const ERRORS = {
     text: 'Retention of sink topic {topic} ({retentionMs} ms) would delete rows of event time {eventTimeMs} at once.',
     remedy: 'Set retention.ms of the topic to -1, or `resultTime` and retention to fit the data.',
   },
+  MR4010: {
+    action: 'stop',
+    text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but retention has deleted all before {low}.',
+    remedy: 'The records between are lost to this job; raise the retention, or start under a new job name to begin at what is left.',
+  },
+  MR4011: {
+    action: 'rebuild',
+    text: 'The group has given the partitions of this process away.',
+    remedy: 'It joins again by itself; look for long pauses of the process if it repeats.',
+  },
   MR5001: {
     action: 'stop',
     text: 'The state folder {folder} is in use by process {pid}.',

@@ -176,6 +176,7 @@ export interface LaneFailure {
 export type LaneAnswer = LaneResponse | LaneFailure
 
 /** The response type of a request type. */
-export type ResponseOf<Op extends LaneRequest['op']> = Extract<LaneResponse, { op: Op }> extends never
-  ? LaneDone
-  : Extract<LaneResponse, { op: Op }> | (Op extends 'ready' | 'committed' | 'close' ? LaneDone : never)
+export type ResponseOf<Op extends LaneRequest['op']> =
+  Extract<LaneResponse, { op: Op }> extends never
+    ? LaneDone
+    : Extract<LaneResponse, { op: Op }> | (Op extends 'ready' | 'committed' | 'close' ? LaneDone : never)

@@ -60,4 +60,3 @@ export function inlineLanes(handlers: readonly LaneHandler[]): Lanes {
     async close() {},
   }
 }
-

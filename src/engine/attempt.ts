@@ -1,0 +1,353 @@
+// One attempt: tasks run on their lanes, epochs follow each other, until something ends it. Main thread.
+// Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DEAD-2, R4 (end of input), R5 (idle).
+
+import { MillraceError } from '../core/errors.ts'
+import { FrameView } from '../core/frame.ts'
+import type { LaneProcessed, TaskCounts } from '../core/message.ts'
+import type { GroupMetadata, PollResult, SourceBatch } from '../kafka/port.ts'
+import { DeadFlood } from './dead-flood.ts'
+import { decideCadence } from './epoch/cadence.ts'
+import type { Flusher, FlushMoment } from './flusher.ts'
+import { cutFrame } from './input-end.ts'
+import { addCounts, countsAddUp, type EngineOptions, type LatencySample, noCounts } from './options.ts'
+import type { TaskState } from './task-state.ts'
+import type { EpochOffset, Transaction } from './transaction.ts'
+import { Wake } from './wake.ts'
+
+/** Why an attempt ended. */
+export type AttemptEnd =
+  /** Drained and committed: on request, or at the end of the input. */
+  { kind: 'drained' } | { kind: 'failed'; error: unknown }
+
+export interface AttemptOptions {
+  engine: EngineOptions
+  number: number
+  /** First epoch of this attempt, above all that were committed. */
+  firstEpoch: number
+  tasks: TaskState[]
+  transaction: Transaction
+  flusher: Flusher
+  group: GroupMetadata
+  /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
+  onRoom: () => void
+}
+
+/** Idle inputs are looked at this often. */
+const IDLE_CHECK_MS = 100
+
+export class Attempt {
+  readonly number: number
+  readonly #engine: EngineOptions
+  readonly #tasks: TaskState[]
+  readonly #byPartition: (TaskState | undefined)[] = []
+  readonly #transaction: Transaction
+  readonly #flusher: Flusher
+  readonly #group: GroupMetadata
+  readonly #onRoom: () => void
+  readonly #wake: Wake
+  readonly #flood: DeadFlood
+  readonly #laneBytes: number[]
+  #openEpoch: number
+  #lastCommitted: number
+  #cutMs: number
+  #partitionCount = 0
+  #hasWork = false
+  #inFlightCount = 0
+  #isDraining = false
+  #drainError: unknown
+  #failure: { error: unknown } | undefined
+  #samples: LatencySample[] = []
+  #epochCounts: TaskCounts = noCounts()
+  /** Epochs committed by this attempt: shows progress to the supervisor. */
+  committedCount = 0
+
+  constructor(options: AttemptOptions) {
+    const { engine } = options
+    this.number = options.number
+    this.#engine = engine
+    this.#tasks = options.tasks
+    for (const task of options.tasks) this.#byPartition[task.partition] = task
+    this.#transaction = options.transaction
+    this.#flusher = options.flusher
+    this.#group = options.group
+    this.#onRoom = options.onRoom
+    this.#wake = new Wake(engine.scheduler)
+    this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
+    this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
+    this.#openEpoch = options.firstEpoch
+    this.#lastCommitted = options.firstEpoch - 1
+    this.#cutMs = engine.clock.monotonicMs()
+  }
+
+  /** Where this attempt stands, for flushes. */
+  moment(): FlushMoment {
+    return { attempt: this.number, openEpoch: this.#openEpoch, committedEpoch: this.#lastCommitted }
+  }
+  get lagRecords(): number {
+    let lag = 0
+    for (const task of this.#tasks) lag += Math.max(0, task.highWatermark - task.processedOffset)
+    return lag
+  }
+  get tasks(): readonly TaskState[] {
+    return this.#tasks
+  }
+  /** False while a lane or the results waiting for their transaction are at their limit in bytes. */
+  hasRoom(): boolean {
+    const { laneBytesMax, pendingOutputBytesMax } = this.#engine.limits
+    if (this.#transaction.pendingBytes >= pendingOutputBytesMax) return false
+    return this.#laneBytes.every((bytes) => bytes < laneBytesMax)
+  }
+
+  /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
+  async run(): Promise<AttemptEnd> {
+    const cancelIdle = this.#watchIdle()
+    const cancelFlush = this.#flusher.start(
+      this.#tasks,
+      () => this.moment(),
+      (error) => this.#fail(error),
+    )
+    for (const task of this.#tasks) this.#endIfReached(task)
+    try {
+      await this.#runEpochs()
+    } catch (error) {
+      this.#fail(error)
+    }
+    cancelIdle()
+    cancelFlush()
+    if (this.#failure !== undefined) return { kind: 'failed', error: this.#failure.error }
+    if (this.#drainError !== undefined) return { kind: 'failed', error: this.#drainError }
+    return { kind: 'drained' }
+  }
+
+  /** Commits what is in flight and ends. With an error: ends with it after the commit. */
+  drain(error?: unknown): void {
+    this.#isDraining = true
+    this.#drainError ??= error
+    this.#wake.ring()
+  }
+
+  /** Hands the frames of a poll to their lanes. */
+  accept(result: PollResult): void {
+    if (this.#failure !== undefined || this.#isDraining) return
+    for (const batch of result.batches) this.#dispatch(batch)
+    for (const end of result.ends) this.#atEnd(end.partition, end.offset)
+    for (const failure of result.errors) {
+      this.#engine.log.warn({ kafka: failure }, 'the consumer reported an error')
+    }
+  }
+
+  #dispatch(batch: SourceBatch): void {
+    const task = this.#byPartition[batch.partition]
+    if (task === undefined || task.isEndSent) return
+    let { frame } = batch
+    const view = new FrameView(frame)
+    const first = view.offset(view.firstAt)
+    if (first < task.dispatchedOffset) {
+      return this.#fail(
+        new Error(`partition ${batch.partition}: offset ${first} came again, ${task.dispatchedOffset} was next`),
+      )
+    }
+    task.highWatermark = Math.max(task.highWatermark, view.highWatermark, batch.nextOffset)
+    task.isAtEnd = false
+    task.lastRecordMs = this.#engine.clock.monotonicMs()
+    task.dispatchedOffset = batch.nextOffset
+    if (task.endOffset !== undefined && batch.nextOffset > task.endOffset) {
+      const cut = cutFrame(frame, task.endOffset)
+      task.dispatchedOffset = task.endOffset
+      if (cut === undefined) return this.#endIfReached(task)
+      frame = cut
+    }
+    this.#laneBytes[task.lane]! += frame.byteLength
+    this.#send(
+      task,
+      { op: 'frame', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, frame },
+      frame.byteLength,
+    )
+    this.#endIfReached(task)
+  }
+
+  #send(
+    task: TaskState,
+    request: Parameters<EngineOptions['lanes']['send']>[1] & { op: 'frame' | 'idle' | 'end' },
+    bytes: number,
+  ): void {
+    this.#inFlightCount++
+    this.#engine.lanes.send(task.lane, request).then(
+      (answer) => {
+        this.#inFlightCount--
+        this.#laneBytes[task.lane]! -= bytes
+        this.#processed(task, answer as LaneProcessed)
+      },
+      (error) => {
+        this.#inFlightCount--
+        this.#laneBytes[task.lane]! -= bytes
+        this.#fail(error)
+      },
+    )
+  }
+
+  #processed(task: TaskState, answer: LaneProcessed): void {
+    if (this.#failure !== undefined) return
+    if (answer.isDropped) return this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
+    const { observer } = this.#engine
+    task.processedOffset = answer.inputOffset
+    addCounts(this.#epochCounts, answer.counts)
+    observer.processed(answer.counts, answer.sampleTimestampsMs, answer.sampleWeight)
+    for (const timestampMs of answer.sampleTimestampsMs) {
+      this.#samples.push({ timestampMs, weight: answer.sampleWeight })
+    }
+    if (answer.out !== undefined) {
+      this.#transaction.add(answer.epoch, answer.out)
+      this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
+    }
+    if (this.#flood.add(answer.counts.in, answer.counts.dead)) this.#stopFlood(answer)
+    this.#hasWork = true
+    this.#wake.ring()
+    this.#onRoom()
+  }
+
+  #stopFlood(answer: LaneProcessed): void {
+    if (this.#isDraining) return
+    const last = answer.lastDead
+    this.drain(
+      new MillraceError('MR6001', {
+        dead: this.#flood.dead,
+        records: this.#flood.records,
+        limit: this.#engine.limits.deadShareMax,
+        code: last?.code ?? '',
+        reason: last?.message ?? '',
+      }),
+    )
+  }
+
+  #atEnd(partition: number, offset: number): void {
+    const task = this.#byPartition[partition]
+    if (task === undefined) return
+    task.isAtEnd = true
+    if (task.endOffset !== undefined && offset >= task.endOffset) {
+      task.dispatchedOffset = Math.max(task.dispatchedOffset, task.endOffset)
+      this.#endIfReached(task)
+    }
+  }
+
+  #endIfReached(task: TaskState): void {
+    if (task.endOffset === undefined || task.isEndSent || task.dispatchedOffset < task.endOffset) return
+    task.isEndSent = true
+    this.#send(task, { op: 'end', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch }, 0)
+    if (this.#tasks.every((one) => one.isEndSent)) this.drain()
+  }
+
+  /** Tells quiet tasks how long they have been quiet, where the job closes windows on idle inputs. */
+  #watchIdle(): () => void {
+    const { plan, scheduler, clock } = this.#engine
+    if (plan.source.closeOnIdle === undefined) return () => {}
+    let cancel = () => {}
+    const check = (): void => {
+      for (const task of this.#tasks) {
+        const elapsedMs = clock.monotonicMs() - task.lastRecordMs
+        const isIdle =
+          task.isAtEnd && task.processedOffset === task.dispatchedOffset && elapsedMs >= plan.source.idleAfterMs
+        if (!isIdle || task.isEndSent) continue
+        this.#send(
+          task,
+          { op: 'idle', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs },
+          0,
+        )
+      }
+      if (this.#failure === undefined && !this.#isDraining) cancel = scheduler.after(IDLE_CHECK_MS, check)
+    }
+    cancel = scheduler.after(IDLE_CHECK_MS, check)
+    return () => cancel()
+  }
+
+  async #runEpochs(): Promise<void> {
+    const { clock, limits } = this.#engine
+    for (;;) {
+      if (this.#failure !== undefined) return
+      const decision = decideCadence(
+        {
+          hasWork: this.#hasWork || (this.#isDraining && this.#inFlightCount > 0),
+          sinceCutMs: clock.monotonicMs() - this.#cutMs,
+          partitionCount: this.#partitionCount,
+          lagRecords: this.lagRecords,
+          pendingShare: this.#transaction.pendingBytes / limits.pendingOutputBytesMax,
+          isStopping: this.#isDraining,
+        },
+        limits,
+      )
+      if (decision.kind === 'cut') await this.#commitEpoch()
+      else if (decision.kind === 'wait') await this.#waitUntilDue(decision.delayMs)
+      else if (this.#isDraining) return
+      else await this.#wake.wait()
+    }
+  }
+
+  /** Waits out the pace, but not past a reason to cut at once. */
+  async #waitUntilDue(delayMs: number): Promise<void> {
+    const { clock, limits } = this.#engine
+    const untilMs = clock.monotonicMs() + delayMs
+    for (;;) {
+      const leftMs = untilMs - clock.monotonicMs()
+      const isUrgent = this.#isDraining || this.#transaction.pendingBytes * 2 >= limits.pendingOutputBytesMax
+      if (leftMs <= 0 || isUrgent || this.#failure !== undefined) return
+      await this.#wake.wait(leftMs)
+    }
+  }
+
+  async #commitEpoch(): Promise<void> {
+    const { clock, lanes, observer, limits } = this.#engine
+    const epoch = this.#openEpoch++
+    this.#hasWork = false
+    this.#cutMs = clock.monotonicMs()
+    const requests = this.#lanesInUse().map((lane) => lanes.send(lane, { op: 'seal', epoch, attempt: this.number }))
+    const seals = await Promise.all(requests)
+    const samples = this.#samples
+    const counts = this.#epochCounts
+    this.#samples = []
+    this.#epochCounts = noCounts()
+    const touched = seals.flatMap((seal) => seal.tasks)
+    if (touched.length === 0) return
+    this.#checkCounts(counts)
+    const offsets: EpochOffset[] = touched.map(({ partition, position }) => {
+      const task = this.#byPartition[partition]!
+      task.position = position
+      return { topic: task.topic, partition, position }
+    })
+    const frames = seals.flatMap((seal) => (seal.out === undefined ? [] : [seal.out]))
+    this.#partitionCount = touched.length + frames.length
+    const commitMs = await this.#transaction.commitEpoch(epoch, frames, offsets, this.#group)
+    this.#lastCommitted = epoch
+    this.committedCount++
+    for (const { partition } of touched) this.#byPartition[partition]!.committedEpoch = epoch
+    observer.committed(epoch, commitMs, samples)
+    this.#onRoom()
+    for (const lane of this.#lanesInUse()) {
+      lanes.send(lane, { op: 'committed', epoch, attempt: this.number }).catch((error) => this.#fail(error))
+    }
+    this.#flusher.sealed(
+      frames.reduce((bytes, frame) => bytes + frame.byteLength, 0),
+      limits.unflushedBytesMax,
+    )
+    this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
+  }
+
+  #lanesInUse(): number[] {
+    return [...new Set(this.#tasks.map((task) => task.lane))]
+  }
+
+  #checkCounts(counts: TaskCounts): void {
+    if (countsAddUp(counts)) return
+    throw new MillraceError('MR6005', { task: this.#tasks.map((task) => task.taskId).join(','), ...counts })
+  }
+
+  /** Ends the attempt at once: nothing more of it is committed. */
+  fail(error: unknown): void {
+    this.#fail(error)
+  }
+
+  #fail(error: unknown): void {
+    this.#failure ??= { error }
+    this.#wake.ring()
+    this.#onRoom()
+  }
+}

@@ -1,0 +1,351 @@
+// The supervisor: assignment, attempts, recovery from failures, a clean end. Main thread.
+// Keeps SPEC: LANE-1, EPOCH-2, EPOCH-3, RECOVER-1, STOP-1 (a clean stop commits, flushes and leaves).
+
+import { delay } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import {
+  type GroupConsumer,
+  type GroupMetadata,
+  KafkaError,
+  type Producer,
+  type Reader,
+  type TopicPartition,
+} from '../kafka/port.ts'
+import { Attempt, type AttemptEnd } from './attempt.ts'
+import { decideFailure } from './epoch/failure.ts'
+import { Flusher } from './flusher.ts'
+import { Ingest } from './ingest.ts'
+import type { EngineOptions } from './options.ts'
+import { reopenTasks } from './reopen.ts'
+import type { TaskState } from './task-state.ts'
+import { EpochError, epochFailure, Transaction } from './transaction.ts'
+import { Wake } from './wake.ts'
+
+/** The engine's clients and where its topics stand. */
+export interface EngineInputs extends EngineOptions {
+  changelogTopicId: string | undefined
+}
+
+/*
+ *  open clients -> wait for an assignment -> reopen tasks -> attempt ... ends:
+ *     drained (stop, end of input)    -> flush, close, done
+ *     drained or failed by a revoke   -> unassign, wait for the next assignment
+ *     failed                          -> abort or new producer, reopen tasks in a new attempt; or stop with the error
+ */
+interface Assignment {
+  id: number
+  partitions: TopicPartition[]
+  group: GroupMetadata
+}
+
+const BACKOFF_FIRST_MS = 20
+const BACKOFF_LAST_MS = 5_000
+
+export class Engine {
+  readonly #inputs: EngineInputs
+  readonly #wake: Wake
+  #producer: Producer | undefined
+  #consumer: GroupConsumer | undefined
+  #reader: Reader | undefined
+  #ingest: Ingest | undefined
+  #assignment: Assignment | undefined
+  #assignmentCount = 0
+  #isRevoking = false
+  #attempt: Attempt | undefined
+  #attemptNumber = 0
+  #failuresInRow = 0
+  #isStopping = false
+  #clientFailure: unknown
+  readonly #onRunning: ((tasks: readonly TaskState[]) => void)[] = []
+
+  constructor(inputs: EngineInputs) {
+    this.#inputs = inputs
+    this.#wake = new Wake(inputs.scheduler)
+  }
+
+  /** Called each time tasks are restored and records flow. */
+  onRunning(listener: (tasks: readonly TaskState[]) => void): void {
+    this.#onRunning.push(listener)
+  }
+  get isRunning(): boolean {
+    return this.#attempt !== undefined
+  }
+  get lagRecords(): number {
+    return this.#attempt?.lagRecords ?? 0
+  }
+  get tasks(): readonly TaskState[] {
+    return this.#attempt?.tasks ?? []
+  }
+
+  /** Asks for a clean end: intake stops, the epoch is committed and flushed. `run` resolves when it is done. */
+  stop(): void {
+    this.#isStopping = true
+    this.#attempt?.drain()
+    this.#wake.ring()
+  }
+
+  /** Runs the job until it is stopped or, with `untilEnd`, its input ended. Rejects with what stopped it. */
+  async run(): Promise<void> {
+    try {
+      await this.#open()
+      await this.#superviseAttempts()
+    } finally {
+      await this.#close()
+    }
+  }
+
+  async #open(): Promise<void> {
+    const { kafka, plan, topics, limits, instanceId, scheduler } = this.#inputs
+    await this.#openProducer()
+    if (topics.changelog >= 0) this.#reader = await kafka.openReader({})
+    this.#consumer = await kafka.openConsumer({
+      groupId: plan.job,
+      instanceId,
+      topics: [plan.source.topic],
+      listener: {
+        onAssign: (partitions) => this.#assigned(partitions),
+        onRevoke: (partitions, isLost) => this.#revoked(partitions, isLost),
+      },
+    })
+    this.#ingest = new Ingest({
+      consumer: this.#consumer,
+      scheduler,
+      pollRecordsMax: limits.pollRecordsMax,
+      pollBytesMax: limits.pollBytesMax,
+      onFailure: (error) => this.#clientFailed(error),
+    })
+    this.#ingest.start()
+  }
+
+  async #openProducer(): Promise<void> {
+    const { kafka, plan, instanceId, limits } = this.#inputs
+    this.#producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}` })
+    try {
+      await this.#producer.initTransactions(limits.connectMs)
+    } catch (cause) {
+      if (cause instanceof KafkaError) throw new EpochError('init', 0, cause)
+      throw cause
+    }
+  }
+
+  #assigned(partitions: TopicPartition[]): void {
+    const consumer = this.#consumer
+    if (consumer === undefined) return
+    this.#assignment?.group.release()
+    this.#assignment = { id: ++this.#assignmentCount, partitions, group: consumer.groupMetadata() }
+    this.#inputs.log.info({ partitions: partitions.map((one) => one.partition) }, 'partitions assigned')
+    this.#wake.ring()
+  }
+  #revoked(partitions: TopicPartition[], isLost: boolean): void {
+    this.#inputs.log.info({ partitions: partitions.map((one) => one.partition), isLost }, 'partitions revoked')
+    this.#assignmentCount++
+    this.#isRevoking = true
+    if (isLost) this.#attempt?.fail(new MillraceError('MR4011', {}))
+    else this.#attempt?.drain()
+    this.#wake.ring()
+  }
+  #clientFailed(error: unknown): void {
+    this.#clientFailure = error
+    this.#attempt?.fail(error)
+    this.#wake.ring()
+  }
+
+  async #superviseAttempts(): Promise<void> {
+    for (;;) {
+      const assignment = await this.#nextAssignment()
+      if (assignment === undefined) return
+      const end = await this.#runAttempt(assignment)
+      if (this.#isRevoking) await this.#letGo(end)
+      else if (end.kind === 'failed') await this.#recover(end.error)
+      else return
+    }
+  }
+
+  /** The assignment to work on; undefined when stopping. */
+  async #nextAssignment(): Promise<Assignment | undefined> {
+    for (;;) {
+      if (this.#clientFailure !== undefined) throw this.#stopError(this.#clientFailure)
+      if (this.#isStopping) return undefined
+      if (this.#isRevoking) await this.#letGo({ kind: 'drained' })
+      if (this.#assignment !== undefined) return this.#assignment
+      await this.#wake.wait()
+    }
+  }
+
+  async #runAttempt(assignment: Assignment): Promise<AttemptEnd> {
+    const number = ++this.#attemptNumber
+    let tasks: TaskState[] = []
+    try {
+      tasks = await reopenTasks({
+        engine: this.#inputs,
+        attempt: number,
+        consumer: this.#consumer!,
+        reader: this.#reader,
+        changelogTopicId: this.#inputs.changelogTopicId,
+        partitions: assignment.partitions,
+      })
+      if (assignment.id !== this.#assignmentCount || this.#isStopping) return { kind: 'drained' }
+      return await this.#runTasks(assignment, number, tasks)
+    } catch (error) {
+      return { kind: 'failed', error }
+    } finally {
+      await this.#closeTasks(assignment, number)
+    }
+  }
+
+  async #runTasks(assignment: Assignment, number: number, tasks: TaskState[]): Promise<AttemptEnd> {
+    const ingest = this.#ingest!
+    const consumer = this.#consumer!
+    const attempt = this.#newAttempt(assignment, number, tasks)
+    this.#attempt = attempt
+    await ingest.hold()
+    ingest.feed(attempt, assignment.partitions)
+    consumer.assign(
+      tasks.map(({ topic, partition, dispatchedOffset }) => ({ topic, partition, offset: dispatchedOffset })),
+    )
+    ingest.release()
+    for (const listener of this.#onRunning) listener(tasks)
+    if (this.#inputs.untilEnd && tasks.length === 0) attempt.drain()
+    const end = await attempt.run()
+    this.#attempt = undefined
+    await ingest.hold()
+    ingest.feed(undefined, [])
+    if (!this.#isRevoking) consumer.pause(assignment.partitions)
+    ingest.release()
+    if (attempt.committedCount > 0) this.#failuresInRow = 0
+    if (end.kind === 'drained') await this.#flushAll(attempt)
+    return end
+  }
+
+  #newAttempt(assignment: Assignment, number: number, tasks: TaskState[]): Attempt {
+    const { limits, clock, topics } = this.#inputs
+    const committedEpoch = tasks.reduce((most, task) => Math.max(most, task.position?.epoch ?? 0), 0)
+    return new Attempt({
+      engine: this.#inputs,
+      number,
+      firstEpoch: committedEpoch + 1,
+      tasks,
+      transaction: new Transaction({
+        producer: this.#producer!,
+        topicNames: topics.names,
+        clock,
+        callMs: limits.callMs,
+      }),
+      flusher: this.#newFlusher(),
+      group: assignment.group,
+      onRoom: () => this.#ingest?.ring(),
+    })
+  }
+
+  #newFlusher(): Flusher {
+    const { topics, limits, changelogTopicId } = this.#inputs
+    const topic = topics.names[topics.changelog] ?? ''
+    return new Flusher({
+      engine: this.#inputs,
+      changelogTopicId,
+      changelogEnd: async (partition) => (await this.#reader!.watermarks({ topic, partition }, limits.callMs)).high,
+    })
+  }
+
+  /** Everything is committed and nothing is open: the stores go to disk for a warm start. */
+  async #flushAll(attempt: Attempt): Promise<void> {
+    if (this.#reader === undefined) return
+    const flusher = this.#newFlusher()
+    for (const task of attempt.tasks) await flusher.flushLast(task, attempt.moment())
+  }
+
+  async #closeTasks(assignment: Assignment, attempt: number): Promise<void> {
+    const { lanes, log } = this.#inputs
+    await Promise.all(
+      assignment.partitions.map(async ({ partition }) => {
+        const taskId = `0_${partition}`
+        try {
+          await lanes.send(partition % lanes.count, { op: 'close', taskId, attempt })
+        } catch (error) {
+          log.warn({ task: taskId, error: String(error) }, 'closing a task failed')
+        }
+      }),
+    )
+  }
+
+  /** Answers a revoke: the partitions are no longer ours. */
+  async #letGo(end: AttemptEnd): Promise<void> {
+    if (end.kind === 'failed') {
+      this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
+      await this.#newProducer()
+    }
+    this.#assignment?.group.release()
+    this.#assignment = undefined
+    this.#isRevoking = false
+    this.#consumer!.unassign()
+  }
+
+  /** Gets ready for a new attempt, or throws what stops the job. */
+  async #recover(error: unknown): Promise<void> {
+    const { limits, log, observer, scheduler } = this.#inputs
+    const decision = this.#decide(error)
+    if (decision === 'stop' || this.#clientFailure !== undefined) throw this.#stopError(error)
+    this.#failuresInRow++
+    if (this.#failuresInRow > limits.attemptsMax) {
+      throw new MillraceError(
+        'MR6002',
+        { lane: '-', attempts: limits.attemptsMax, reason: messageOf(error) },
+        { cause: error },
+      )
+    }
+    log.warn({ reason: messageOf(error), attempt: this.#attemptNumber + 1 }, 'the epoch is dropped; tasks are reopened')
+    observer.rebuilt(this.#attemptNumber + 1, messageOf(error))
+    await delay(scheduler, Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
+    await this.#newProducer()
+  }
+
+  #decide(error: unknown): 'stop' | 'rebuild' {
+    if (error instanceof EpochError) {
+      return decideFailure(error.kafka.failure, error.phase).kind === 'stop' ? 'stop' : 'rebuild'
+    }
+    if (error instanceof KafkaError) return error.isFenced ? 'stop' : 'rebuild'
+    if (error instanceof MillraceError)
+      return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
+    return 'rebuild'
+  }
+
+  #stopError(error: unknown): MillraceError {
+    if (error instanceof MillraceError) return error
+    const kafka = error instanceof EpochError ? error.kafka : error instanceof KafkaError ? error : undefined
+    if (kafka?.isFenced) return new MillraceError('MR4005', { instanceId: this.#inputs.instanceId }, { cause: error })
+    if (kafka !== undefined) return new MillraceError('MR4007', { reason: kafka.message }, { cause: error })
+    return epochFailure(error)
+  }
+
+  /**
+   * A new producer with the same transactional id: initialising it aborts or completes what the old one left, so that
+   * whatever was decided can be read back. Also the way after a plain abort: one path that is always exercised.
+   */
+  async #newProducer(): Promise<void> {
+    const old = this.#producer
+    this.#producer = undefined
+    await old?.close()
+    await this.#openProducer()
+  }
+
+  async #close(): Promise<void> {
+    const { log } = this.#inputs
+    const closings: [string, (() => Promise<void>) | undefined][] = [
+      ['ingest', this.#ingest && (() => this.#ingest!.close())],
+      ['consumer', this.#consumer && (() => this.#consumer!.close())],
+      ['changelog reader', this.#reader && (() => this.#reader!.close())],
+      ['producer', this.#producer && (() => this.#producer!.close())],
+    ]
+    for (const [part, close] of closings) {
+      try {
+        await close?.()
+      } catch (error) {
+        log.warn({ part, error: String(error) }, 'closing failed')
+      }
+    }
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}

@@ -1,0 +1,113 @@
+// The poll loop: one outstanding poll, frames to the current attempt, a stop when there is no room. Main thread.
+// Keeps SPEC: FLOW-1 (backpressure is end to end and counted in bytes).
+
+import type { Scheduler } from '../core/clock.ts'
+import type { GroupConsumer, PollResult, TopicPartition } from '../kafka/port.ts'
+import { Wake } from './wake.ts'
+
+/** Takes frames; says when it has room. */
+export interface FrameTaker {
+  hasRoom(): boolean
+  accept(result: PollResult): void
+}
+
+export interface IngestOptions {
+  consumer: GroupConsumer
+  scheduler: Scheduler
+  pollRecordsMax: number
+  pollBytesMax: number
+  onFailure: (error: unknown) => void
+}
+
+const POLL_WAIT_MS = 100
+/** Without room for this long, partitions are paused and the client is polled all the same: its group must hear from us. */
+const PAUSE_AFTER_MS = 1_000
+
+export class Ingest {
+  readonly #options: IngestOptions
+  readonly #room: Wake
+  #taker: FrameTaker | undefined
+  #assigned: TopicPartition[] = []
+  #isHeld = false
+  #isClosed = false
+  #onHeld: (() => void) | undefined
+  #resume: (() => void) | undefined
+  #loop: Promise<void> | undefined
+
+  constructor(options: IngestOptions) {
+    this.#options = options
+    this.#room = new Wake(options.scheduler)
+  }
+
+  start(): void {
+    this.#loop = this.#run()
+  }
+  /** There may be room again. */
+  ring(): void {
+    this.#room.ring()
+  }
+  /** From now on frames go to this taker. Only while held, so that no frame goes to the wrong one. */
+  feed(taker: FrameTaker | undefined, assigned: TopicPartition[]): void {
+    this.#taker = taker
+    this.#assigned = assigned
+  }
+  /** Resolves when no poll is outstanding; none starts until `release`. */
+  hold(): Promise<void> {
+    this.#isHeld = true
+    this.#room.ring()
+    if (this.#resume !== undefined || this.#loop === undefined) return Promise.resolve()
+    return new Promise((resolve) => {
+      this.#onHeld = resolve
+    })
+  }
+  release(): void {
+    this.#isHeld = false
+    this.#resume?.()
+    this.#resume = undefined
+  }
+  async close(): Promise<void> {
+    this.#isClosed = true
+    this.#room.ring()
+    this.release()
+    await this.#loop
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#isClosed) {
+        if (this.#isHeld) {
+          await this.#waitForRelease()
+          continue
+        }
+        await this.#pollOnce()
+      }
+    } catch (error) {
+      this.#isClosed = true
+      this.#options.onFailure(error)
+    }
+    this.#onHeld?.()
+    this.#onHeld = undefined
+  }
+
+  #waitForRelease(): Promise<void> {
+    this.#onHeld?.()
+    this.#onHeld = undefined
+    return new Promise((resolve) => {
+      this.#resume = resolve
+    })
+  }
+
+  async #pollOnce(): Promise<void> {
+    const { consumer, pollRecordsMax: recordsMax, pollBytesMax: bytesMax } = this.#options
+    let isPaused = false
+    if (this.#taker !== undefined && !this.#taker.hasRoom()) {
+      await this.#room.wait(PAUSE_AFTER_MS)
+      if (this.#isHeld || this.#isClosed) return
+      isPaused = !this.#taker.hasRoom()
+    }
+    if (isPaused) consumer.pause(this.#assigned)
+    const result = await consumer.poll({ recordsMax, bytesMax, waitMs: POLL_WAIT_MS })
+    if (isPaused) consumer.resume(this.#assigned)
+    this.#taker?.accept(result)
+  }
+}

@@ -1,0 +1,231 @@
+// Opens the tasks of an attempt: local state, then the changelog, then the place in the input. Main thread.
+// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3.
+
+import { MillraceError } from '../core/errors.ts'
+import type { TaskPosition } from '../core/message.ts'
+import type { GroupConsumer, Reader, TopicPartition } from '../kafka/port.ts'
+import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
+import type { EngineOptions } from './options.ts'
+import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
+
+export interface ReopenOptions {
+  engine: EngineOptions
+  attempt: number
+  consumer: GroupConsumer
+  /** Reads the changelog; undefined for a job without state. */
+  reader: Reader | undefined
+  changelogTopicId: string | undefined
+  partitions: TopicPartition[]
+}
+
+/** One changelog partition being read back. */
+interface Restore {
+  taskId: string
+  partition: number
+  lane: number
+  committedOffset: number | undefined
+  position: TaskPosition | undefined
+  readOffset: number
+  changelogEnd: number
+  movedMs: number
+  rowCount: number
+}
+
+const POLL_WAIT_MS = 100
+
+/**
+ * Opens a task for each partition and brings it to the last commit. The transactional id must have been initialised before,
+ * so that no transaction of an earlier life is open. Throws MR5004 when the offsets are ahead of the changelog.
+ */
+export async function reopenTasks(options: ReopenOptions): Promise<TaskState[]> {
+  const { engine, consumer, partitions } = options
+  const committed = await consumer.committed(partitions, engine.limits.callMs)
+  const committedBy = new Map(committed.map((one) => [one.partition, one.offset]))
+  const restores =
+    options.reader === undefined
+      ? await openStateless(options, committedBy)
+      : await readChangelog(options, options.reader, committedBy)
+  return Promise.all(restores.map((restore) => makeReady(options, restore)))
+}
+
+async function openStateless(options: ReopenOptions, committedBy: Map<number, number | undefined>): Promise<Restore[]> {
+  const { engine, attempt } = options
+  return Promise.all(
+    options.partitions.map(async ({ partition }) => {
+      const taskId = taskIdOf(partition)
+      const lane = laneOf(partition, engine.lanes.count)
+      await engine.lanes.send(lane, {
+        op: 'open',
+        taskId,
+        partition,
+        attempt,
+        changelogTopicId: undefined,
+        changelogLow: 0,
+      })
+      const restore = newRestore(engine, taskId, partition, lane)
+      restore.committedOffset = committedBy.get(partition)
+      return restore
+    }),
+  )
+}
+
+function newRestore(engine: EngineOptions, taskId: string, partition: number, lane: number): Restore {
+  return {
+    taskId,
+    partition,
+    lane,
+    committedOffset: undefined,
+    position: undefined,
+    readOffset: 0,
+    changelogEnd: 0,
+    movedMs: engine.clock.monotonicMs(),
+    rowCount: 0,
+  }
+}
+
+/** Opens the stores, then reads every changelog partition to its end at once. */
+async function readChangelog(
+  options: ReopenOptions,
+  reader: Reader,
+  committedBy: Map<number, number | undefined>,
+): Promise<Restore[]> {
+  const { engine } = options
+  const topic = engine.topics.names[engine.topics.changelog]!
+  const restores = await Promise.all(
+    options.partitions.map(async ({ partition }) => {
+      const restore = await openStateful(options, reader, topic, partition)
+      restore.committedOffset = committedBy.get(partition)
+      return restore
+    }),
+  )
+  const behind = restores.filter((restore) => restore.readOffset < restore.changelogEnd)
+  if (behind.length > 0) {
+    reader.assign(behind.map(({ partition, readOffset }) => ({ topic, partition, offset: readOffset })))
+    await readUntilEnd(options, reader, behind)
+    reader.assign([])
+  }
+  return restores
+}
+
+async function openStateful(
+  options: ReopenOptions,
+  reader: Reader,
+  topic: string,
+  partition: number,
+): Promise<Restore> {
+  const { engine, attempt, changelogTopicId } = options
+  const taskId = taskIdOf(partition)
+  const lane = laneOf(partition, engine.lanes.count)
+  const { low, high } = await reader.watermarks({ topic, partition }, engine.limits.callMs)
+  const { stored } = await engine.lanes.send(lane, {
+    op: 'open',
+    taskId,
+    partition,
+    attempt,
+    changelogTopicId,
+    changelogLow: low,
+  })
+  if (stored.wiped !== undefined) {
+    engine.log.warn({ task: taskId, reason: stored.wiped }, 'local state was wiped and is restored from the changelog')
+  }
+  const restore = newRestore(engine, taskId, partition, lane)
+  restore.position = stored.position
+  restore.readOffset = Math.max(stored.changelogOffset, low)
+  restore.changelogEnd = high
+  return restore
+}
+
+async function readUntilEnd(options: ReopenOptions, reader: Reader, restores: Restore[]): Promise<void> {
+  const { engine, attempt } = options
+  const { limits, clock, lanes } = engine
+  const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
+  while (restores.some((restore) => decide(engine, restore).kind === 'read')) {
+    const result = await reader.poll({
+      recordsMax: limits.pollRecordsMax,
+      bytesMax: limits.pollBytesMax,
+      waitMs: POLL_WAIT_MS,
+    })
+    await Promise.all(
+      result.batches.map(async (batch) => {
+        const restore = byPartition.get(batch.partition)
+        if (restore === undefined) return
+        const { taskId, lane } = restore
+        const answer = await lanes.send(lane, { op: 'restore', taskId, attempt, frame: batch.frame })
+        restore.position = answer.position ?? restore.position
+        restore.rowCount += answer.rowCount
+        moveTo(restore, batch.nextOffset, clock.monotonicMs())
+        engine.observer.restoring(taskId, restore.rowCount)
+      }),
+    )
+    for (const end of result.ends) {
+      const restore = byPartition.get(end.partition)
+      if (restore !== undefined) moveTo(restore, end.offset, clock.monotonicMs())
+    }
+    for (const failure of result.errors) engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
+  }
+}
+
+function moveTo(restore: Restore, offset: number, nowMs: number): void {
+  if (offset <= restore.readOffset) return
+  restore.readOffset = offset
+  restore.movedMs = nowMs
+}
+
+function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
+  return decideRecovery({
+    taskId: restore.taskId,
+    committedOffset: restore.committedOffset,
+    markerOffset: restore.position?.inputOffset,
+    readOffset: restore.readOffset,
+    changelogEnd: restore.changelogEnd,
+    stalledMs: engine.clock.monotonicMs() - restore.movedMs,
+  })
+}
+
+/** Where a task goes on: the decision for a stateful one, the group's offset for a stateless one. */
+function resumeOffset(options: ReopenOptions, restore: Restore): number | undefined {
+  if (options.reader === undefined) return restore.committedOffset
+  const decision = decide(options.engine, restore)
+  if (decision.kind === 'resume') {
+    const { taskId, rowCount } = restore
+    const { inputOffset, note } = decision
+    options.engine.log.info({ task: taskId, inputOffset, rowCount }, `task opened: ${resumeNote(note)}`)
+    return inputOffset
+  }
+  throw new MillraceError('MR5004', {
+    task: restore.taskId,
+    committed: restore.committedOffset ?? 'none',
+    marker: restore.position?.inputOffset ?? 'none',
+  })
+}
+
+async function makeReady(options: ReopenOptions, restore: Restore): Promise<TaskState> {
+  const { engine, consumer, attempt } = options
+  const { topic } = engine.plan.source
+  const { taskId, partition, lane, position } = restore
+  const input = await consumer.watermarks({ topic, partition }, engine.limits.callMs)
+  const resumed = resumeOffset(options, restore)
+  if (resumed !== undefined && resumed < input.low) {
+    throw new MillraceError('MR4010', { topic, partition, offset: resumed, low: input.low })
+  }
+  const inputOffset = resumed ?? input.low
+  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset })
+  return {
+    taskId,
+    topic,
+    partition,
+    lane,
+    position,
+    dispatchedOffset: inputOffset,
+    processedOffset: inputOffset,
+    highWatermark: input.high,
+    endOffset: engine.untilEnd ? input.high : undefined,
+    isEndSent: false,
+    lastRecordMs: engine.clock.monotonicMs(),
+    isAtEnd: false,
+    changelogOffset: restore.readOffset,
+    measured: undefined,
+    committedEpoch: 0,
+    flushedEpoch: 0,
+  }
+}

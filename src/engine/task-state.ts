@@ -1,0 +1,45 @@
+// What the engine knows of a task while an attempt runs. Main thread.
+
+import type { TaskPosition } from '../core/message.ts'
+
+/** An offset of the changelog before which no row of an epoch newer than `epoch` lies. */
+export interface ChangelogBound {
+  offset: number
+  epoch: number
+}
+
+export interface TaskState {
+  readonly taskId: string
+  readonly topic: string
+  readonly partition: number
+  readonly lane: number
+  /** Position as recovered or as of the last seal. */
+  position: TaskPosition | undefined
+  /** Next offset to hand to the lane, and the one its answers have come to. */
+  dispatchedOffset: number
+  processedOffset: number
+  /** High watermark of the input when last seen. */
+  highWatermark: number
+  /** With `untilEnd`: the offset fixed at start; the input ends before it. */
+  endOffset: number | undefined
+  isEndSent: boolean
+  /** Monotonic time of the last record, and whether the input's end has been seen since. */
+  lastRecordMs: number
+  isAtEnd: boolean
+  /** Where a later restore may start reading, once flushed; `measured` becomes it when its epoch is committed. */
+  changelogOffset: number
+  measured: ChangelogBound | undefined
+  /** Last committed epoch that touched it, last one flushed. */
+  committedEpoch: number
+  flushedEpoch: number
+}
+
+/** The id of a task: the one sub-topology and the partition. */
+export function taskIdOf(partition: number): string {
+  return `0_${partition}`
+}
+
+/** The lane of a partition; a task stays on it. */
+export function laneOf(partition: number, laneCount: number): number {
+  return partition % laneCount
+}
