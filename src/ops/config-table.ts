@@ -102,6 +102,14 @@ export const CONFIG_ROWS = [
     reason: 'Greatest time between two commits while there is something to commit.',
   },
   {
+    key: 'commit.catchUpRecords',
+    type: 'integer',
+    default: 10_000,
+    min: 1,
+    max: 1_000_000_000,
+    reason: 'With a greater lag than this, commits are `commit.maxMs` apart: fewer markers, more throughput.',
+  },
+  {
     key: 'flush.everyMs',
     type: 'ms',
     default: 1000,
@@ -175,12 +183,20 @@ export const CONFIG_ROWS = [
     reason: 'A clean stop takes at most this long, then the process ends; the next start recovers.',
   },
   {
-    key: 'limits.brokerWaitMs',
+    key: 'limits.connectMs',
     type: 'ms',
     default: 30_000,
     min: 100,
     max: 600_000,
-    reason: 'How long the start waits for a broker to answer.',
+    reason: 'How long the start waits for the first answer of a broker.',
+  },
+  {
+    key: 'limits.callMs',
+    type: 'ms',
+    default: 10_000,
+    min: 100,
+    max: 600_000,
+    reason: 'One call to Kafka; after it the outcome is unknown and is found out by a new producer.',
   },
   {
     key: 'limits.attemptsMax',
