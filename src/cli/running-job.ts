@@ -1,0 +1,45 @@
+// What the commands see of a job that runs in this process. Types alone; main thread.
+
+/** Counts since the start of the process; latencies over its life, from the records' Kafka timestamps. */
+export interface JobSnapshot {
+  /** Records read (with envelopes: events). records = accepted + late + dead + filtered, less what flatMap added. */
+  records: number
+  accepted: number
+  late: number
+  dead: number
+  filtered: number
+  /** Records that flatMap added. */
+  expanded: number
+  /** Rows given to sinks and views. */
+  results: number
+  recordsPerSecond: number
+  /** From a record's Kafka timestamp to processed. */
+  latencyMsP50: number
+  latencyMsP95: number
+  latencyMsP99: number
+  /** Records behind the end of the input, summed over partitions. */
+  lagRecords: number
+  epochs: number
+}
+
+/** The last snapshot, when everything is committed. */
+export type RunSummary = JobSnapshot
+
+export interface ReadyInfo {
+  /** From the start of the process to ready. */
+  millis: number
+  partitions: number
+  lanes: number
+  /** Where it can be looked at: admin server, views. */
+  urls: { admin: string; push: string | undefined }
+}
+
+export interface RunningJob {
+  /** Resolves when partitions are assigned and their state is restored. Rejects when the job fails before. */
+  ready: Promise<ReadyInfo>
+  /** Resolves when the job ended cleanly (stopped, or at its end of input); rejects when it failed. */
+  done: Promise<RunSummary>
+  /** Stops cleanly within `limits.stopMs`, else `done` rejects with MR6003. Idempotent. */
+  stop(reason: string): Promise<void>
+  snapshot(): JobSnapshot
+}
