@@ -143,9 +143,10 @@ export class Attempt {
     const view = new FrameView(frame)
     const first = view.offset(view.firstAt)
     if (first < task.dispatchedOffset) {
-      return this.#fail(
+      this.#fail(
         new Error(`partition ${batch.partition}: offset ${first} came again, ${task.dispatchedOffset} was next`),
       )
+      return
     }
     task.highWatermark = Math.max(task.highWatermark, view.highWatermark, batch.nextOffset)
     task.isAtEnd = false
@@ -154,7 +155,10 @@ export class Attempt {
     if (task.endOffset !== undefined && batch.nextOffset > task.endOffset) {
       const cut = cutFrame(frame, task.endOffset)
       task.dispatchedOffset = task.endOffset
-      if (cut === undefined) return this.#endIfReached(task)
+      if (cut === undefined) {
+        this.#endIfReached(task)
+        return
+      }
       frame = cut
     }
     this.#laneBytes[task.lane]! += frame.byteLength
@@ -188,7 +192,10 @@ export class Attempt {
 
   #processed(task: TaskState, answer: LaneProcessed): void {
     if (this.#failure !== undefined) return
-    if (answer.isDropped) return this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
+    if (answer.isDropped) {
+      this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
+      return
+    }
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
     addCounts(this.#epochCounts, answer.counts)

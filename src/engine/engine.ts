@@ -300,10 +300,8 @@ export class Engine {
   }
 
   #decide(error: unknown): 'stop' | 'rebuild' {
-    if (error instanceof EpochError) {
-      return decideFailure(error.kafka.failure, error.phase).kind === 'stop' ? 'stop' : 'rebuild'
-    }
-    if (error instanceof KafkaError) return error.isFenced ? 'stop' : 'rebuild'
+    const kafka = kafkaErrorOf(error)
+    if (kafka !== undefined) return decideFailure(kafka.failure).kind
     if (error instanceof MillraceError)
       return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
     return 'rebuild'
@@ -311,10 +309,11 @@ export class Engine {
 
   #stopError(error: unknown): MillraceError {
     if (error instanceof MillraceError) return error
-    const kafka = error instanceof EpochError ? error.kafka : error instanceof KafkaError ? error : undefined
-    if (kafka?.isFenced) return new MillraceError('MR4005', { instanceId: this.#inputs.instanceId }, { cause: error })
-    if (kafka !== undefined) return new MillraceError('MR4007', { reason: kafka.message }, { cause: error })
-    return epochFailure(error)
+    const kafka = kafkaErrorOf(error)
+    if (kafka === undefined) return epochFailure(error)
+    const decision = decideFailure(kafka.failure)
+    const code = decision.kind === 'stop' ? decision.code : 'MR4007'
+    return new MillraceError(code, { instanceId: this.#inputs.instanceId, reason: kafka.message }, { cause: error })
   }
 
   /**
@@ -344,6 +343,10 @@ export class Engine {
       }
     }
   }
+}
+
+function kafkaErrorOf(error: unknown): KafkaError | undefined {
+  return error instanceof EpochError ? error.kafka : error instanceof KafkaError ? error : undefined
 }
 
 function messageOf(error: unknown): string {

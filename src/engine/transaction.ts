@@ -44,7 +44,7 @@ export interface TransactionOptions {
 /*
  *   none --begin--> open --commitEpoch--> none
  *                    |  produce as results come, while no commit is under way
- *                    +--abort--> none
+ *                    +--a call failed--> the producer is given up with its transaction (engine.ts)
  */
 export class Transaction {
   readonly #producer: Producer
@@ -63,9 +63,6 @@ export class Transaction {
     this.#topicNames = options.topicNames
     this.#clock = options.clock
     this.#callMs = options.callMs
-  }
-  get isOpen(): boolean {
-    return this.#isOpen
   }
 
   /** Takes a result frame of an epoch. Frames of an epoch are produced in the order they were added. */
@@ -105,17 +102,6 @@ export class Transaction {
       this.#isOpen = false
       this.isCommitting = false
       return this.#clock.monotonicMs() - startedMs
-    })
-  }
-
-  /** Aborts what is open and drops what waits. */
-  abort(): Promise<void> {
-    this.#pending.length = 0
-    this.pendingBytes = 0
-    return this.#serially(async () => {
-      if (this.#isOpen) await this.#call('abort', 0, () => this.#producer.abort(this.#callMs))
-      this.#isOpen = false
-      this.isCommitting = false
     })
   }
 

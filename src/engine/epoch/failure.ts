@@ -1,16 +1,18 @@
-// What is done about a failed Kafka call of an epoch: a pure decision over the failure's fields. Main thread.
+// What is done about a failed Kafka call: a pure decision over the failure's fields. Main thread.
 // Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process).
 
 import type { KafkaFailure } from '../../kafka/port.ts'
 
-export type EpochPhase = 'init' | 'begin' | 'produce' | 'flush' | 'offsets' | 'commit' | 'abort'
+/** Where in an epoch's life a call failed; for the log. */
+export type EpochPhase = 'init' | 'begin' | 'produce' | 'flush' | 'offsets' | 'commit'
 
 export type FailureDecision =
-  /** Abort the transaction, then reopen the tasks under a new attempt. */
-  | { kind: 'abort' }
-  /** The client is of no use or the outcome is unknown: a new producer with the same transactional id finds out. */
-  | { kind: 'new-producer' }
-  | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
+  /**
+   * Drop the epoch. A new producer with the same transactional id aborts what is open or waits for what was decided; then
+   * the tasks are reopened from what Kafka says. The same for a plain abort and for an unknown outcome: a late EndTxn of the
+   * old producer can not end a transaction of the new one, and there is one path to test.
+   */
+  { kind: 'rebuild' } | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
 
 const FENCED = new Set(['_FENCED', 'PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH', 'FENCED_INSTANCE_ID'])
 const FOR_GOOD = new Set([
@@ -24,15 +26,13 @@ const FOR_GOOD = new Set([
 ])
 
 /**
- * Decides after a failed call. Time-outs of commit and abort, and all else that is not plainly abortable, end with a new
- * producer: a late EndTxn of the old one must not end a transaction of the new.
+ * Decides after a failed call.
+ *
+ * @example
+ * decideFailure({ name: '_TIMED_OUT', ... }) // { kind: 'rebuild' }
  */
-export function decideFailure(failure: KafkaFailure, phase: EpochPhase): FailureDecision {
+export function decideFailure(failure: KafkaFailure): FailureDecision {
   if (FENCED.has(failure.name)) return { kind: 'stop', code: 'MR4005' }
   if (FOR_GOOD.has(failure.name)) return { kind: 'stop', code: 'MR4007' }
-  if (failure.isFatal || phase === 'init' || phase === 'begin' || phase === 'abort') return { kind: 'new-producer' }
-  if (failure.requiresAbort) return { kind: 'abort' }
-  // A commit that failed without saying "abort" may have happened.
-  if (phase === 'commit') return { kind: 'new-producer' }
-  return { kind: 'abort' }
+  return { kind: 'rebuild' }
 }
