@@ -75,6 +75,8 @@ export type WindowPlan = { kind: 'tumbling'; sizeMs: number; offsetMs: number; g
 export interface Plan {
   formatVersion: 1
   job: string
+  /** Where dead records go; absent: `<job>-dlq`. */
+  deadLetterTopic?: string
   source: SourcePlan
   /** In the order of the chain; a sink takes what the operator before it (other sinks aside) gives. */
   operators: OperatorPlan[]
@@ -93,7 +95,7 @@ export interface PlanTopics {
   changelog: number
 }
 
-/** Lists the topics of a plan. Internal names: `<job>-dlq`, `<job>-changelog`; views: `<job>-view-<view>`. */
+/** Lists the topics of a plan. Internal names: `<job>-dlq` (unless the job chose another), `<job>-changelog`; views: `<job>-view-<view>`. */
 export function planTopics(plan: Plan): PlanTopics {
   const names: string[] = []
   const byOperator: Record<string, number> = {}
@@ -106,7 +108,7 @@ export function planTopics(plan: Plan): PlanTopics {
       byOperator[operator.name] = indexOf(operator.topic)
     }
   }
-  const dlq = indexOf(`${plan.job}-dlq`)
+  const dlq = indexOf(plan.deadLetterTopic ?? `${plan.job}-dlq`)
   const changelog = isStateful(plan) ? indexOf(`${plan.job}-changelog`) : -1
   return { names, byOperator, dlq, changelog }
 }

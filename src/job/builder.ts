@@ -1,0 +1,73 @@
+// The builder: `job(name).from(...)...`; every call gives a new stage, so a stage can be the start of several jobs.
+// Runs on every thread; pure.
+// Keeps SPEC: JOB-1 (what a job says is data, checked when it is built), JOB-3 (illegal orders do not compile).
+
+import { compileDraft } from './compile.ts'
+import type { Draft, Step } from './draft.ts'
+import type { CompiledJob } from './plan.ts'
+import type { JobOptions, JobStart } from './stages.ts'
+
+/**
+ * Begins a job. Its name is the consumer group, the prefix of its internal topics and of its state; `[a-z0-9-]`, at most 64.
+ * Nothing is checked until `build()`, which throws MR1002 with all problems at once.
+ *
+ * @example
+ * export default job('totals')
+ *   .from(kafka('orders', { value: msgpack<{ user: string; amount: number }>(), key: 'user' }))
+ *   .keyBy('user')
+ *   .aggregate({ total: sum('amount') })
+ *   .to(kafka('totals', { value: msgpack() }), { emit: 'updates' })
+ */
+export function job(name: string, options: JobOptions = {}): JobStart {
+  // One class implements all stages; the interfaces of stages.ts say which of its methods a stage offers.
+  return new Chain({ job: name, options, source: undefined, steps: [] }) as unknown as JobStart
+}
+
+class Chain {
+  readonly #draft: Draft
+
+  constructor(draft: Draft) {
+    this.#draft = draft
+  }
+  from(source: unknown): Chain {
+    return new Chain({ ...this.#draft, source })
+  }
+  filter(...args: unknown[]): Chain {
+    return this.#with({ kind: 'filter', ...fieldsAndFunction(args) })
+  }
+  map(...args: unknown[]): Chain {
+    return this.#with({ kind: 'map', ...fieldsAndFunction(args) })
+  }
+  flatMap(fn: unknown): Chain {
+    return this.#with({ kind: 'flatMap', fields: undefined, fn })
+  }
+  keyBy(field: unknown): Chain {
+    return this.#with({ kind: 'keyBy', field })
+  }
+  window(name: unknown, window: unknown): Chain {
+    return this.#with({ kind: 'window', name, window })
+  }
+  aggregate(aggregates: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'aggregate', aggregates, options })
+  }
+  late(target: unknown): Chain {
+    return this.#with({ kind: 'late', target })
+  }
+  to(sink: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'to', sink, options })
+  }
+  toView(view: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'view', view, options })
+  }
+  build(): CompiledJob {
+    return compileDraft(this.#draft)
+  }
+  #with(step: Step): Chain {
+    return new Chain({ ...this.#draft, steps: [...this.#draft.steps, step] })
+  }
+}
+
+/** `(fields, fn)` or `(fn)`. */
+function fieldsAndFunction(args: readonly unknown[]): { fields: unknown; fn: unknown } {
+  return args.length > 1 ? { fields: args[0], fn: args[1] } : { fields: undefined, fn: args[0] }
+}

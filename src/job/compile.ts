@@ -1,0 +1,260 @@
+// The compiler: a draft to a plan and its functions, or one error with every problem of the job.
+// Runs on every thread; pure.
+// Keeps SPEC: PLAN-1 (equal job files give equal plans), JOB-4 (all problems at once), JOB-5 (keyBy stays on the declared key).
+
+import { errorText, MillraceError } from '../core/errors.ts'
+import { Findings, show } from './checks.ts'
+import { compileAggregates, compileWindow } from './compile-aggregate.ts'
+import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
+import type { Draft, Step } from './draft.ts'
+import type { CompiledJob, EmitPlan, OperatorPlan, Plan, SourcePlan, WindowPlan } from './plan.ts'
+
+/** What the steps so far have made of the records. */
+interface Compilation {
+  found: Findings
+  job: string
+  source: SourcePlan
+  operators: OperatorPlan[]
+  /** The key field, once keyed. */
+  key: string | undefined
+  /** The last map or flatMap, which may have changed any field. */
+  changedBy: string | undefined
+  /** A window that waits for its aggregate, and the window behind the rows after it. */
+  openWindow: { name: string; plan: WindowPlan } | undefined
+  isAggregated: boolean
+  isWindowed: boolean
+  /** Set when a keyBy differs from the declared key: an error of its own when it is the only one. */
+  keyDiffers: { field: string; key: string } | undefined
+}
+
+/**
+ * Compiles a draft. Pure: the same draft gives an equal plan. Throws MR1002 with all problems, or MR1003 when the only one is a
+ * `keyBy` on another field than the declared key.
+ */
+export function compileDraft(draft: Draft): CompiledJob {
+  const found = new Findings()
+  const job = found.name('the name of the job', draft.job)
+  const jobOptions = found.options('job', draft.options, ['deadLetters'])
+  const deadLetterTopic =
+    jobOptions.deadLetters === undefined ? undefined : compileBareTopic(found, 'deadLetters', jobOptions.deadLetters)
+  const source = compileSource(found, draft.source)
+  const compilation: Compilation = {
+    found,
+    job,
+    source,
+    operators: [],
+    key: undefined,
+    changedBy: undefined,
+    openWindow: undefined,
+    isAggregated: false,
+    isWindowed: false,
+    keyDiffers: undefined,
+  }
+  for (const step of draft.steps) compileStep(compilation, step)
+  checkEnd(compilation)
+  checkNames(compilation)
+  checkTopics(compilation, deadLetterTopic)
+  refuse(compilation)
+  const plan: Plan = {
+    formatVersion: 1,
+    job,
+    ...(deadLetterTopic === undefined ? {} : { deadLetterTopic }),
+    source,
+    operators: compilation.operators,
+    functionCount: found.functions.length,
+  }
+  return { plan, functions: found.functions }
+}
+
+function compileStep(c: Compilation, step: Step): void {
+  if (c.openWindow !== undefined && step.kind !== 'aggregate') {
+    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by ${step.kind}`)
+    c.openWindow = undefined
+  }
+  switch (step.kind) {
+    case 'filter':
+    case 'map':
+    case 'flatMap':
+      return compileFunction(c, step)
+    case 'keyBy':
+      return compileKeyBy(c, step.field)
+    case 'window':
+      return openWindow(c, step)
+    case 'aggregate':
+      return compileAggregateStep(c, step)
+    case 'late':
+      return compileLate(c, step.target)
+    case 'to':
+      return compileTo(c, step)
+    case 'view':
+      return compileView(c, step)
+  }
+}
+
+function compileFunction(c: Compilation, step: Extract<Step, { kind: 'filter' | 'map' | 'flatMap' }>): void {
+  const name = nextName(c, step.kind.toLowerCase())
+  const fields = c.found.fields(`${name}: the first argument`, step.fields)
+  const fn = c.found.fn(name, step.fn)
+  if (step.kind === 'flatMap') {
+    if (c.isAggregated) c.found.add(`${name} comes after aggregate; a row may be mapped, not multiplied`)
+    c.operators.push({ kind: 'flatMap', name, fn })
+  } else c.operators.push({ kind: step.kind, name, fields, fn })
+  if (step.kind !== 'filter') c.changedBy = name
+}
+
+function compileKeyBy(c: Compilation, given: unknown): void {
+  const field = c.found.field('keyBy', given)
+  const where = `keyBy(${show(field)})`
+  const { keyField, topic } = c.source
+  if (c.key !== undefined) c.found.add(`${where}: the records are already keyed by ${show(c.key)}`)
+  if (c.changedBy !== undefined) {
+    c.found.add(`${where} comes after ${c.changedBy}, which may have changed the field; key first, map afterwards`)
+  }
+  if (keyField === undefined) {
+    c.found.add(
+      `${where}: the source ${show(topic)} declares no key; say key: ${show(field)} if the Kafka key of its records is that ` +
+        'field, since only then are all records of a key in one partition',
+    )
+  } else if (keyField !== field) {
+    c.keyDiffers = { field, key: keyField }
+    c.found.add(`MR1003 ${errorText('MR1003', c.keyDiffers)}`)
+  }
+  c.key = field
+  c.operators.push({ kind: 'keyBy', name: `keyby-${field}`, field })
+}
+
+function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): void {
+  const name = c.found.name('the name of a window', step.name)
+  const where = `window ${show(name)}`
+  if (c.isAggregated) c.found.add(`${where} comes after aggregate; a job has one stateful operator`)
+  else if (c.key === undefined) c.found.add(`${where} needs keyed records: put keyBy before it`)
+  const window = compileWindow(c.found, name, step.window)
+  c.openWindow = { name, plan: window }
+  c.operators.push({ kind: 'window', name, window })
+}
+
+function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggregate' }>): void {
+  const window = c.openWindow
+  c.openWindow = undefined
+  const options = c.found.options('aggregate', step.options, ['name'])
+  const derived = window === undefined ? 'aggregate' : `${window.name}-aggregate`
+  const name = options.name === undefined ? derived : c.found.name('the name of an aggregate', options.name)
+  const where = `aggregate ${show(name)}`
+  if (c.isAggregated) c.found.add(`${where} comes after another aggregate; a job has one stateful operator`)
+  else if (c.key === undefined && window === undefined) {
+    c.found.add(`${where} needs keyed records: put keyBy before it`)
+  }
+  const reserved = [
+    ...(c.key === undefined ? [] : [c.key]),
+    ...(window === undefined ? [] : ['windowStart', 'windowEnd']),
+  ]
+  const aggregates = compileAggregates(c.found, where, step.aggregates, reserved)
+  c.operators.push({ kind: 'aggregate', name, aggregates })
+  c.isAggregated = true
+  c.isWindowed = window !== undefined
+}
+
+function compileLate(c: Compilation, target: unknown): void {
+  const topic = compileBareTopic(c.found, 'late', target)
+  if (!c.isWindowed) c.found.add('late needs a window: without one no record is late')
+  if (c.operators.some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
+  c.operators.push({ kind: 'late', name: 'late', topic })
+}
+
+function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): void {
+  const { topic, sink, resultTime } = compileSink(c.found, step.sink)
+  const where = `to ${show(topic)}`
+  const options = c.found.options(where, step.options, ['emit'])
+  if (resultTime !== undefined && !c.isWindowed) {
+    c.found.add(`${where}: resultTime is the time of a window's final row, and there is no window`)
+  }
+  const emit = compileEmit(c, where, options.emit, c.isWindowed ? 'final' : 'updates')
+  c.operators.push({
+    kind: 'to',
+    name: nextName(c, `to-${topic}`),
+    topic,
+    sink,
+    emit,
+    resultTime: resultTime ?? 'end',
+  })
+}
+
+function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }>): void {
+  const view = c.found.name('the name of a view', step.view)
+  const where = `view ${show(view)}`
+  if (!c.isAggregated) c.found.add(`${where} needs an aggregate: it keeps the latest row per key`)
+  const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
+  const sink = sinkFormat(c.found, where, options)
+  const emit = compileEmit(c, where, options.emit, 'updates')
+  c.operators.push({ kind: 'view', name: `view-${view}`, view, topic: `${c.job}-view-${view}`, sink, emit })
+}
+
+function compileEmit(c: Compilation, where: string, given: unknown, fallback: 'final' | 'updates'): EmitPlan {
+  if (given !== undefined && !c.isAggregated) {
+    c.found.add(`${where}: emit is for results of an aggregate; records are written as they come`)
+  }
+  if (typeof given === 'object' && given !== null) {
+    const { every } = c.found.options(`${where}: emit`, given, ['every'])
+    if (every === undefined) c.found.add(`${where}: emit needs every, e.g. { every: '250ms' }`)
+    return { kind: 'every', everyMs: c.found.durationMs(`${where}: emit every`, every, 1, 1) }
+  }
+  const kind = c.found.oneOf(`${where}: emit`, given, ['final', 'updates'], fallback)
+  if (kind === 'final' && c.isAggregated && !c.isWindowed) {
+    c.found.add(
+      `${where}: emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }`,
+    )
+  }
+  return { kind }
+}
+
+/** `filter-1`, `filter-2`, ...; a sink has its topic's name, with a number only from the second on. */
+function nextName(c: Compilation, stem: string): string {
+  const pattern = stem.startsWith('to-') ? stem : `${stem}-1`
+  const isTaken = (name: string): boolean => c.operators.some((operator) => operator.name === name)
+  for (let n = 2, name = pattern; ; name = `${stem}-${n++}`) if (!isTaken(name)) return name
+}
+
+function checkEnd(c: Compilation): void {
+  if (c.openWindow !== undefined) {
+    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by the end of the job`)
+  }
+  const isSink = (operator: OperatorPlan): boolean => operator.kind === 'to' || operator.kind === 'view'
+  if (!c.operators.some(isSink)) return c.found.add('the job has no sink: end it with to(kafka(...)) or toView(...)')
+  const last = c.operators.findLast((operator) => operator.kind !== 'late')
+  if (last !== undefined && !isSink(last)) c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
+}
+
+function checkNames(c: Compilation): void {
+  const seen = new Set<string>()
+  for (const { name, kind } of c.operators) {
+    if (kind !== 'late' && seen.has(name)) c.found.add(`there are two operators with the name ${show(name)}`)
+    seen.add(name)
+  }
+}
+
+/** No two uses of one topic, but several sinks may share one. */
+function checkTopics(c: Compilation, deadLetterTopic: string | undefined): void {
+  const uses = new Map<string, string>([[c.source.topic, 'the source']])
+  const take = (topic: string, use: string): void => {
+    const other = uses.get(topic)
+    if (other !== undefined && !(other === use && use === 'a sink')) {
+      c.found.add(`the topic ${show(topic)} cannot be ${other} and ${use} at once`)
+    }
+    uses.set(topic, use)
+  }
+  take(deadLetterTopic ?? `${c.job}-dlq`, 'the dead-letter topic')
+  take(`${c.job}-changelog`, 'the changelog')
+  for (const operator of c.operators) {
+    if (operator.kind === 'late') take(operator.topic, 'the late topic')
+    // Two views of one name are told as two operators of one name.
+    if (operator.kind === 'view' && uses.get(operator.topic) !== 'a view') take(operator.topic, 'a view')
+    if (operator.kind === 'to') take(operator.topic, 'a sink')
+  }
+}
+
+function refuse(c: Compilation): void {
+  const { problems } = c.found
+  if (problems.length === 0) return
+  if (problems.length === 1 && c.keyDiffers !== undefined) throw new MillraceError('MR1003', c.keyDiffers)
+  throw new MillraceError('MR1002', { job: c.job, problems: problems.map((problem) => `\n  - ${problem}`).join('') })
+}

@@ -1,0 +1,30 @@
+// The draft of a job: what was said so far, unchecked, in the order it was said. The builder writes it, the compiler reads it.
+// Runs on every thread; pure.
+// Keeps SPEC: JOB-1 (what a job says is data, checked when it is built).
+
+import type { UncheckedOptions } from './source.ts'
+
+/** A function of the job. The compiler never calls it; the lane does, through typed adapters. */
+export type JobFunction = (...args: never[]) => unknown
+
+/** A topic as it was given: JavaScript callers may have passed anything. */
+export interface DraftTopic {
+  topic: unknown
+  options: UncheckedOptions
+}
+
+export type Step =
+  | { kind: 'filter' | 'map' | 'flatMap'; fields: unknown; fn: unknown }
+  | { kind: 'keyBy'; field: unknown }
+  | { kind: 'window'; name: unknown; window: unknown }
+  | { kind: 'aggregate'; aggregates: unknown; options: unknown }
+  | { kind: 'late'; target: unknown }
+  | { kind: 'to'; sink: unknown; options: unknown }
+  | { kind: 'view'; view: unknown; options: unknown }
+
+export interface Draft {
+  job: unknown
+  options: unknown
+  source: unknown
+  steps: readonly Step[]
+}

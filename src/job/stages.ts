@@ -1,0 +1,156 @@
+// The stages of a job as types: each offers what may come next, so that an illegal order does not compile.
+// Runs on every thread; types only.
+// Keeps SPEC: JOB-3 (illegal orders do not compile; results are inferred).
+
+/*
+ *   job ── from ──> Stream ── keyBy ──> KeyedStream ── window ──> WindowedStream
+ *                     │                     │                           │
+ *                     │                 aggregate                   aggregate
+ *                     │                     v                           v
+ *                     │             ResultStream (running)      WindowResultStream ── late ──> ResultStream
+ *                     └── to ──> complete   └── to, toView ──> complete ──> build
+ */
+
+import type { AggregateOf, AggregateResult, Field, FieldValues } from './aggregates.ts'
+import type { Duration } from './duration.ts'
+import type { Format } from './format.ts'
+import type { CompiledJob } from './plan.ts'
+import type { KafkaTopic, SinkTopic } from './source.ts'
+import type { WindowSpec } from './windows.ts'
+
+/** Shown by `millrace plan`; also marks what a job file exports. */
+export interface Complete {
+  /**
+   * The plan of the job and its functions. Throws MR1002 with every problem of the job, or MR1003 when the only problem is
+   * a `keyBy` on another field than the declared key.
+   */
+  build(): CompiledJob
+}
+
+/** One row each n ms of event time for each row that changed. */
+export interface Every {
+  readonly every: Duration
+}
+/** When a sink gets a running result: one row a record, or coalesced. There is no end, so there is no `final`. */
+export type RunningEmit = 'updates' | Every
+/** When a sink gets a window's result: once at its close, one row a record, or coalesced. */
+export type WindowEmit = 'final' | RunningEmit
+
+export interface ToOptions<E> {
+  /** Default: `final` for windows, `updates` for running results. */
+  readonly emit?: E
+}
+
+export interface ViewOptions<R, E> {
+  /** Default `updates`. */
+  readonly emit?: E
+  /** How rows are stored in the view's topic. Default: msgpack. */
+  readonly value?: Format<R>
+  /** The key that clients subscribe to. Default: the row's key. */
+  readonly key?: (row: R) => string
+}
+
+export interface JobOptions {
+  /** Where dead records go. Default: the topic `<job>-dlq`. */
+  readonly deadLetters?: SinkTopic<never>
+}
+
+export interface JobStart {
+  /** Reads a topic. Event types come from its format or its schema. */
+  from<T, K extends string>(source: KafkaTopic<T, K>): Stream<[T] extends [never] ? unknown : T, K>
+}
+
+/** Records as they are read, or as functions made them. */
+export interface Stream<R, K extends string> {
+  /** Keeps the records for which `keep` gives true; it gets just the named fields (fast path). */
+  filter<const F extends readonly Field<R>[]>(fields: F, keep: (...values: FieldValues<R, F>) => boolean): Stream<R, K>
+  /** Keeps the records for which `keep` gives true (free path: the whole record is decoded). */
+  filter(keep: (record: R) => boolean): Stream<R, K>
+  /** Turns each record into another; the function gets just the named fields (fast path). Key first, map afterwards. */
+  map<const F extends readonly Field<R>[], U>(fields: F, change: (...values: FieldValues<R, F>) => U): Stream<U, never>
+  /** Turns each record into another (free path). */
+  map<U>(change: (record: R) => U): Stream<U, never>
+  /** Turns each record into any number of others (free path). None: the record counts as filtered. */
+  flatMap<U>(change: (record: R) => readonly U[]): Stream<U, never>
+  /** Groups by the declared key of the source: records of a key are in one partition, in order. */
+  keyBy(field: K): KeyedStream<R, K>
+  /** Writes each record to a topic. */
+  to(sink: SinkTopic<R>): Stream<R, K> & Complete
+}
+
+/** The key of a result row: text, since it is read back from the Kafka key. */
+export type KeyText<V> = [V] extends [string] ? V : string
+
+/** The row of a running aggregate: the key and the results. */
+export type RunningRow<R, K extends string, A> = Flat<KeyPart<R, K> & ResultPart<R, A>>
+/** The row of a window: the key, `[windowStart, windowEnd)` in ms since the epoch, and the results. */
+export type WindowRow<R, K extends string, A> = Flat<
+  KeyPart<R, K> & { windowStart: number; windowEnd: number } & ResultPart<R, A>
+>
+type KeyPart<R, K extends string> = { [P in K]: P extends keyof R ? KeyText<R[P]> : string }
+type ResultPart<R, A> = { -readonly [P in keyof A]: AggregateResult<R, A[P]> }
+type Flat<T> = { [P in keyof T]: T[P] }
+
+export interface AggregateOptions {
+  /** Name of the state. Default: `<window>-aggregate`, or `aggregate` without a window. Charset `[a-z0-9-]`. */
+  readonly name?: string
+}
+
+/** Records grouped by their key. */
+export interface KeyedStream<R, K extends string> {
+  /** See `Stream.filter`. */
+  filter<const F extends readonly Field<R>[]>(
+    fields: F,
+    keep: (...values: FieldValues<R, F>) => boolean,
+  ): KeyedStream<R, K>
+  filter(keep: (record: R) => boolean): KeyedStream<R, K>
+  /** See `Stream.map`. The key stays what it was. */
+  map<const F extends readonly Field<R>[], U>(fields: F, change: (...values: FieldValues<R, F>) => U): KeyedStream<U, K>
+  map<U>(change: (record: R) => U): KeyedStream<U, K>
+  /** See `Stream.flatMap`. The key stays what it was. */
+  flatMap<U>(change: (record: R) => readonly U[]): KeyedStream<U, K>
+  /** Puts records into windows. The name is part of the state's name. */
+  window(name: string, window: WindowSpec): WindowedStream<R, K>
+  /** A running result by key, without a window and without an end. */
+  aggregate<const A extends Record<string, AggregateOf<R>>>(
+    aggregates: A,
+    options?: AggregateOptions,
+  ): ResultStream<RunningRow<R, K, A>, RunningEmit>
+  /** Writes each record to a topic. */
+  to(sink: SinkTopic<R>): KeyedStream<R, K> & Complete
+}
+
+/** Records in windows, to be aggregated. */
+export interface WindowedStream<R, K extends string> {
+  /** One row for each key and window. */
+  aggregate<const A extends Record<string, AggregateOf<R>>>(
+    aggregates: A,
+    options?: AggregateOptions,
+  ): WindowResultStream<WindowRow<R, K, A>>
+}
+
+/** Rows of an aggregate; `E` says when a sink may get them. */
+export interface ResultStream<R, E> {
+  /** See `Stream.filter`. */
+  filter<const F extends readonly Field<R>[]>(
+    fields: F,
+    keep: (...values: FieldValues<R, F>) => boolean,
+  ): ResultStream<R, E>
+  filter(keep: (row: R) => boolean): ResultStream<R, E>
+  /** See `Stream.map`. The row's key stays what it was. */
+  map<const F extends readonly Field<R>[], U>(
+    fields: F,
+    change: (...values: FieldValues<R, F>) => U,
+  ): ResultStream<U, E>
+  map<U>(change: (row: R) => U): ResultStream<U, E>
+  /** Writes rows to a topic. */
+  to(sink: SinkTopic<R>, options?: ToOptions<E>): ResultStream<R, E> & Complete
+  /** Keeps the latest row per key in a view (topic `<job>-view-<name>`) that clients subscribe to. */
+  toView(name: string, options?: ViewOptions<R, E>): ResultStream<R, E> & Complete
+}
+
+/** Rows of a windowed aggregate, before it is said where late records go. */
+export interface WindowResultStream<R> extends ResultStream<R, WindowEmit> {
+  /** Late records go here as they came, with headers that say why. Without it they are counted and dropped. */
+  late(target: SinkTopic<never>): ResultStream<R, WindowEmit>
+}

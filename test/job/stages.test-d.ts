@@ -1,0 +1,260 @@
+// The stages as types: what a job may say, in which order, and what its rows are.
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import {
+  avg,
+  count,
+  custom,
+  envelope,
+  first,
+  job,
+  json,
+  kafka,
+  last,
+  max,
+  min,
+  msgpack,
+  recordTime,
+  sum,
+  tumbling,
+  variance,
+  weightedMean,
+} from 'millrace'
+import { expectTypeOf, test } from 'vitest'
+import type { Complete } from '../../src/job/stages.ts'
+
+interface Trade {
+  sym: string
+  price: number
+  qty: number
+  ts: number
+  side: 'buy' | 'sell'
+  note?: string
+}
+
+const trades = kafka('trades', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts', outOfOrder: '2s' })
+const stream = job('candles').from(trades)
+const keyed = stream.keyBy('sym')
+const windowed = keyed.window('1s', tumbling('1s'))
+
+test('the row of a window has the key, the bounds and the inferred results', () => {
+  windowed
+    .aggregate({
+      open: first('price'),
+      side: last('side'),
+      note: last('note'),
+      volume: sum('qty'),
+      vwap: weightedMean('price', 'qty'),
+      spread: variance('price'),
+      n: count(),
+    })
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{
+        sym: string
+        windowStart: number
+        windowEnd: number
+        open: number
+        side: 'buy' | 'sell'
+        note: string | undefined
+        volume: number
+        vwap: number
+        spread: number
+        n: number
+      }>()
+      return row
+    })
+})
+
+test('the row of a running aggregate has the key and the results, and no window', () => {
+  keyed.aggregate({ total: sum('qty'), mean: avg('price') }).map((row) => {
+    expectTypeOf(row).toEqualTypeOf<{ sym: string; total: number; mean: number }>()
+    return row
+  })
+})
+
+test('a number key is text in results, since it is read back from the Kafka key', () => {
+  job('users')
+    .from(kafka('orders', { value: json<{ user: number; amount: number }>(), key: 'user' }))
+    .keyBy('user')
+    .aggregate({ n: count() })
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{ user: string; n: number }>()
+      return row
+    })
+})
+
+test('functions over named fields get just those values, typed', () => {
+  stream.filter(['qty', 'side'], (qty, side) => {
+    expectTypeOf(qty).toEqualTypeOf<number>()
+    expectTypeOf(side).toEqualTypeOf<'buy' | 'sell'>()
+    return qty > 0
+  })
+  const mapped = stream.map(['price', 'qty'], (price, qty) => ({ value: price * qty }))
+  mapped.filter((row) => {
+    expectTypeOf(row).toEqualTypeOf<{ value: number }>()
+    return true
+  })
+  stream.filter((trade) => {
+    expectTypeOf(trade).toEqualTypeOf<Trade>()
+    return true
+  })
+  stream
+    .flatMap((trade) => [trade.sym, trade.side])
+    .filter((text) => {
+      expectTypeOf(text).toEqualTypeOf<string>()
+      return true
+    })
+})
+
+test('custom accumulators infer state, values and result', () => {
+  windowed
+    .aggregate({
+      range: custom({
+        fields: ['price', 'side'],
+        init: () => ({ low: 0, high: 0 }),
+        add: (state, price, side) => {
+          expectTypeOf(state).toEqualTypeOf<{ low: number; high: number }>()
+          expectTypeOf(price).toEqualTypeOf<number>()
+          expectTypeOf(side).toEqualTypeOf<'buy' | 'sell'>()
+          return { low: Math.min(state.low, price), high: Math.max(state.high, price) }
+        },
+        result: (state) => state.high - state.low,
+      }),
+      notes: custom({
+        init: (): string[] => [],
+        add: (state, trade) => {
+          expectTypeOf(trade).toEqualTypeOf<Trade>()
+          return [...state, trade.note ?? '']
+        },
+        result: (state) => state.join(),
+      }),
+    })
+    .map((row) => {
+      expectTypeOf(row.range).toEqualTypeOf<number>()
+      expectTypeOf(row.notes).toEqualTypeOf<string>()
+      return row
+    })
+  windowed.aggregate({
+    // @ts-expect-error there is no field prise
+    bad: custom({ fields: ['prise'], init: () => 0, add: (state: number) => state, result: (state: number) => state }),
+  })
+})
+
+test('a stage out of order does not compile', () => {
+  // @ts-expect-error a window needs keyBy
+  stream.window('1s', tumbling('1s'))
+  // @ts-expect-error an aggregate needs keyBy
+  stream.aggregate({ n: count() })
+  // @ts-expect-error a window must be aggregated
+  windowed.to(kafka('x'))
+  // @ts-expect-error no late before a window
+  keyed.late(kafka('x'))
+  // @ts-expect-error a running result is never late
+  keyed.aggregate({ n: count() }).late(kafka('x'))
+  // @ts-expect-error late is said once
+  windowed.aggregate({ n: count() }).late(kafka('x')).late(kafka('y'))
+  // @ts-expect-error a view needs an aggregate
+  stream.toView('x')
+  // @ts-expect-error one stateful operator a job
+  windowed.aggregate({ n: count() }).keyBy('sym')
+  // @ts-expect-error no build before a sink
+  windowed.aggregate({ n: count() }).build
+  // @ts-expect-error an operator after the last sink goes nowhere
+  stream.to(kafka('x')).filter(() => true).build
+  // @ts-expect-error a job begins with from
+  job('x').to(kafka('x'))
+})
+
+test('keyBy takes the declared key only', () => {
+  // @ts-expect-error the source declares sym
+  stream.keyBy('side')
+  // @ts-expect-error the source declares no key
+  job('x')
+    .from(kafka('trades', { value: msgpack<Trade>() }))
+    .keyBy('sym')
+  // @ts-expect-error a map may have changed the field
+  stream.map((trade) => trade).keyBy('sym')
+})
+
+test('field names are checked against the record', () => {
+  // @ts-expect-error no such field
+  stream.filter(['quantity'], () => true)
+  // @ts-expect-error no such field
+  kafka('trades', { value: msgpack<Trade>(), key: 'symbol' })
+  // @ts-expect-error event time must be a number field
+  kafka('trades', { value: msgpack<Trade>(), eventTime: 'side' })
+  // @ts-expect-error a sum needs numbers
+  windowed.aggregate({ total: sum('side') })
+  // @ts-expect-error a minimum needs a number that is always there
+  windowed.aggregate({ low: min('note') })
+  // @ts-expect-error no such field
+  windowed.aggregate({ high: max('prices') })
+  // @ts-expect-error no such field
+  windowed.aggregate({ open: first('prices') })
+  // @ts-expect-error the weight needs a number
+  windowed.aggregate({ vwap: weightedMean('price', 'side') })
+})
+
+test('a running result has no final, a plain stream no emit', () => {
+  const running = keyed.aggregate({ n: count() })
+  expectTypeOf(running.to(kafka('x'), { emit: 'updates' })).toExtend<Complete>()
+  running.to(kafka('x'), { emit: { every: '250ms' } })
+  // @ts-expect-error no end, no final
+  running.to(kafka('x'), { emit: 'final' })
+  // @ts-expect-error no end, no final
+  running.toView('x', { emit: 'final' })
+  // @ts-expect-error records are written as they come
+  stream.to(kafka('x'), { emit: 'updates' })
+  // @ts-expect-error not a duration
+  running.to(kafka('x'), { emit: { every: '250' } })
+})
+
+test('sink functions get the row', () => {
+  const rows = windowed.aggregate({ n: count() })
+  rows.to(
+    kafka('x', {
+      value: msgpack(),
+      key: (row) => {
+        expectTypeOf(row).toEqualTypeOf<{ sym: string; windowStart: number; windowEnd: number; n: number }>()
+        return row.sym
+      },
+      headers: (row) => ({ start: String(row.windowStart) }),
+      resultTime: 'max',
+    }),
+  )
+  rows.toView('x', { key: (row) => `${row.sym}@${row.windowStart}`, value: json() })
+  rows.to(kafka('x', { value: json<{ sym: string; n: number }>() }))
+  // @ts-expect-error the topic's type has a field that the row has not
+  rows.to(kafka('x', { value: json<{ sym: string; total: number }>() }))
+  // @ts-expect-error a sink declares no key field
+  rows.to(kafka('x', { value: msgpack<{ sym: string; n: number }>(), key: 'sym' }))
+  // @ts-expect-error a key function is for sinks
+  job('x').from(kafka('trades', { value: msgpack<Trade>(), key: (trade) => trade.sym }))
+  // @ts-expect-error a key is text
+  rows.to(kafka('x', { key: (row) => row.n }))
+})
+
+test('sources take envelopes, schemas, functions and the record time', () => {
+  const schema = {} as StandardSchemaV1<{ id: string; at: string }, { id: string; at: number }>
+  job('a')
+    .from(kafka('a', { value: json(), schema, key: 'id', eventTime: 'at' }))
+    .filter((event) => {
+      expectTypeOf(event).toEqualTypeOf<{ id: string; at: number }>()
+      return true
+    })
+  job('b')
+    .from(kafka('b', { value: envelope(msgpack<Trade>()), key: 'sym', eventTime: (trade) => trade.ts * 1000 }))
+    .filter((trade) => {
+      expectTypeOf(trade).toEqualTypeOf<Trade>()
+      return true
+    })
+  job('c')
+    .from(kafka('c', { value: msgpack<Trade>({ shape: 'envelope' }), eventTime: recordTime() }))
+    .filter(['qty'], (qty) => qty > 0)
+    .to(kafka('d'))
+  job('e')
+    .from(kafka('e'))
+    .filter((value) => {
+      expectTypeOf(value).toEqualTypeOf<unknown>()
+      return true
+    })
+})
