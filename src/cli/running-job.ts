@@ -13,7 +13,7 @@ export interface JobSnapshot {
   /** Rows given to sinks and views. */
   results: number
   recordsPerSecond: number
-  /** From a record's Kafka timestamp to processed. */
+  /** From a record's Kafka timestamp to the commit that covers it; read-committed consumers see its results from then on. */
   latencyMsP50: number
   latencyMsP95: number
   latencyMsP99: number

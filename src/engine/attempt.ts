@@ -199,7 +199,7 @@ export class Attempt {
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
     addCounts(this.#epochCounts, answer.counts)
-    observer.processed(answer.counts, answer.sampleTimestampsMs, answer.sampleWeight)
+    observer.processed(task.partition, answer.counts, answer.sampleTimestampsMs, answer.sampleWeight)
     for (const timestampMs of answer.sampleTimestampsMs) {
       this.#samples.push({ timestampMs, weight: answer.sampleWeight })
     }

@@ -39,8 +39,8 @@ export interface EngineLog {
 
 /** What the engine tells its surroundings (metrics, status line). Called on the main thread; must not throw. */
 export interface EngineObserver {
-  /** Records of a frame were processed; samples are Kafka timestamps, each standing for `weight` records. */
-  processed(counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
+  /** Records of a frame of a partition were processed; samples are Kafka timestamps, each standing for `weight` records. */
+  processed(partition: number, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
   /** An epoch is committed and visible; samples as before, of all its records. */
   committed(epoch: number, commitMs: number, samples: readonly LatencySample[]): void
   restoring(taskId: string, rowCount: number): void
