@@ -59,7 +59,10 @@ function sourceFiles(top: string): SourceFile[] {
 }
 
 function importsOf(file: SourceFile): string[] {
-  return [...file.text.matchAll(/(?:from|import)\s*\(?\s*['"]([^'"]+)['"]/g)].map((match) => match[1]!)
+  const statements = file.text.matchAll(
+    /^(?:import|export)\b[^'"]*?from '([^'\n]+)'|\bimport\('([^'\n]+)'\)|^import '([^'\n]+)'/gm,
+  )
+  return [...statements].map((match) => (match[1] ?? match[2] ?? match[3])!)
 }
 
 /** Folder of src that a relative import leads to. */
