@@ -51,6 +51,8 @@ export interface TaskStore {
   firstKeyAtOrAfter(from: Uint8Array): Uint8Array | undefined
   /** Layer 2 takes a row of the epoch being sealed. Bytes are copied. */
   sealRow(key: Uint8Array, value: Uint8Array | undefined): void
+  /** As sealRow, for a key and its value that lie back to back in `source` from `keyStart` on. Hot. */
+  sealRowAt(source: Uint8Array, keyStart: number, keyBytes: number, valueBytes: number): void
   /** Ends the seal: the position that this epoch's marker carries. */
   sealed(epoch: number, position: TaskPosition): void
   /** Layer 2 of `epoch` joins layer 3. Epochs commit in order. */
@@ -58,6 +60,8 @@ export interface TaskStore {
   /** A row read back from the changelog; only before `restored`. Goes to layer 3, and to the backend when that is full. */
   restoreRow(key: Uint8Array, value: Uint8Array | undefined, offset: number): Promise<void> | undefined
   restored(position: TaskPosition | undefined): void
+  /** False until `restored`: slab tables are made after it, since they learn their windows from the store. */
+  readonly isRestored: boolean
   /** Layer 3 to the backend with position and changelog offset, as one write. */
   flush(changelogOffset: number, changelogTopicId: string | undefined): Promise<{ epoch: number; rowCount: number }>
   close(): Promise<void>
@@ -86,7 +90,10 @@ export interface SlabTable {
   readonly rowCount: number
   readonly keyCount: number
   readonly evictedRowCount: number
-  /** Interns the key bytes source[start .. start + length): small integers, reused when a key has no rows left. Hot. */
+  /**
+   * Interns the key bytes source[start .. start + length): small integers, reused when a key has no rows left. Hot.
+   * The id of a key without rows is valid until the next `seal` or `evict`, those of keys with rows as long as these live.
+   */
   internKey(source: Uint8Array, start: number, length: number): number
   /** The key's bytes: array, start and length through `keyArena`, `keyStart`, `keyBytes`. */
   readonly keyArena: Uint8Array
@@ -112,4 +119,8 @@ export interface SlabTable {
   seal(epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void
   /** Evicts clean rows, coldest first, until the table is within its bytes. */
   evict(): void
+  /** Bytes of the rows, keys and tombstones in memory. */
+  readonly bytes: number
+  /** Forgets everything in memory and leaves a shared budget; the table is not used afterwards. */
+  dropAll(): void
 }

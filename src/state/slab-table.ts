@@ -1,0 +1,391 @@
+// Hot path: the typed rows of one stateful operator over its task's store; memory is a cache of them.
+// Runs on a lane, owned by one task.
+// Keeps SPEC: STATE-2 (reads merge all layers), STATE-4 (no live window, no entry), STATE-8 (closing finds all rows).
+
+import type { FrameWriter } from '../core/frame.ts'
+import { compareBytes, grownInts } from './byte-hash.ts'
+import type { SlabTable, TaskStore } from './contract.ts'
+import { KEY_BYTES, KeyTable } from './key-table.ts'
+import {
+  operatorRange,
+  PLAIN_PREFIX_BYTES,
+  RESERVED_OPERATOR_ID,
+  WINDOW_PREFIX_BYTES,
+  windowRange,
+  writeOperatorId,
+  writeWindowPrefix,
+} from './keys.ts'
+import { MemoryBudget } from './memory-budget.ts'
+import { packCells, readSlots, unpackCells, writeSlots } from './row-codec.ts'
+import { DIRTY, LIVE, RECENT, RowColumns, STORED } from './row-columns.ts'
+import { RowIndex } from './row-index.ts'
+import { RowLayer } from './row-layer.ts'
+import { learnWindows, WindowList, type WindowRows } from './window-list.ts'
+
+/** Array and boxes around a row's cells, on top of their packed bytes. */
+const CELLS_OVERHEAD_BYTES = 64
+
+export interface SlabTableOptions {
+  /** 0 to 0xfffe; prefix of the operator's keys. */
+  operatorId: number
+  /** Float64 slots a row. */
+  width: number
+  isWindowed: boolean
+  /** A restored store: the table learns its windows from it. */
+  store: TaskStore
+  /** Limit of memory in bytes, or one that several tables share. */
+  memoryBytesMax: number | MemoryBudget
+}
+
+/**
+ * The rows of one operator. Make it after `store.restored()`.
+ *
+ * @throws RangeError when the store is not restored yet or the operator id is reserved
+ * @example
+ * const table = createSlabTable({ operatorId: 1, width: 2, isWindowed: true, store, memoryBytesMax: 64 << 20 })
+ * const row = table.rowFor(table.internKey(bytes, start, length), windowEndMs)
+ * table.slots[row * table.width]! += 1
+ * table.touch(row)
+ */
+export function createSlabTable(options: SlabTableOptions): SlabTable {
+  if (!options.store.isRestored) throw new RangeError('a slab table is made after its store is restored')
+  if (!(options.operatorId >= 0 && options.operatorId < RESERVED_OPERATOR_ID)) {
+    throw new RangeError(`operator id ${options.operatorId} is not within 0 to ${RESERVED_OPERATOR_ID - 1}`)
+  }
+  return new StoredSlabTable(options)
+}
+
+class StoredSlabTable implements SlabTable {
+  readonly operatorId: number
+  readonly width: number
+  wasCreated = false
+  evictedRowCount = 0
+  readonly #isWindowed: boolean
+  readonly #store: TaskStore
+  readonly #budget: MemoryBudget
+  readonly #prefixBytes: number
+  readonly #columns: RowColumns
+  readonly #keys = new KeyTable()
+  readonly #index = new RowIndex()
+  readonly #windows = new WindowList()
+  /** Keys of stored rows that were deleted in the open epoch. */
+  readonly #tombstones = new RowLayer()
+  #dirtyRows = new Int32Array(64)
+  #dirtyCount = 0
+  #scratch = new Uint8Array(2048)
+  #frameView: DataView = new DataView(new ArrayBuffer(0))
+  /** The row that `visit` is looking at, -1 once it deleted it. */
+  #visitedRow = -1
+  #hand = 0
+  #loadCount = 0
+  /** Where a scan found nothing more to evict: flushed epoch and loads then. */
+  #futileFlushedEpoch = Number.NaN
+  #futileLoadCount = 0
+
+  constructor(options: SlabTableOptions) {
+    this.operatorId = options.operatorId
+    this.width = options.width
+    this.#isWindowed = options.isWindowed
+    this.#store = options.store
+    this.#prefixBytes = options.isWindowed ? WINDOW_PREFIX_BYTES : PLAIN_PREFIX_BYTES
+    this.#columns = new RowColumns(options.width)
+    const limit = options.memoryBytesMax
+    this.#budget = typeof limit === 'number' ? new MemoryBudget(limit) : limit
+    this.#budget.join(this)
+    learnWindows(this.#windows, options.store, options.operatorId, options.isWindowed)
+  }
+
+  get slots(): Float64Array {
+    return this.#columns.slots
+  }
+  get cells(): (unknown[] | undefined)[] {
+    return this.#columns.cells
+  }
+  get rowCount(): number {
+    return this.#columns.rowCount
+  }
+  get keyCount(): number {
+    return this.#keys.keyCount
+  }
+  get bytes(): number {
+    const keyBytes = this.#keys.keyCount * KEY_BYTES + this.#keys.liveBytes
+    return this.#columns.bytes + keyBytes + this.#tombstones.bytes
+  }
+  get keyArena(): Uint8Array {
+    return this.#keys.arena
+  }
+  get windowEndMin(): number {
+    return this.#windows.endMsMin
+  }
+  keyStart(keyId: number): number {
+    return this.#keys.starts[keyId]!
+  }
+  keyBytes(keyId: number): number {
+    return this.#keys.lengths[keyId]!
+  }
+  keyOf(row: number): number {
+    return this.#columns.keys[row]!
+  }
+  windowEndOf(row: number): number {
+    return this.#columns.ends[row]!
+  }
+  windowEndsUpTo(upToMs: number): number[] {
+    return this.#windows.endsUpTo(upToMs)
+  }
+
+  internKey(source: Uint8Array, start: number, length: number): number {
+    return this.#keys.intern(source, start, length)
+  }
+
+  rowFor(keyId: number, windowEndMs: number): number {
+    this.wasCreated = false
+    if (this.#keys.newestEnds[keyId] === windowEndMs) return this.#keys.newestRows[keyId]!
+    const row = this.#index.find(this.#columns.keys, this.#columns.ends, keyId, windowEndMs)
+    return row >= 0 ? row : this.#bringRow(keyId, windowEndMs)
+  }
+
+  touch(row: number): void {
+    if ((this.#columns.flags[row]! & DIRTY) === 0) this.#setDirty(row)
+  }
+
+  deleteRow(row: number): void {
+    const columns = this.#columns
+    if ((columns.flags[row]! & STORED) !== 0) {
+      const length = this.#writeKey(columns.keys[row]!, columns.ends[row]!)
+      this.#tombstones.put(this.#scratch, 0, length, this.#scratch, 0, -1)
+    }
+    this.#windows.dropIfEmpty(this.#dropRow(row))
+  }
+
+  closeWindow(windowEndMs: number, visit: (row: number) => void): void {
+    const window = this.#windows.get(windowEndMs)
+    if (window === undefined) return
+    this.#visitWindow(window, visit, true)
+    window.storedCount = 0
+    if (this.#windows.get(windowEndMs) === window) this.#windows.dropIfEmpty(window)
+  }
+
+  forEachRow(visit: (row: number) => void): void {
+    for (const endMs of this.#windows.endsUpTo(Number.POSITIVE_INFINITY)) {
+      const window = this.#windows.get(endMs)
+      if (window !== undefined) this.#visitWindow(window, visit, false)
+    }
+  }
+
+  seal(epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void {
+    this.#sealTombstones(changelog, topicIndex, partition)
+    for (let i = 0; i < this.#dirtyCount; i++) {
+      const row = this.#dirtyRows[i]!
+      if ((this.#columns.flags[row]! & DIRTY) !== 0) this.#sealRow(row, epoch, changelog, topicIndex, partition)
+    }
+    this.#dirtyCount = 0
+    this.#keys.sweep()
+  }
+
+  evict(): void {
+    const excessBytes = this.#budget.excessBytes
+    if (excessBytes <= 0) return
+    const flushedEpoch = this.#store.flushedEpoch
+    if (this.#futileFlushedEpoch === flushedEpoch && this.#futileLoadCount === this.#loadCount) return
+    if (this.#evictRows(excessBytes, flushedEpoch) < excessBytes) {
+      this.#futileFlushedEpoch = flushedEpoch
+      this.#futileLoadCount = this.#loadCount
+    }
+    this.#keys.sweep()
+  }
+
+  dropAll(): void {
+    this.#budget.leave(this)
+    this.#dirtyCount = 0
+    this.#tombstones.clear()
+    const all = this.#windows.endsUpTo(Number.POSITIVE_INFINITY)
+    for (const endMs of all) {
+      const window = this.#windows.get(endMs)!
+      for (const row of this.#columns.rowsOf(window)) this.#dropRow(row)
+      window.storedCount = 0
+      this.#windows.dropIfEmpty(window)
+    }
+    this.#keys.sweep()
+  }
+
+  /** The row from the store, or a new one. */
+  #bringRow(keyId: number, windowEndMs: number): number {
+    const window = this.#windows.at(windowEndMs)
+    if (window.storedCount > 0) {
+      const key = this.#scratch.subarray(0, this.#writeKey(keyId, windowEndMs))
+      const value = this.#isTombstoned(key) ? undefined : this.#store.get(key)
+      if (value !== undefined) return this.#loadRow(keyId, window, value)
+    }
+    this.wasCreated = true
+    const row = this.#addRow(keyId, window, LIVE)
+    this.#setDirty(row)
+    return row
+  }
+
+  #isTombstoned(key: Uint8Array): boolean {
+    return this.#tombstones.rowCount > 0 && this.#tombstones.has(key)
+  }
+
+  #loadRow(keyId: number, window: WindowRows, value: Uint8Array): number {
+    const row = this.#addRow(keyId, window, LIVE | STORED | RECENT)
+    const columns = this.#columns
+    readSlots(value, columns.slots, row * this.width, this.width)
+    const cells = unpackCells(value, this.width * 8)
+    columns.cells[row] = cells
+    if (cells !== undefined) columns.setCellBytes(row, value.length - this.width * 8 + CELLS_OVERHEAD_BYTES)
+    window.storedCount--
+    this.#loadCount++
+    return row
+  }
+
+  #addRow(keyId: number, window: WindowRows, flags: number): number {
+    const row = this.#columns.take(keyId, window, flags)
+    this.#index.add(this.#columns.keys, this.#columns.ends, row)
+    this.#keys.addRow(keyId, window.endMs, row)
+    return row
+  }
+
+  /** Forgets a row in memory; its window may be empty afterwards. */
+  #dropRow(row: number): WindowRows {
+    const columns = this.#columns
+    const window = this.#windows.get(columns.ends[row]!)!
+    if (row === this.#visitedRow) this.#visitedRow = -1
+    this.#index.remove(columns.keys, columns.ends, row)
+    this.#keys.removeRow(columns.keys[row]!, row)
+    columns.free(row, window)
+    return window
+  }
+
+  #setDirty(row: number): void {
+    const flags = this.#columns.flags
+    flags[row] = flags[row]! | DIRTY | RECENT
+    if (this.#dirtyCount === this.#dirtyRows.length) this.#dirtyRows = grownInts(this.#dirtyRows, this.#dirtyCount + 1)
+    this.#dirtyRows[this.#dirtyCount++] = row
+  }
+
+  /** Writes the state key into the scratch and returns its length. */
+  #writeKey(keyId: number, windowEndMs: number): number {
+    const start = this.#keys.starts[keyId]!
+    const length = this.#keys.lengths[keyId]!
+    if (this.#prefixBytes + length > this.#scratch.length) this.#scratch = new Uint8Array((length + 16) * 2)
+    const scratch = this.#scratch
+    const at = this.#isWindowed
+      ? writeWindowPrefix(scratch, 0, this.operatorId, windowEndMs)
+      : writeOperatorId(scratch, 0, this.operatorId)
+    const arena = this.#keys.arena
+    for (let i = 0; i < length; i++) scratch[at + i] = arena[start + i]!
+    return at + length
+  }
+
+  #sealTombstones(changelog: FrameWriter, topicIndex: number, partition: number): void {
+    for (const [key] of this.#tombstones.rows()) {
+      changelog.append(topicIndex, partition, -1, key, undefined)
+      this.#store.sealRow(key, undefined)
+    }
+    this.#tombstones.clear()
+  }
+
+  #sealRow(row: number, epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void {
+    const columns = this.#columns
+    const cells = columns.cells[row]
+    const packed = cells === undefined ? undefined : packCells(cells)
+    const packedBytes = packed === undefined ? 0 : packed.length
+    const keyBytes = this.#writeKey(columns.keys[row]!, columns.ends[row]!)
+    const valueBytes = this.width * 8 + packedBytes
+    const at = changelog.begin(topicIndex, partition, -1, this.#scratch, 0, keyBytes, valueBytes)
+    const bytes = changelog.bytes
+    if (this.#frameView.buffer !== bytes.buffer) this.#frameView = new DataView(bytes.buffer)
+    const tailAt = writeSlots(this.#frameView, at, columns.slots, row * this.width, this.width)
+    if (packed !== undefined) bytes.set(packed, tailAt)
+    changelog.end(at, tailAt + packedBytes)
+    this.#store.sealRowAt(bytes, at - keyBytes, keyBytes, valueBytes)
+    columns.setCellBytes(row, packed === undefined ? 0 : packedBytes + CELLS_OVERHEAD_BYTES)
+    columns.flags[row] = (columns.flags[row]! & ~DIRTY) | STORED
+    columns.sealEpochs[row] = epoch
+  }
+
+  /** One hand goes round the rows: a clean one that was not used since its last visit goes. Returns the bytes freed. */
+  #evictRows(excessBytes: number, flushedEpoch: number): number {
+    const columns = this.#columns
+    let freedBytes = 0
+    for (let left = columns.usedRows * 2; left > 0 && freedBytes < excessBytes; left--) {
+      this.#hand = this.#hand + 1 < columns.usedRows ? this.#hand + 1 : 0
+      const row = this.#hand
+      const flags = columns.flags[row]!
+      if ((flags & (LIVE | STORED | DIRTY)) !== (LIVE | STORED) || columns.sealEpochs[row]! > flushedEpoch) continue
+      if ((flags & RECENT) !== 0) columns.flags[row] = flags & ~RECENT
+      else freedBytes += this.#evictRow(row)
+    }
+    return freedBytes
+  }
+
+  #evictRow(row: number): number {
+    const keyId = this.#columns.keys[row]!
+    const rowBytes = this.#columns.bytesOf(row)
+    this.#dropRow(row).storedCount++
+    this.evictedRowCount++
+    const isKeyIdle = this.#keys.rowCountOf(keyId) === 0
+    return rowBytes + (isKeyIdle ? KEY_BYTES + this.#keys.lengths[keyId]! : 0)
+  }
+
+  /** All rows of a window in key order; those that are only in the store come into memory one at a time. */
+  #visitWindow(window: WindowRows, visit: (row: number) => void, isClosing: boolean): void {
+    const rows = this.#columns.rowsOf(window).sort(this.#compareRows)
+    let next = 0
+    if (window.storedCount > 0) {
+      const { from, to } = this.#isWindowed
+        ? windowRange(this.operatorId, window.endMs)
+        : operatorRange(this.operatorId)
+      for (const [key, value] of this.#store.range(from, to)) {
+        while (next < rows.length && this.#compareToKey(rows[next]!, key) < 0) {
+          this.#visitRow(rows[next++]!, visit, isClosing)
+        }
+        const isInMemory = next < rows.length && this.#compareToKey(rows[next]!, key) === 0
+        if (isInMemory) this.#visitRow(rows[next++]!, visit, isClosing)
+        else if (!this.#isTombstoned(key)) this.#visitStoredRow(window, key, value, visit, isClosing)
+      }
+    }
+    while (next < rows.length) this.#visitRow(rows[next++]!, visit, isClosing)
+  }
+
+  #visitRow(row: number, visit: (row: number) => void, isClosing: boolean): void {
+    this.#visitedRow = row
+    visit(row)
+    if (isClosing && this.#visitedRow === row) this.deleteRow(row)
+    this.#visitedRow = -1
+  }
+
+  #visitStoredRow(
+    window: WindowRows,
+    key: Uint8Array,
+    value: Uint8Array,
+    visit: (row: number) => void,
+    isClosing: boolean,
+  ): void {
+    const keysBefore = this.#keys.keyCount
+    const keyId = this.#keys.intern(key, this.#prefixBytes, key.length - this.#prefixBytes)
+    const isNewKey = this.#keys.keyCount > keysBefore
+    const row = this.#loadRow(keyId, window, value)
+    this.#visitedRow = row
+    visit(row)
+    if (this.#visitedRow === row && isClosing) this.deleteRow(row)
+    else if (this.#visitedRow === row && (this.#columns.flags[row]! & DIRTY) === 0) this.#dropRow(row).storedCount++
+    this.#visitedRow = -1
+    if (isNewKey && this.#keys.rowCountOf(keyId) === 0) this.#keys.forgetNow(keyId)
+  }
+
+  readonly #compareRows = (a: number, b: number): number => {
+    const { arena, starts, lengths } = this.#keys
+    const aKey = this.#columns.keys[a]!
+    const bKey = this.#columns.keys[b]!
+    return compareBytes(arena, starts[aKey]!, lengths[aKey]!, arena, starts[bKey]!, lengths[bKey]!)
+  }
+
+  /** Compares a row's key with the key part of a state key. */
+  #compareToKey(row: number, key: Uint8Array): number {
+    const keyId = this.#columns.keys[row]!
+    const { arena, starts, lengths } = this.#keys
+    const prefixBytes = this.#prefixBytes
+    return compareBytes(arena, starts[keyId]!, lengths[keyId]!, key, prefixBytes, key.length - prefixBytes)
+  }
+}
