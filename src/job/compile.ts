@@ -75,19 +75,26 @@ function compileStep(c: Compilation, step: Step): void {
     case 'filter':
     case 'map':
     case 'flatMap':
-      return compileFunction(c, step)
+      compileFunction(c, step)
+      break
     case 'keyBy':
-      return compileKeyBy(c, step.field)
+      compileKeyBy(c, step.field)
+      break
     case 'window':
-      return openWindow(c, step)
+      openWindow(c, step)
+      break
     case 'aggregate':
-      return compileAggregateStep(c, step)
+      compileAggregateStep(c, step)
+      break
     case 'late':
-      return compileLate(c, step.target)
+      compileLate(c, step.target)
+      break
     case 'to':
-      return compileTo(c, step)
+      compileTo(c, step)
+      break
     case 'view':
-      return compileView(c, step)
+      compileView(c, step)
+      break
   }
 }
 
@@ -219,9 +226,10 @@ function checkEnd(c: Compilation): void {
     c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by the end of the job`)
   }
   const isSink = (operator: OperatorPlan): boolean => operator.kind === 'to' || operator.kind === 'view'
-  if (!c.operators.some(isSink)) return c.found.add('the job has no sink: end it with to(kafka(...)) or toView(...)')
   const last = c.operators.findLast((operator) => operator.kind !== 'late')
-  if (last !== undefined && !isSink(last)) c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
+  if (!c.operators.some(isSink)) c.found.add('the job has no sink: end it with to(kafka(...)) or toView(...)')
+  else if (last !== undefined && !isSink(last))
+    c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
 }
 
 function checkNames(c: Compilation): void {

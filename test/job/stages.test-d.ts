@@ -167,10 +167,9 @@ test('a stage out of order does not compile', () => {
 test('keyBy takes the declared key only', () => {
   // @ts-expect-error the source declares sym
   stream.keyBy('side')
+  const unkeyed = job('x').from(kafka('trades', { value: msgpack<Trade>() }))
   // @ts-expect-error the source declares no key
-  job('x')
-    .from(kafka('trades', { value: msgpack<Trade>() }))
-    .keyBy('sym')
+  unkeyed.keyBy('sym')
   // @ts-expect-error a map may have changed the field
   stream.map((trade) => trade).keyBy('sym')
 })

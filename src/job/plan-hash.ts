@@ -1,0 +1,80 @@
+// The hash of a plan's stateful meaning: what stored state was computed from and is laid out by.
+// Runs on every thread; pure.
+// Keeps SPEC: PLAN-2 (a changed meaning under an old name is refused).
+
+import { createHash } from 'node:crypto'
+import { formatDuration } from './duration.ts'
+import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+
+/**
+ * 16 hex digits that differ whenever state of one plan would be wrong for the other.
+ *
+ * In it: the source topic (stored offsets are of it), event time, the key, window kind, size, offset and grace (with another
+ * grace a closed window would take records again), the aggregates in order (they are the slots of a row) and the operators' names.
+ * Not in it: names of results, functions (their text says nothing about their meaning), sinks, views, emission, and the
+ * source options that only decide which records are accepted from now on.
+ *
+ * @example
+ * if (stored.planHash !== planHash(plan)) throw new MillraceError('MR1004', { ... })
+ */
+export function planHash(plan: Plan): string {
+  return createHash('sha256').update(stateMeaning(plan)).digest('hex').slice(0, 16)
+}
+
+/**
+ * The same meaning as text, for people and for MR1004.
+ *
+ * @example
+ * stateMeaning(plan)
+ * // "trades by 'ts', key 'sym', window '1s' = tumbling 1s grace 500ms, '1s-aggregate' = first(price) max(price) count"
+ */
+export function stateMeaning(plan: Plan): string {
+  return [sourceMeaning(plan.source), ...plan.operators.flatMap(operatorMeaning)].join(', ')
+}
+
+function sourceMeaning({ topic, eventTime }: SourcePlan): string {
+  switch (eventTime.kind) {
+    case 'field':
+      return `${topic} by '${eventTime.field}'`
+    case 'function':
+      return `${topic} by a function`
+    case 'record':
+      return `${topic} by the record time`
+  }
+}
+
+function operatorMeaning(operator: OperatorPlan): string[] {
+  switch (operator.kind) {
+    case 'keyBy':
+      return [`key '${operator.field}'`]
+    case 'window': {
+      const { kind, sizeMs, offsetMs, graceMs } = operator.window
+      const offset = offsetMs === 0 ? '' : ` offset ${formatDuration(offsetMs)}`
+      const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`
+      return [`window '${operator.name}' = ${kind} ${formatDuration(sizeMs)}${offset}${grace}`]
+    }
+    case 'aggregate':
+      return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
+    case 'filter':
+    case 'map':
+    case 'flatMap':
+    case 'to':
+    case 'view':
+    case 'late':
+      return []
+  }
+}
+
+/** A custom accumulator is known by the name of its result: its functions cannot be compared. */
+function aggregateMeaning(aggregate: AggregatePlan): string {
+  switch (aggregate.kind) {
+    case 'count':
+      return 'count'
+    case 'weightedMean':
+      return `weightedMean(${aggregate.field},${aggregate.weightField})`
+    case 'custom':
+      return `custom:${aggregate.as}(${aggregate.fields?.join(',') ?? 'record'})`
+    default:
+      return `${aggregate.kind}(${aggregate.field})`
+  }
+}

@@ -1,0 +1,439 @@
+// The builder and its compiler: the plan of a job, and all problems of a bad one.
+import type { StandardSchemaV1 } from '@standard-schema/spec'
+import { count, custom, envelope, first, job, json, kafka, msgpack, recordTime, sum, tumbling } from 'millrace'
+import { expect, test } from 'vitest'
+import candles from '../../examples/candles/job.ts'
+import runningSum from '../../examples/running-sum/job.ts'
+import { MillraceError } from '../../src/core/errors.ts'
+import { compiledJobOf } from '../../src/job/compiled-job.ts'
+import { type CompiledJob, planTopics } from '../../src/job/plan.ts'
+
+interface Trade {
+  sym: string
+  price: number
+  qty: number
+  ts: number
+}
+const trades = kafka('trades', { value: msgpack<Trade>(), key: 'sym' })
+
+/** What a JavaScript user may write: every method everywhere. */
+interface Loose {
+  [method: string]: (...args: unknown[]) => Loose
+}
+const loose = (stage: unknown): Loose => stage as Loose
+
+function errorOf(stage: { build(): unknown }): MillraceError {
+  try {
+    stage.build()
+  } catch (error) {
+    expect(error).toBeInstanceOf(MillraceError)
+    return error as MillraceError
+  }
+  throw new Error('the job was built')
+}
+
+function problemsOf(stage: unknown): string[] {
+  const error = errorOf(stage as { build(): unknown })
+  expect(error.code).toBe('MR1002')
+  return String(error.details.problems).split('\n  - ').slice(1)
+}
+
+test('the candles job gives its golden plan', () => {
+  const { plan, functions } = candles.build()
+  expect(functions.map((fn) => (fn as (qty: number) => boolean)(1))).toEqual([true])
+  expect(JSON.parse(JSON.stringify(plan))).toEqual({
+    formatVersion: 1,
+    job: 'candles',
+    source: {
+      topic: 'trades',
+      format: 'msgpack',
+      shape: 'single',
+      keyField: 'sym',
+      eventTime: { kind: 'field', field: 'ts' },
+      outOfOrderMs: 2000,
+      maxFutureMs: 86_400_000,
+      idleAfterMs: 10_000,
+    },
+    operators: [
+      { kind: 'filter', name: 'filter-1', fields: ['qty'], fn: 0 },
+      { kind: 'keyBy', name: 'keyby-sym', field: 'sym' },
+      { kind: 'window', name: '1s', window: { kind: 'tumbling', sizeMs: 1000, offsetMs: 0, graceMs: 500 } },
+      {
+        kind: 'aggregate',
+        name: '1s-aggregate',
+        aggregates: [
+          { as: 'open', kind: 'first', field: 'price' },
+          { as: 'high', kind: 'max', field: 'price' },
+          { as: 'low', kind: 'min', field: 'price' },
+          { as: 'close', kind: 'last', field: 'price' },
+          { as: 'volume', kind: 'sum', field: 'qty' },
+          { as: 'vwap', kind: 'weightedMean', field: 'price', weightField: 'qty' },
+          { as: 'n', kind: 'count' },
+        ],
+      },
+      { kind: 'late', name: 'late', topic: 'candles-late' },
+      {
+        kind: 'to',
+        name: 'to-candles-1s',
+        topic: 'candles-1s',
+        sink: { format: 'msgpack' },
+        emit: { kind: 'final' },
+        resultTime: 'end',
+      },
+      {
+        kind: 'view',
+        name: 'view-candles',
+        view: 'candles',
+        topic: 'candles-view-candles',
+        sink: { format: 'msgpack' },
+        emit: { kind: 'updates' },
+      },
+    ],
+    functionCount: 1,
+  })
+})
+
+test('building twice gives equal plans, and a stage can be the start of several jobs', () => {
+  expect(candles.build()).toEqual(candles.build())
+  const base = job('x').from(trades).keyBy('sym')
+  const a = base.aggregate({ n: count() }).to(kafka('a')).build()
+  const b = base
+    .aggregate({ total: sum('qty') })
+    .to(kafka('b'))
+    .build()
+  expect([a, b].map(({ plan }) => plan.operators.map((operator) => operator.name))).toEqual([
+    ['keyby-sym', 'aggregate', 'to-a'],
+    ['keyby-sym', 'aggregate', 'to-b'],
+  ])
+})
+
+test('a running aggregate emits updates by default', () => {
+  const sinks = runningSum.build().plan.operators.filter((operator) => operator.kind === 'to')
+  expect(sinks.map(({ emit }) => emit)).toEqual([{ kind: 'updates' }])
+})
+
+test('emission defaults to final for a window, and to updates for a view', () => {
+  const rows = job('x').from(trades).keyBy('sym').window('w', tumbling('1s')).aggregate({ n: count() })
+  const { plan } = rows
+    .to(kafka('a'))
+    .toView('v')
+    .to(kafka('b'), { emit: { every: '250ms' } })
+    .build()
+  expect(plan.operators.flatMap((operator) => ('emit' in operator ? [operator.emit] : []))).toEqual([
+    { kind: 'final' },
+    { kind: 'updates' },
+    { kind: 'every', everyMs: 250 },
+  ])
+})
+
+test('all source options reach the plan', () => {
+  const { plan, functions } = job('x')
+    .from(
+      kafka('in', {
+        value: envelope(json<Trade>()),
+        key: 'sym',
+        eventTime: (trade) => trade.ts * 1000,
+        outOfOrder: '2s',
+        idleAfter: '1m',
+        closeOnIdle: { maxDelay: '5s' },
+        maxFuture: '1h',
+        maxPast: '30d',
+      }),
+    )
+    .to(kafka('out'))
+    .build()
+  expect(plan.source).toEqual({
+    topic: 'in',
+    format: 'json',
+    shape: 'envelope',
+    keyField: 'sym',
+    eventTime: { kind: 'function', fn: 0 },
+    outOfOrderMs: 2_000,
+    maxFutureMs: 3_600_000,
+    maxPastMs: 30 * 86_400_000,
+    idleAfterMs: 60_000,
+    closeOnIdle: { maxDelayMs: 5_000 },
+    schemaFn: undefined,
+  })
+  expect((functions[0] as (trade: unknown) => number)({ ts: 2 })).toBe(2000)
+})
+
+test('functions are numbered in the order of the chain', () => {
+  const { plan, functions } = job('x')
+    .from(kafka('in', { value: json<Trade>(), key: 'sym', eventTime: recordTime() }))
+    .filter((trade) => trade.qty > 0)
+    .keyBy('sym')
+    .map(['price'], (price) => ({ price }))
+    .aggregate({
+      n: count(),
+      list: custom({ fields: ['price'], init: (): number[] => [], add: (s, p) => [...s, p], result: (s) => s.length }),
+    })
+    .to(kafka('out', { key: (row) => row.sym, headers: () => ({ a: 'b' }) }))
+    .build()
+  expect(plan.functionCount).toBe(7)
+  expect(functions).toHaveLength(7)
+  expect(plan.operators).toMatchObject([
+    { kind: 'filter', fn: 0 },
+    { kind: 'keyBy' },
+    { kind: 'map', fields: ['price'], fn: 1 },
+    { kind: 'aggregate', aggregates: [{ as: 'n' }, { as: 'list', fields: ['price'], init: 2, add: 3, result: 4 }] },
+    { kind: 'to', sink: { keyFn: 5, headersFn: 6 } },
+  ])
+})
+
+test('dead letters go where the job says', () => {
+  const { plan } = job('x', { deadLetters: kafka('x-dead') })
+    .from(trades)
+    .to(kafka('out'))
+    .build()
+  const topics = planTopics(plan)
+  expect(topics.names[topics.dlq]).toBe('x-dead')
+  const without = planTopics(job('x').from(trades).to(kafka('out')).build().plan)
+  expect(without.names[without.dlq]).toBe('x-dlq')
+})
+
+test('a schema gives its value back, and throws its issues', () => {
+  const schema: StandardSchemaV1<unknown, { id: string }> = {
+    '~standard': {
+      version: 1,
+      vendor: 'test',
+      validate: (value) =>
+        value === 'good' ? { value: { id: 'a' } } : { issues: [{ message: 'is bad', path: ['list', { key: 0 }] }] },
+    },
+  }
+  const { plan, functions } = job('x')
+    .from(kafka('in', { value: json(), schema, key: 'id' }))
+    .to(kafka('out'))
+    .build()
+  const validate = functions[plan.source.schemaFn!] as (value: unknown) => unknown
+  expect(validate('good')).toEqual({ id: 'a' })
+  expect(() => validate('other')).toThrow('list.0: is bad')
+})
+
+test('an asynchronous schema is refused at its first record', () => {
+  const schema: StandardSchemaV1<unknown, { id: string }> = {
+    '~standard': { version: 1, vendor: 'test', validate: () => Promise.reject(new Error('late')) },
+  }
+  const { plan, functions } = job('x')
+    .from(kafka('in', { value: json(), schema }))
+    .to(kafka('out'))
+    .build()
+  expect(() => (functions[plan.source.schemaFn!] as (value: unknown) => unknown)({})).toThrow('asynchronous')
+})
+
+test('all problems of a job are told at once', () => {
+  const bad = loose(job('My Job', { deadLetter: 1 } as object)).from!(
+    kafka('tra des', { outOfOrder: '2 s', idelAfter: '1s', headers: () => ({}) } as object),
+  ).filter!(['qty'], 'qty > 0').window!('1 S', { kind: 'tumbling', size: '0ms', offset: '0ms', grace: 5 }).aggregate!({
+    windowStart: count(),
+    x: { kind: 'median', field: 'a' },
+  }).late!(kafka('late', { value: json() })).to!(
+    kafka('out', { maxPast: '1d', key: 'sym', resultTime: 'begin' } as object),
+    { emit: 'finally' },
+  ).map!(() => ({}))
+  expect(problemsOf(bad)).toEqual([
+    "the name of the job must be 1 to 64 of a-z, 0-9 and '-', not 'My Job'",
+    "job: there is no option 'deadLetter', did you mean 'deadLetters'?",
+    "from: the topic must be a Kafka topic name (1 to 249 of a-z, A-Z, 0-9, '.', '_' and '-'), not 'tra des'",
+    "source 'tra des': 'headers' is not an option of a source",
+    "source 'tra des': there is no option 'idelAfter', did you mean 'idleAfter'?",
+    "source 'tra des': outOfOrder must be a duration like '500ms', '10s' or '1.5h', not '2 s'",
+    "filter-1 must be a function, not 'qty > 0'",
+    "the name of a window must be 1 to 64 of a-z, 0-9 and '-', not '1 S'",
+    "window '1 S' needs keyed records: put keyBy before it",
+    "window '1 S': size must be at least 1ms, not '0ms'",
+    "window '1 S': grace must be a duration like '500ms', '10s' or '1.5h', not 5",
+    "aggregate '1 S-aggregate': 'windowStart' is a field of the row itself; choose another name",
+    "aggregate '1 S-aggregate': 'x' must be an aggregate, e.g. sum('qty'), not an object",
+    "late: records go to 'late' as they came; the topic takes no options",
+    "to 'out': 'maxPast' is not an option of a sink",
+    "to 'out': key of a sink is a function of the row, e.g. (row) => row.sym",
+    "to 'out': resultTime must be 'end' or 'max' or 'start', not 'begin'",
+    "to 'out': emit must be 'final' or 'updates', not 'finally'",
+    'nothing takes what map-1 gives: put a sink after it',
+  ])
+})
+
+const aggregated = () => job('x').from(trades).keyBy('sym').window('w', tumbling('1s')).aggregate({ n: count() })
+const running = () => job('x').from(trades).keyBy('sym').aggregate({ n: count() })
+
+const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
+  ['no sink', () => running(), 'the job has no sink: end it with to(kafka(...)) or toView(...)'],
+  ['no source', () => loose(job('x')).to!(kafka('out')), "from takes a topic, kafka('name', {...}), not undefined"],
+  [
+    'keyBy without a declared key',
+    () =>
+      loose(job('x').from(kafka('in', { value: msgpack<Trade>() }))).keyBy!('sym').aggregate!({ n: count() }).to!(
+        kafka('out'),
+      ),
+    "keyBy('sym'): the source 'in' declares no key; say key: 'sym' if the Kafka key of its records is that field, since only then are all records of a key in one partition",
+  ],
+  [
+    'keyBy after a map',
+    () =>
+      loose(
+        job('x')
+          .from(trades)
+          .map((trade) => trade),
+      ).keyBy!('sym').to!(kafka('out')),
+    "keyBy('sym') comes after map-1, which may have changed the field; key first, map afterwards",
+  ],
+  [
+    'a second keyBy',
+    () => loose(job('x').from(trades).keyBy('sym')).keyBy!('sym').to!(kafka('out')),
+    "keyBy('sym'): the records are already keyed by 'sym'; there are two operators with the name 'keyby-sym'",
+  ],
+  [
+    'aggregate without keyBy',
+    () => loose(job('x').from(trades)).aggregate!({ n: count() }).to!(kafka('out')),
+    "aggregate 'aggregate' needs keyed records: put keyBy before it",
+  ],
+  [
+    'a second aggregate',
+    () => loose(running()).aggregate!({ n: count() }, { name: 'two' }).to!(kafka('out')),
+    "aggregate 'two' comes after another aggregate; a job has one stateful operator",
+  ],
+  [
+    'a window without aggregate',
+    () => loose(job('x').from(trades).keyBy('sym').window('w', tumbling('1s'))).to!(kafka('out')),
+    "window 'w' must be followed by aggregate, not by to",
+  ],
+  [
+    'final without a window',
+    () => loose(running()).to!(kafka('out'), { emit: 'final' }),
+    "to 'out': emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }",
+  ],
+  [
+    'final of a view without a window',
+    () => loose(running()).toView!('v', { emit: 'final' }),
+    "view 'v': emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }",
+  ],
+  [
+    'late without a window',
+    () => loose(running()).late!(kafka('l')).to!(kafka('out')),
+    'late needs a window: without one no record is late',
+  ],
+  [
+    'emit of plain records',
+    () => loose(job('x').from(trades)).to!(kafka('out'), { emit: 'updates' }),
+    "to 'out': emit is for results of an aggregate; records are written as they come",
+  ],
+  [
+    'a view of plain records',
+    () => loose(job('x').from(trades)).toView!('v'),
+    "view 'v' needs an aggregate: it keeps the latest row per key",
+  ],
+  [
+    'every of nothing',
+    () => running().to(kafka('out'), { emit: { every: '0ms' } }),
+    "to 'out': emit every must be at least 1ms, not '0ms'",
+  ],
+  [
+    'resultTime without a window',
+    () => running().to(kafka('out', { resultTime: 'max' })),
+    "to 'out': resultTime is the time of a window's final row, and there is no window",
+  ],
+  [
+    'an envelope in a sink',
+    () => running().to(kafka('out', { value: envelope(json()) })),
+    "to 'out': a result is one value; envelope formats are for sources",
+  ],
+  [
+    'no aggregates',
+    () => job('x').from(trades).keyBy('sym').aggregate({}).to(kafka('out')),
+    "aggregate 'aggregate' takes at least one aggregate, e.g. { n: count() }, not an object",
+  ],
+  [
+    'a result named as the key',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .aggregate({ sym: first('sym') })
+        .to(kafka('out')),
+    "aggregate 'aggregate': 'sym' is a field of the row itself; choose another name",
+  ],
+  [
+    'a result named by digits',
+    () => job('x').from(trades).keyBy('sym').aggregate({ 1: count() }).to(kafka('out')),
+    "aggregate 'aggregate': '1' cannot be the name of a result",
+  ],
+  [
+    'an offset as long as the window',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .window('w', tumbling('1s', { offset: '1s' }))
+        .aggregate({ n: count() })
+        .to(kafka('out')),
+    "window 'w': offset '1s' must be shorter than the size '1s'",
+  ],
+  [
+    'an aggregate named as its window',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .window('w', tumbling('1s'))
+        .aggregate({ n: count() }, { name: 'w' })
+        .to(kafka('out')),
+    "there are two operators with the name 'w'",
+  ],
+  ['a view twice', () => running().toView('v').toView('v'), "there are two operators with the name 'view-v'"],
+  [
+    'a sink that is the source',
+    () => running().to(kafka('trades')),
+    "the topic 'trades' cannot be the source and a sink at once",
+  ],
+  [
+    'a sink that is the changelog',
+    () => running().to(kafka('x-changelog')),
+    "the topic 'x-changelog' cannot be the changelog and a sink at once",
+  ],
+  [
+    'a late topic that is a sink',
+    () => aggregated().late(kafka('out')).to(kafka('out')),
+    "the topic 'out' cannot be the late topic and a sink at once",
+  ],
+  [
+    'closeOnIdle without maxDelay',
+    () =>
+      job('x')
+        .from(kafka('in', { closeOnIdle: {} as { maxDelay: '1s' } }))
+        .to(kafka('out')),
+    "source 'in': closeOnIdle needs maxDelay, how far behind the clock the watermark stays, e.g. { maxDelay: '5s' }",
+  ],
+  [
+    'a schema that is none',
+    () =>
+      job('x')
+        .from(kafka('in', { schema: {} as StandardSchemaV1<unknown, Trade> }))
+        .to(kafka('out')),
+    "source 'in': schema must be a Standard Schema (version 1), for example of zod, valibot or arktype",
+  ],
+]
+
+test.each(onlyProblem)('a job with %s is refused with just that problem', (_what, stage, problem) => {
+  expect(problemsOf(stage()).join('; ')).toBe(problem)
+})
+
+test('keyBy on another field than the declared key is MR1003 when it is the only problem', () => {
+  const differs = loose(job('x').from(trades)).keyBy!('side').aggregate!({ n: count() }) as unknown as Loose
+  const error = errorOf(differs.to!(kafka('out')) as unknown as { build(): unknown })
+  expect(error.code).toBe('MR1003')
+  expect(error.details).toEqual({ field: 'side', key: 'sym' })
+  expect(problemsOf(differs.toView!('No'))).toEqual([
+    expect.stringContaining('MR1003 keyBy(side) differs from the key sym'),
+    "the name of a view must be 1 to 64 of a-z, 0-9 and '-', not 'No'",
+  ])
+})
+
+test('a job file may export a complete stage or a compiled job, and nothing else', () => {
+  const compiled: CompiledJob = runningSum.build()
+  expect(compiledJobOf(runningSum, 'job.ts')).toEqual(compiled)
+  expect(compiledJobOf(compiled, 'job.ts')).toBe(compiled)
+  for (const other of [undefined, null, 1, {}, { plan: null, functions: [] }, () => runningSum]) {
+    expect(() => compiledJobOf(other, 'job.ts')).toThrow(/MR1001 .*job\.ts/)
+  }
+})

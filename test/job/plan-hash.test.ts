@@ -1,0 +1,119 @@
+// The hash of a plan's stateful meaning: equal where stored state fits, different where it does not.
+import {
+  avg,
+  type Complete,
+  count,
+  custom,
+  type Duration,
+  job,
+  json,
+  kafka,
+  msgpack,
+  recordTime,
+  sum,
+  tumbling,
+} from 'millrace'
+import { expect, test } from 'vitest'
+import candles from '../../examples/candles/job.ts'
+import { planHash, stateMeaning } from '../../src/job/plan-hash.ts'
+
+interface Trade {
+  sym: string
+  side: string
+  price: number
+  qty: number
+  ts: number
+}
+
+const source = kafka('trades', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts' })
+const keyed = job('x').from(source).keyBy('sym')
+const base = keyed.window('w', tumbling('1s', { grace: '1s' })).aggregate({ n: count(), s: sum('qty') })
+
+const hash = (stage: Complete): string => planHash(stage.build().plan)
+const windowed = (size: Duration, grace: Duration, offset: Duration = '0ms'): Complete =>
+  keyed
+    .window('w', tumbling(size, { grace, offset }))
+    .aggregate({ n: count(), s: sum('qty') })
+    .to(kafka('out'))
+const inWindow = keyed.window('w', tumbling('1s', { grace: '1s' }))
+const from = (topic: typeof source): Complete =>
+  job('x')
+    .from(topic)
+    .keyBy('sym')
+    .window('w', tumbling('1s', { grace: '1s' }))
+    .aggregate({ n: count(), s: sum('qty') })
+    .to(kafka('out'))
+
+const same: [what: string, stage: Complete][] = [
+  ['another sink', base.to(kafka('elsewhere', { value: json() }), { emit: 'updates' })],
+  ['a view and a late topic', base.late(kafka('late')).to(kafka('out')).toView('v')],
+  [
+    'a filter',
+    job('x')
+      .from(source)
+      .filter(['qty'], (qty) => qty > 0)
+      .keyBy('sym')
+      .window('w', tumbling('1s', { grace: '1s' }))
+      .aggregate({ n: count(), s: sum('qty') })
+      .to(kafka('out')),
+  ],
+  ['other names of results', inWindow.aggregate({ trades: count(), volume: sum('qty') }).to(kafka('out'))],
+  ['the same size written otherwise', windowed('1000ms', '1s')],
+  [
+    'another lateness of the source',
+    from(kafka('trades', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts', outOfOrder: '5s' })),
+  ],
+]
+test.each(same)('%s leaves the hash as it is', (_what, stage) => {
+  expect(hash(stage)).toBe(hash(base.to(kafka('out'))))
+})
+
+const different: [what: string, stage: Complete][] = [
+  ['another size', windowed('2s', '1s')],
+  ['another grace', windowed('1s', '2s')],
+  ['another offset', windowed('1s', '1s', '500ms')],
+  ['another aggregate', inWindow.aggregate({ n: count(), s: avg('qty') }).to(kafka('out'))],
+  ['another field', inWindow.aggregate({ n: count(), s: sum('price') }).to(kafka('out'))],
+  ['another order', inWindow.aggregate({ s: sum('qty'), n: count() }).to(kafka('out'))],
+  ['one more aggregate', inWindow.aggregate({ n: count(), s: sum('qty'), m: count() }).to(kafka('out'))],
+  [
+    'another name of the window',
+    keyed
+      .window('v', tumbling('1s', { grace: '1s' }))
+      .aggregate({ n: count(), s: sum('qty') })
+      .to(kafka('out')),
+  ],
+  ['another name of the aggregate', inWindow.aggregate({ n: count(), s: sum('qty') }, { name: 'z' }).to(kafka('out'))],
+  ['no window', keyed.aggregate({ n: count(), s: sum('qty') }).to(kafka('out'))],
+  ['another source topic', from(kafka('trades2', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts' }))],
+  ['another event time', from(kafka('trades', { value: msgpack<Trade>(), key: 'sym', eventTime: recordTime() }))],
+  [
+    'another key',
+    job('x')
+      .from(kafka('trades', { value: msgpack<Trade>(), key: 'side', eventTime: 'ts' }))
+      .keyBy('side')
+      .window('w', tumbling('1s', { grace: '1s' }))
+      .aggregate({ n: count(), s: sum('qty') })
+      .to(kafka('out')),
+  ],
+]
+test.each(different)('%s changes the hash', (_what, stage) => {
+  expect(hash(stage)).not.toBe(hash(base.to(kafka('out'))))
+})
+
+test('custom accumulators are told apart by their name and fields', () => {
+  const functions = { init: () => 0, add: (s: number) => s + 1, result: (s: number) => s }
+  const a = hash(keyed.aggregate({ a: custom(functions) }).to(kafka('out')))
+  expect(hash(keyed.aggregate({ a: custom({ ...functions }) }).to(kafka('out')))).toBe(a)
+  expect(hash(keyed.aggregate({ b: custom(functions) }).to(kafka('out')))).not.toBe(a)
+  expect(hash(keyed.aggregate({ a: custom({ ...functions, fields: ['qty'] }) }).to(kafka('out')))).not.toBe(a)
+})
+
+test('the meaning reads as text, and the hash of the candles job is fixed for ever', () => {
+  const { plan } = candles.build()
+  expect(stateMeaning(plan)).toBe(
+    "trades by 'ts', key 'sym', window '1s' = tumbling 1s grace 500ms, " +
+      "'1s-aggregate' = first(price) max(price) min(price) last(price) sum(qty) weightedMean(price,qty) count",
+  )
+  expect(planHash(plan)).toMatchInlineSnapshot(`"f09afc626d4e1ba8"`)
+})
