@@ -23,7 +23,6 @@ export class JobMonitor implements EngineObserver {
   readonly #counts: TaskCounts = noCounts()
   readonly #committedMs = new Histogram()
   readonly #lastTimestampMs: number[] = []
-  readonly #registry: Registry
   readonly #metrics: ReturnType<typeof jobMetrics>
   #engine: Monitored | undefined
   #epochs = 0
@@ -32,7 +31,6 @@ export class JobMonitor implements EngineObserver {
   #rate = { sinceMs: 0, records: 0, perSecond: 0 }
 
   constructor(registry: Registry, clock: Clock) {
-    this.#registry = registry
     this.#clock = clock
     this.#metrics = jobMetrics(registry)
   }
@@ -88,12 +86,6 @@ export class JobMonitor implements EngineObserver {
       this.#metrics.lagSeconds.with(labels).set(lag === 0 || lastMs === undefined ? 0 : (wallMs - lastMs) / 1_000)
     }
   }
-  /** Prometheus text, gauges up to date. */
-  text(): string {
-    this.refresh()
-    return this.#registry.text()
-  }
-
   snapshot(): JobSnapshot {
     const { in: records, accepted, late, dead, filtered, expanded, results } = this.#counts
     const percentile = (percent: number): number => Math.round(this.#committedMs.percentile(percent) * 1_000) / 1_000

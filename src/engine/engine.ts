@@ -70,6 +70,12 @@ export class Engine {
   get isRunning(): boolean {
     return this.#attempt !== undefined
   }
+  /** What it waits for, in words. */
+  get status(): string {
+    if (this.#isStopping) return 'stopping'
+    if (this.#attempt !== undefined) return 'running'
+    return this.#assignment === undefined ? 'no partitions assigned' : 'restoring state'
+  }
   get lagRecords(): number {
     return this.#attempt?.lagRecords ?? 0
   }

@@ -26,7 +26,6 @@ export interface EngineLimits {
   callMs: number
   /** The first answer of a broker. */
   connectMs: number
-  stopMs: number
   /** New attempts in a row without a commit between them. */
   attemptsMax: number
 }

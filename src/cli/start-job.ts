@@ -1,0 +1,252 @@
+// Wires a job: state folder, Kafka, lanes, engine, admin server, push. Main thread.
+// Keeps SPEC: STOP-1 (a clean stop within its limit), OPS-1 (ready when records flow).
+
+import { join } from 'node:path'
+import { pathToFileURL } from 'node:url'
+import { MillraceError } from '../core/errors.ts'
+import type { LaneSetup } from '../core/message.ts'
+import { Engine } from '../engine/engine.ts'
+import type { EngineLimits } from '../engine/options.ts'
+import { piscinaLanes } from '../engine/piscina-lanes.ts'
+import { type JobTopics, prepareTopics } from '../engine/topics.ts'
+import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
+import { planHash } from '../job/plan-hash.ts'
+import type { Kafka } from '../kafka/port.ts'
+import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
+import { type AdminServer, startAdmin } from '../ops/admin-http.ts'
+import type { Config } from '../ops/config.ts'
+import type { Log } from '../ops/log.ts'
+import { Registry } from '../ops/metrics.ts'
+import { packageRoot } from '../ops/package-root.ts'
+import { systemClock, systemScheduler } from '../ops/system-clock.ts'
+import { type PushServer, startPush } from '../push/server.ts'
+import { lockStateDir } from '../state/state-dir.ts'
+import { JobMonitor } from './job-monitor.ts'
+import { type LoadedJob, loadJob } from './load-job.ts'
+import type { ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
+
+export interface StartOptions {
+  jobFile: string
+  config: Config
+  /** Read to the end offsets seen at the start, commit, flush and finish. */
+  untilEnd: boolean
+  log: Log
+}
+
+/** What was opened, closed in the opposite order. */
+type Closing = [part: string, close: () => Promise<void> | void]
+
+/** A stop that takes longer is not clean: whatever hangs is named. */
+class Closings {
+  readonly #closings: Closing[] = []
+  readonly #log: Log
+  waitingFor = 'the epoch under way'
+
+  constructor(log: Log) {
+    this.#log = log
+  }
+  add(part: string, close: () => Promise<void> | void): void {
+    this.#closings.push([part, close])
+  }
+  async run(): Promise<void> {
+    for (const [part, close] of this.#closings.splice(0).reverse()) {
+      this.waitingFor = part
+      try {
+        await close()
+      } catch (err) {
+        this.#log.warn({ part, err }, 'closing failed')
+      }
+    }
+  }
+}
+
+/**
+ * Starts a job from its file. Rejects when it cannot start; afterwards `ready` and `done` tell.
+ *
+ * @example
+ * const job = await startJob({ jobFile: 'job.ts', config: loadConfig({}), untilEnd: true, log })
+ * await job.ready
+ * const { records } = await job.done
+ */
+export async function startJob(options: StartOptions): Promise<RunningJob> {
+  const closings = new Closings(options.log)
+  try {
+    return await start(options, closings)
+  } catch (error) {
+    await closings.run()
+    throw error
+  }
+}
+
+async function start(options: StartOptions, closings: Closings): Promise<RunningJob> {
+  const { config, log } = options
+  const loaded = await loadJob(options.jobFile)
+  const { plan } = loaded.job
+  const stateDir = join(config.stateDir, plan.job)
+  const lock = await lockStateDir(stateDir, config.instanceId)
+  closings.add('state folder', () => lock.release())
+  const kafka = openRdKafka({ brokers: config.brokers, settings: config.kafka })
+  const topics = planTopics(plan)
+  const jobTopics = await prepare(kafka, plan, topics, config)
+  const laneCount = Math.min(config.lanes, jobTopics.partitionCount)
+  const setups = laneSetups(loaded, laneCount, stateDir, lock.instanceId, config, jobTopics)
+  const lanes = piscinaLanes({
+    workerUrl: pathToFileURL(join(packageRoot(), 'dist', 'workers', 'lane.js')).href,
+    setups,
+    heapMegabytesMax: Math.ceil(config.limits.stateMemoryBytesMax / 1e6) + HEAP_BESIDE_STATE_MB,
+  })
+  closings.add('lanes', () => lanes.close())
+  const registry = new Registry({ nowMs: systemClock.monotonicMs })
+  const monitor = new JobMonitor(registry, systemClock)
+  const engine = new Engine({
+    plan,
+    topics,
+    planHash: planHash(plan),
+    kafka,
+    lanes,
+    clock: systemClock,
+    scheduler: systemScheduler,
+    instanceId: lock.instanceId,
+    limits: engineLimits(config),
+    untilEnd: options.untilEnd,
+    changelogTopicId: jobTopics.changelogTopicId,
+    log,
+    observer: monitor,
+  })
+  monitor.watch(engine)
+  const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, closings)
+  return runningJob(engine, monitor, closings, config, {
+    partitions: jobTopics.partitionCount,
+    lanes: laneCount,
+    urls,
+  })
+}
+
+/** Heap of a lane beside its state: code, frames, decoded records. */
+const HEAP_BESIDE_STATE_MB = 256
+
+async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Config): Promise<JobTopics> {
+  const admin = await kafka.openAdmin()
+  try {
+    return await prepareTopics(admin, {
+      plan,
+      topics,
+      createTopics: config.createTopics,
+      replicationFactor: -1,
+      timeoutMs: config.limits.connectMs,
+    })
+  } finally {
+    await admin.close()
+  }
+}
+
+function laneSetups(
+  loaded: LoadedJob,
+  laneCount: number,
+  stateDir: string,
+  instanceId: string,
+  config: Config,
+  jobTopics: JobTopics,
+): LaneSetup[] {
+  const { limits } = config
+  return Array.from({ length: laneCount }, (_, lane) => ({
+    lane,
+    jobUrl: loaded.jobUrl,
+    stateDir,
+    instanceId,
+    messageBytesMax: jobTopics.messageBytesMax,
+    limits: {
+      stateMemoryBytesMax: limits.stateMemoryBytesMax,
+      unflushedBytesMax: limits.unflushedBytesMax,
+      valueBytesMax: limits.valueBytesMax,
+      keyBytesMax: limits.keyBytesMax,
+      decodeDepthMax: limits.decodeDepthMax,
+      decodeNodesMax: limits.decodeNodesMax,
+    },
+  }))
+}
+
+function engineLimits(config: Config): EngineLimits {
+  const { commit, flush, limits } = config
+  return {
+    commitMinMs: commit.minMs,
+    commitMaxMs: commit.maxMs,
+    catchUpRecords: commit.catchUpRecords,
+    flushEveryMs: flush.everyMs,
+    unflushedBytesMax: limits.unflushedBytesMax,
+    pollRecordsMax: limits.pollRecordsMax,
+    pollBytesMax: limits.pollBytesMax,
+    laneBytesMax: limits.laneBytesMax,
+    pendingOutputBytesMax: limits.pendingOutputBytesMax,
+    deadShareMax: limits.deadShareMax,
+    deadWindow: limits.deadWindow,
+    callMs: limits.callMs,
+    connectMs: limits.connectMs,
+    attemptsMax: limits.attemptsMax,
+  }
+}
+
+async function startServers(
+  plan: Plan,
+  kafka: Kafka,
+  config: Config,
+  registry: Registry,
+  monitor: JobMonitor,
+  engine: Engine,
+  log: Log,
+  closings: Closings,
+): Promise<ReadyInfo['urls']> {
+  registry.onCollect(() => monitor.refresh())
+  const admin: AdminServer = await startAdmin({
+    host: config.http.host,
+    port: config.http.port,
+    registry,
+    ready: () => ({ isReady: engine.isRunning, reasons: engine.isRunning ? [] : [engine.status] }),
+    config: () => config.describe(),
+    nowMs: systemClock.monotonicMs,
+  })
+  closings.add('admin server', () => admin.close())
+  const views = plan.operators.flatMap((operator) =>
+    operator.kind === 'view' ? [{ name: operator.view, topic: operator.topic, format: operator.sink.format }] : [],
+  )
+  if (views.length === 0) return { admin: admin.url, push: undefined }
+  const push: PushServer = await startPush({
+    kafka,
+    views,
+    host: config.push.host,
+    port: config.push.port,
+    log,
+    registry,
+  })
+  closings.add('push server', () => push.close())
+  return { admin: admin.url, push: push.url }
+}
+
+function runningJob(
+  engine: Engine,
+  monitor: JobMonitor,
+  closings: Closings,
+  config: Config,
+  info: Omit<ReadyInfo, 'millis'>,
+): RunningJob {
+  const ready = new Promise<ReadyInfo>((resolve) => {
+    engine.onRunning(() => resolve({ ...info, millis: Math.round(performance.now()) }))
+  })
+  const ended = engine.run().finally(() => closings.run())
+  let onLate: (error: MillraceError) => void = () => {}
+  const late = new Promise<never>((_, reject) => {
+    onLate = reject
+  })
+  const done = Promise.race([ended, late]).then(
+    (): RunSummary => ({ ...monitor.snapshot(), recordsPerSecond: monitor.meanRecordsPerSecond() }),
+  )
+  const stop = async (): Promise<void> => {
+    engine.stop()
+    const limitMs = config.limits.stopMs
+    const cancel = systemScheduler.after(limitMs, () =>
+      onLate(new MillraceError('MR6003', { limitMs, waitingFor: closings.waitingFor })),
+    )
+    await done.then(cancel, cancel)
+  }
+  return { ready: Promise.race([ready, done.then(() => ready)]), done, stop, snapshot: () => monitor.snapshot() }
+}
