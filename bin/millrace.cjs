@@ -1,0 +1,12 @@
+#!/usr/bin/env node
+// Starts the command with enough libuv pool threads. CommonJS on purpose: loading an ES module already starts the pool,
+// and its size is fixed from then on. Kafka calls of node-rdkafka and of the addon, and LMDB, wait in these threads.
+process.env.UV_THREADPOOL_SIZE ??= '16'
+import('../dist/src/cli/main.js').catch((error) => {
+  process.stderr.write(
+    error?.code === 'ERR_MODULE_NOT_FOUND' && String(error.message).includes('cli/main.js')
+      ? 'millrace is not built yet: run `node scripts/setup.mjs` first\n'
+      : `${error?.stack ?? error}\n`,
+  )
+  process.exit(1)
+})

@@ -1,0 +1,177 @@
+// The steps of the set-up: what each needs, how it knows that it is done, how it is done. Node built-ins only.
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { rdkafkaBuildSteps, rdkafkaFolder } from '../build-rdkafka.mjs'
+import { isExecutable, isOnPath, root, run, SetupError } from './commands.mjs'
+import { hashOf, isStamped, removeStamp, writeStamp } from './stamp.mjs'
+
+const NODE_MIN = [20, 11]
+const logs = join(root, '.cache/setup')
+/** Stamps of what lives in node_modules lie there too: they go with it. */
+const moduleStamps = join(root, 'node_modules/.millrace')
+const abi = `${process.platform}-${process.arch}-${process.versions.modules}`
+const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'))
+
+/**
+ * @typedef {object} Step
+ * @property {string} name
+ * @property {number} aboutSeconds on two cores
+ * @property {() => boolean} isDone quick: stamps and files only
+ * @property {() => Promise<void>} run throws a SetupError with what to do
+ */
+
+/** @returns {Step[]} */
+export function setupSteps() {
+  return [tools, packages, rdkafka, natives, addon, dist]
+}
+
+/** A C++ tool chain is needed only while something is not built yet. */
+const tools = {
+  name: 'tools',
+  aboutSeconds: 0,
+  isDone: () => isNodeNewEnough() && (rdkafka.isDone() && addon.isDone() ? true : missingTools().length === 0),
+  async run() {
+    if (!isNodeNewEnough()) {
+      throw new SetupError(`Node ${NODE_MIN.join('.')} or newer is needed, this is ${process.versions.node}`)
+    }
+    const missing = missingTools()
+    if (missing.length === 0) return
+    const commands = missing.map(([command]) => command).join(', ')
+    const debian = missing.map(([, name]) => name).join(' ')
+    throw new SetupError(`${commands} not found, needed to build node-rdkafka: apt-get install -y ${debian}`)
+  },
+}
+
+function isNodeNewEnough() {
+  const [major, minor] = process.versions.node.split('.').map(Number)
+  return major > NODE_MIN[0] || (major === NODE_MIN[0] && minor >= NODE_MIN[1])
+}
+
+function missingTools() {
+  const needed = [
+    ['g++', 'g++'],
+    ['make', 'make'],
+    ['python3', 'python3'],
+  ]
+  return needed.filter(([command]) => !isOnPath(command))
+}
+
+/** Done when everything in the lock file is installed in its version (what is optional may be missing). */
+const packages = {
+  name: 'npm packages',
+  aboutSeconds: 15,
+  isDone() {
+    const installedPath = join(root, 'node_modules/.package-lock.json')
+    if (!existsSync(installedPath)) return false
+    const installed = readJson(installedPath).packages
+    return Object.entries(readJson(join(root, 'package-lock.json')).packages).every(
+      ([path, wanted]) =>
+        path === '' || (installed[path] === undefined ? wanted.optional : installed[path].version === wanted.version),
+    )
+  },
+  // Scripts of packages are not run: npm 11 would ask for approval of each, and node-rdkafka is built below on all cores.
+  run: () => run(join(logs, 'npm.log'), 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']),
+}
+
+const rdkafkaStamp = join(moduleStamps, 'node-rdkafka')
+const rdkafkaKey = () => `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}`
+const rdkafka = {
+  name: 'node-rdkafka',
+  aboutSeconds: 100,
+  isDone: () => existsSync(rdkafkaFolder) && isStamped(rdkafkaStamp, rdkafkaKey()),
+  async run() {
+    const log = join(logs, 'node-rdkafka.log')
+    const probe = ['-e', "require('node-rdkafka')"]
+    const isBuilt = existsSync(join(rdkafkaFolder, 'build/Release/node-librdkafka.node'))
+    const loads = isBuilt && (await run(log, process.execPath, probe).then(() => true, isSetupError))
+    if (!loads) {
+      for (const [cwd, command, args] of rdkafkaBuildSteps()) await run(log, command, args, { cwd })
+      await run(log, process.execPath, probe)
+    }
+    writeStamp(rdkafkaStamp, rdkafkaKey())
+  },
+}
+
+/** False for a command that failed; anything else is thrown on. */
+function isSetupError(error) {
+  if (error instanceof SetupError) return false
+  throw error
+}
+
+/** Packages whose native parts come ready-made: do they load here? */
+const nativesStamp = join(moduleStamps, 'natives')
+const nativesKey = () => `${hashOf([join(root, 'package-lock.json')])} ${abi}`
+const nativesProbe = `
+import { open } from 'lmdb'
+import { transformSync } from 'esbuild'
+import { isNativeAccelerationEnabled } from 'msgpackr'
+if (typeof open !== 'function') throw new Error('lmdb has no open')
+if (!transformSync('let a: number = 1', { loader: 'ts' }).code.includes('let a = 1')) throw new Error('esbuild does not work')
+console.log('msgpackr native acceleration: ' + isNativeAccelerationEnabled)
+`
+const natives = {
+  name: 'native parts load',
+  aboutSeconds: 1,
+  isDone: () => isStamped(nativesStamp, nativesKey()),
+  async run() {
+    await run(join(logs, 'natives.log'), process.execPath, ['--input-type=module', '-e', nativesProbe])
+    writeStamp(nativesStamp, nativesKey())
+  },
+}
+
+const addonStamp = join(moduleStamps, 'addon')
+const addonFolder = join(root, 'src/kafka/rdkafka/native')
+const addonScript = join(root, 'scripts/build-addon.mjs')
+const addonSources = () => readdirSync(addonFolder).filter((name) => /\.(cc|h|gyp)$/.test(name))
+const addonKey = () =>
+  `${hashOf([...addonSources().map((name) => join(addonFolder, name)), addonScript])} ${rdkafkaKey()}`
+const addon = {
+  name: 'native addon',
+  aboutSeconds: 20,
+  isDone: () =>
+    existsSync(rdkafkaFolder) &&
+    existsSync(join(addonFolder, 'build/Release/millrace_kafka.node')) &&
+    isStamped(addonStamp, addonKey()),
+  async run() {
+    const key = addonKey()
+    // Forced: what is there may be of another Node.
+    await run(join(logs, 'addon.log'), process.execPath, [addonScript, '--force'])
+    writeStamp(addonStamp, key)
+  },
+}
+
+const distStamp = join(root, 'dist/.stamp')
+const distKey = () =>
+  hashOf(
+    ['src', 'workers', 'package.json', 'scripts/build.mjs'].map((path) => join(root, path)),
+    process.version,
+  )
+const dist = {
+  name: 'dist',
+  aboutSeconds: 1,
+  isDone: () => existsSync(join(root, 'dist/src/cli/main.js')) && isStamped(distStamp, distKey()),
+  async run() {
+    removeStamp(distStamp)
+    const key = distKey() // before the build: a change while it runs is built next time
+    await run(join(logs, 'dist.log'), process.execPath, [join(root, 'scripts/build.mjs')])
+    writeStamp(distStamp, key)
+  },
+}
+
+const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
+
+/** For the tests of the browser page only. */
+export const chromium = {
+  name: 'chromium',
+  aboutSeconds: 40,
+  isDone: () => CHROMIUM.some(isExecutable),
+  async run() {
+    const isRoot = process.getuid?.() === 0
+    if (!isRoot || !isOnPath('apt-get')) {
+      throw new SetupError('Chromium is needed for the browser tests: apt-get install -y chromium (as root)')
+    }
+    const env = { DEBIAN_FRONTEND: 'noninteractive' }
+    await run(join(logs, 'chromium.log'), 'apt-get', ['update'], { env })
+    await run(join(logs, 'chromium.log'), 'apt-get', ['install', '-y', '--no-install-recommends', 'chromium'], { env })
+  },
+}
