@@ -115,6 +115,7 @@ export class Engine {
     })
     this.#ingest = new Ingest({
       consumer: this.#consumer,
+      clock: this.#inputs.clock,
       scheduler,
       pollRecordsMax: limits.pollRecordsMax,
       pollBytesMax: limits.pollBytesMax,

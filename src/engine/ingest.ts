@@ -1,7 +1,7 @@
 // The poll loop: one outstanding poll, frames to the current attempt, a stop when there is no room. Main thread.
 // Keeps SPEC: FLOW-1 (backpressure is end to end and counted in bytes).
 
-import type { Scheduler } from '../core/clock.ts'
+import type { Clock, Scheduler } from '../core/clock.ts'
 import type { GroupConsumer, PollResult, TopicPartition } from '../kafka/port.ts'
 import { Wake } from './wake.ts'
 
@@ -13,6 +13,7 @@ export interface FrameTaker {
 
 export interface IngestOptions {
   consumer: GroupConsumer
+  clock: Clock
   scheduler: Scheduler
   pollRecordsMax: number
   pollBytesMax: number
@@ -99,15 +100,25 @@ export class Ingest {
 
   async #pollOnce(): Promise<void> {
     const { consumer, pollRecordsMax: recordsMax, pollBytesMax: bytesMax } = this.#options
-    let isPaused = false
-    if (this.#taker !== undefined && !this.#taker.hasRoom()) {
-      await this.#room.wait(PAUSE_AFTER_MS)
-      if (this.#isHeld || this.#isClosed) return
-      isPaused = !this.#taker.hasRoom()
-    }
+    await this.#waitForRoom()
+    if (this.#isHeld || this.#isClosed) return
+    const isPaused = this.#isFull
     if (isPaused) consumer.pause(this.#assigned)
     const result = await consumer.poll({ recordsMax, bytesMax, waitMs: POLL_WAIT_MS })
     if (isPaused) consumer.resume(this.#assigned)
     this.#taker?.accept(result)
+  }
+
+  /** Until the attempt has room; gives up after a while, so that the group still hears from us. */
+  async #waitForRoom(): Promise<void> {
+    const untilMs = this.#options.clock.monotonicMs() + PAUSE_AFTER_MS
+    while (this.#isFull && !this.#isHeld && !this.#isClosed) {
+      const leftMs = untilMs - this.#options.clock.monotonicMs()
+      if (leftMs <= 0) return
+      await this.#room.wait(leftMs)
+    }
+  }
+  get #isFull(): boolean {
+    return this.#taker !== undefined && !this.#taker.hasRoom()
   }
 }
