@@ -1,7 +1,6 @@
 // The steps of the set-up: what each needs, how it knows that it is done, how it is done. Node built-ins only.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { rdkafkaBuildSteps, rdkafkaFolder } from '../build-rdkafka.mjs'
 import { isExecutable, isOnPath, root, run, SetupError } from './commands.mjs'
 import { hashOf, isStamped, removeStamp, writeStamp } from './stamp.mjs'
 
@@ -73,6 +72,7 @@ const packages = {
   run: () => run(join(logs, 'npm.log'), 'npm', ['ci', '--ignore-scripts', '--no-audit', '--no-fund']),
 }
 
+const rdkafkaFolder = join(root, 'node_modules/node-rdkafka')
 const rdkafkaStamp = join(moduleStamps, 'node-rdkafka')
 const rdkafkaKey = () => `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}`
 const rdkafka = {
@@ -80,22 +80,10 @@ const rdkafka = {
   aboutSeconds: 100,
   isDone: () => existsSync(rdkafkaFolder) && isStamped(rdkafkaStamp, rdkafkaKey()),
   async run() {
-    const log = join(logs, 'node-rdkafka.log')
-    const probe = ['-e', "require('node-rdkafka')"]
-    const isBuilt = existsSync(join(rdkafkaFolder, 'build/Release/node-librdkafka.node'))
-    const loads = isBuilt && (await run(log, process.execPath, probe).then(() => true, isSetupError))
-    if (!loads) {
-      for (const [cwd, command, args] of rdkafkaBuildSteps()) await run(log, command, args, { cwd })
-      await run(log, process.execPath, probe)
-    }
+    // Finds for itself that a build by other hands is there and loads.
+    await run(join(logs, 'node-rdkafka.log'), process.execPath, [join(root, 'scripts/build-rdkafka.mjs')])
     writeStamp(rdkafkaStamp, rdkafkaKey())
   },
-}
-
-/** False for a command that failed; anything else is thrown on. */
-function isSetupError(error) {
-  if (error instanceof SetupError) return false
-  throw error
 }
 
 /** Packages whose native parts come ready-made: do they load here? */
