@@ -7,12 +7,20 @@ import type { TaskCounts } from '../core/message.ts'
 import { addCounts, type EngineObserver, type LatencySample, noCounts } from '../engine/options.ts'
 import type { TaskState } from '../engine/task-state.ts'
 import type { Registry } from '../ops/metrics.ts'
-import type { JobSnapshot } from './running-job.ts'
+import type { JobSnapshot, RunSummary } from './running-job.ts'
 
 /** What the monitor asks of the engine. */
 export interface Monitored {
   readonly tasks: readonly TaskState[]
   readonly lagRecords: number
+  /** Called each time records begin to flow. */
+  onRunning(listener: () => void): void
+}
+
+/** A moment: time, and CPU of the whole process, all threads, user and system, so far. */
+interface Used {
+  atMs: number
+  cpuMicros: number
 }
 
 /** The rate is over this time. */
@@ -28,15 +36,21 @@ export class JobMonitor implements EngineObserver {
   #epochs = 0
   #firstMs: number | undefined
   #lastMs = 0
+  /** At the first fetch and at the last commit. */
+  #fetching: Used | undefined
+  #committing: Used | undefined
   #rate = { sinceMs: 0, records: 0, perSecond: 0 }
 
   constructor(registry: Registry, clock: Clock) {
     this.#clock = clock
     this.#metrics = jobMetrics(registry)
   }
-  /** The engine whose lag is asked for. */
+  /** The engine whose lag is asked for and whose start begins the measured time. */
   watch(engine: Monitored): void {
     this.#engine = engine
+    engine.onRunning(() => {
+      this.#fetching ??= this.#used()
+    })
   }
 
   processed(partition: number, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void {
@@ -65,7 +79,8 @@ export class JobMonitor implements EngineObserver {
       this.#committedMs.record(wallMs - timestampMs, weight)
       committedMs.with().record(wallMs - timestampMs, weight)
     }
-    this.#lastMs = this.#clock.monotonicMs()
+    this.#committing = this.#used()
+    this.#lastMs = this.#committing.atMs
   }
 
   restoring(taskId: string, rowCount: number): void {
@@ -104,6 +119,24 @@ export class JobMonitor implements EngineObserver {
       lagRecords: this.#engine?.lagRecords ?? 0,
       epochs: this.#epochs,
     }
+  }
+
+  /** The last snapshot, and what it took from the first fetch to the last commit. */
+  summary(): RunSummary {
+    const from = this.#fetching
+    const to = from === undefined ? undefined : (this.#committing ?? from)
+    return {
+      ...this.snapshot(),
+      recordsPerSecond: this.meanRecordsPerSecond(),
+      elapsedMs: from === undefined ? 0 : Math.round(to!.atMs - from.atMs),
+      cpuMicros: from === undefined ? 0 : to!.cpuMicros - from.cpuMicros,
+      // Kilobytes, whatever the platform says in its manual: libuv evens it out.
+      rssBytesMax: process.resourceUsage().maxRSS * 1024,
+    }
+  }
+  #used(): Used {
+    const { user, system } = process.cpuUsage()
+    return { atMs: this.#clock.monotonicMs(), cpuMicros: user + system }
   }
 
   /** Mean over the whole run, from the first frame processed to the last commit. */

@@ -22,8 +22,15 @@ export interface JobSnapshot {
   epochs: number
 }
 
-/** The last snapshot, when everything is committed. */
-export type RunSummary = JobSnapshot
+/** The last snapshot, when everything is committed, and what the run took. */
+export interface RunSummary extends JobSnapshot {
+  /** From the first fetch to the last commit. */
+  elapsedMs: number
+  /** CPU of the whole process in that time: all threads, user and system. */
+  cpuMicros: number
+  /** Greatest resident memory of the process since its start. */
+  rssBytesMax: number
+}
 
 export interface ReadyInfo {
   /** From the start of the process to ready. */

@@ -237,9 +237,7 @@ function runningJob(
   const late = new Promise<never>((_, reject) => {
     onLate = reject
   })
-  const done = Promise.race([ended, late]).then(
-    (): RunSummary => ({ ...monitor.snapshot(), recordsPerSecond: monitor.meanRecordsPerSecond() }),
-  )
+  const done = Promise.race([ended, late]).then((): RunSummary => monitor.summary())
   const stop = async (): Promise<void> => {
     engine.stop()
     const limitMs = config.limits.stopMs
