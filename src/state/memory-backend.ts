@@ -59,9 +59,11 @@ class MemoryBackend implements Backend {
   }
 
   async write(rows: Iterable<[key: Uint8Array, value: Uint8Array | undefined]>, meta: Uint8Array): Promise<void> {
-    for (const [key, value] of rows) {
+    // All rows are taken before the first is put: an iterable that throws midway leaves the backend as it was.
+    const taken = Array.from(rows, ([key, value]) => ({ key: key.slice(), value: value?.slice() }))
+    for (const { key, value } of taken) {
       if (value === undefined) this.#remove(key)
-      else this.#put(key, value.slice())
+      else this.#put(key, value)
     }
     this.#meta = meta.slice()
   }
@@ -78,13 +80,16 @@ class MemoryBackend implements Backend {
   async close(): Promise<void> {}
 
   #put(key: Uint8Array, value: Uint8Array): void {
-    if (this.#chunks.length === 0) this.#chunks.push({ keys: [], values: [] })
+    if (this.#chunks.length === 0) {
+      this.#chunks.push({ keys: [key], values: [value] })
+      return
+    }
     const c = Math.min(chunkOf(this.#chunks, key), this.#chunks.length - 1)
     const chunk = this.#chunks[c]!
     const at = lowerBound(chunk.keys, key)
     if (at < chunk.keys.length && compareKeys(chunk.keys[at]!, key) === 0) chunk.values[at] = value
     else {
-      chunk.keys.splice(at, 0, key.slice())
+      chunk.keys.splice(at, 0, key)
       chunk.values.splice(at, 0, value)
       if (chunk.keys.length > CHUNK_ROWS_MAX) this.#split(c)
     }

@@ -5,6 +5,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { StoredTask } from '../core/message.ts'
 import type { Backend, OpenedStore } from './contract.ts'
 import { createLayeredStore } from './layered-store.ts'
+import { openLmdbBackend, wipeLmdbFolder } from './lmdb-backend.ts'
 import { createMemoryBackend } from './memory-backend.ts'
 import { decodeMeta, type StoreMeta } from './meta.ts'
 
@@ -69,6 +70,13 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
 }
 
 async function openBackend(options: OpenStoreOptions): Promise<{ backend: Backend; damage: string | undefined }> {
-  if (options.folder === undefined) return { backend: createMemoryBackend(), damage: undefined }
-  throw new MillraceError('MR5005', { folder: options.folder, reason: 'not yet' })
+  const { folder, taskId } = options
+  if (folder === undefined) return { backend: createMemoryBackend(), damage: undefined }
+  try {
+    return { backend: await openLmdbBackend({ folder, taskId }), damage: undefined }
+  } catch (error) {
+    if (!(error instanceof MillraceError) || error.code !== 'MR5002') throw error
+    wipeLmdbFolder(folder)
+    return { backend: await openLmdbBackend({ folder, taskId }), damage: error.message }
+  }
 }

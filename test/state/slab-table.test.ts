@@ -8,8 +8,13 @@ import { createSlabTable } from '../../src/state/slab-table.ts'
 
 test('a row comes back with its slots, and a window closes in key order', async () => {
   const { store } = await openStore({
-    folder: undefined, taskId: '0_0', planHash: 'p', changelogTopicId: undefined, changelogLow: 0,
-    nowMs: () => 0, limits: { unflushedBytesMax: 1 << 20 },
+    folder: undefined,
+    taskId: '0_0',
+    planHash: 'p',
+    changelogTopicId: undefined,
+    changelogLow: 0,
+    nowMs: () => 0,
+    limits: { unflushedBytesMax: 1 << 20 },
   })
   store.restored(undefined)
   const table = createSlabTable({ operatorId: 1, width: 2, isWindowed: true, store, memoryBytesMax: 1 << 20 })
