@@ -1,0 +1,109 @@
+// Which path each operator of a plan takes: fields read from the bytes, or decoded records; and why.
+// Runs on every thread; pure.
+// Keeps SPEC: PATH-1 (both paths give the same; the plan says which is taken).
+
+import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+
+/** `fast`: named fields straight from the bytes; `free`: decoded records or made rows; `none`: reads nothing of a record. */
+export type PathKind = 'fast' | 'free' | 'none'
+
+export interface OperatorPath {
+  operator: string
+  kind: OperatorPlan['kind']
+  path: PathKind
+  /** Half a sentence for people: `reads qty from the bytes`. */
+  why: string
+}
+
+type Reading = Pick<OperatorPath, 'path' | 'why'>
+
+/**
+ * The path of each operator, in the order of the chain.
+ *
+ * @example
+ * operatorPaths(plan)[0] // { operator: 'filter-1', kind: 'filter', path: 'fast', why: 'reads qty from the bytes' }
+ */
+export function operatorPaths(plan: Plan): OperatorPath[] {
+  const decoded = decodedBecause(plan.source)
+  /** The last operator that made rows: what follows it reads those, and not the source's bytes. */
+  let madeBy: string | undefined
+  return plan.operators.map((operator) => {
+    const reading = readingOf(operator, decoded, madeBy)
+    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') madeBy = operator.name
+    return { operator: operator.name, kind: operator.kind, ...reading }
+  })
+}
+
+/** Why every record of a source is decoded when it is read, whatever the operators need; undefined: it is not. */
+function decodedBecause(source: SourcePlan): string | undefined {
+  if (source.format === 'json') return 'JSON values are decoded whole'
+  if (source.schemaFn !== undefined) return 'the schema takes the whole record'
+  if (source.eventTime.kind === 'function') return 'the event time function takes the whole record'
+  return undefined
+}
+
+function readingOf(operator: OperatorPlan, decoded: string | undefined, madeBy: string | undefined): Reading {
+  switch (operator.kind) {
+    case 'filter':
+    case 'map':
+      if (operator.fields === undefined) return takesWhole('its function', madeBy)
+      return readsFields(operator.fields, decoded, madeBy)
+    case 'flatMap':
+      return takesWhole('its function', madeBy)
+    case 'keyBy':
+      return { path: 'none', why: `takes the Kafka key, which is checked against ${operator.field}` }
+    case 'aggregate':
+      return aggregateReading(operator.aggregates, decoded, madeBy)
+    case 'window':
+      return { path: 'none', why: 'works on event time alone' }
+    case 'late':
+      return { path: 'none', why: 'passes the original bytes on' }
+    case 'to':
+    case 'view':
+      return sinkReading(operator.sink.keyFn !== undefined || operator.sink.headersFn !== undefined, madeBy)
+  }
+}
+
+function takesWhole(who: string, madeBy: string | undefined): Reading {
+  return {
+    path: 'free',
+    why: madeBy === undefined ? `${who} takes the whole record` : `${who} takes the row of ${madeBy}`,
+  }
+}
+
+function readsFields(fields: readonly string[], decoded: string | undefined, madeBy: string | undefined): Reading {
+  const names = fields.join(', ')
+  if (madeBy !== undefined) return { path: 'free', why: `takes ${names} from the row of ${madeBy}` }
+  if (decoded !== undefined) return { path: 'free', why: `takes ${names} from the record; ${decoded}` }
+  return { path: 'fast', why: `reads ${names} from the bytes` }
+}
+
+function aggregateReading(
+  aggregates: readonly AggregatePlan[],
+  decoded: string | undefined,
+  madeBy: string | undefined,
+): Reading {
+  const whole = aggregates.find((aggregate) => aggregate.kind === 'custom' && aggregate.fields === undefined)
+  if (whole !== undefined) return takesWhole(whole.as, madeBy)
+  const fields = [...new Set(aggregates.flatMap(aggregateFields))]
+  return fields.length === 0 ? { path: 'fast', why: 'reads no field' } : readsFields(fields, decoded, madeBy)
+}
+
+/** The fields that an aggregate reads; none for count and for a custom one over whole records. */
+export function aggregateFields(aggregate: AggregatePlan): string[] {
+  switch (aggregate.kind) {
+    case 'count':
+      return []
+    case 'custom':
+      return aggregate.fields ?? []
+    case 'weightedMean':
+      return [aggregate.field, aggregate.weightField]
+    default:
+      return [aggregate.field]
+  }
+}
+
+function sinkReading(hasFunctions: boolean, madeBy: string | undefined): Reading {
+  if (hasFunctions) return takesWhole('its key or headers function', madeBy)
+  return { path: 'none', why: madeBy === undefined ? 'passes the record on' : `encodes the row of ${madeBy}` }
+}

@@ -1,0 +1,122 @@
+// A plan for people: a tree as text, and the same as one JSON object.
+// Runs on every thread; pure.
+// Keeps SPEC: PATH-1 (the plan says which path each operator takes, and why).
+
+import { formatDuration } from './duration.ts'
+import type { OperatorPath } from './paths.ts'
+import { type AggregatePlan, type EmitPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
+import { planHash } from './plan-hash.ts'
+
+/**
+ * The plan as a tree of lines: each operator under the one that it takes records or rows from, sinks as branches.
+ *
+ * @example
+ * console.log(renderPlan(plan, operatorPaths(plan)))
+ */
+export function renderPlan(plan: Plan, paths: readonly OperatorPath[]): string {
+  const lines: [text: string, path: string][] = [[`from ${plan.source.topic}`, sourceText(plan.source)]]
+  let depth = 1
+  plan.operators.forEach((operator, at) => {
+    // After a sink comes its sibling, after anything else a child.
+    const branch = isSink(operator) && at < plan.operators.length - 1 ? '├─' : '└─'
+    lines.push([`${'   '.repeat(depth - 1)}${branch} ${operatorText(operator)}`, pathText(paths[at])])
+    if (!isSink(operator)) depth++
+  })
+  const width = Math.min(76, Math.max(...lines.map(([text]) => text.length)))
+  const tree = lines.map(([text, path]) => `${text.padEnd(width)}  ${path}`.trimEnd())
+  return [`job ${plan.job}`, ...tree, ...topicLines(plan), `state ${planHash(plan)}`].join('\n')
+}
+
+/** What `millrace plan --json` shows. */
+export interface PlanDescription {
+  job: string
+  plan: Plan
+  planHash: string
+  /** All topics that the job writes. */
+  topics: string[]
+  paths: readonly OperatorPath[]
+}
+
+/**
+ * The same as data.
+ *
+ * @example
+ * JSON.stringify(describePlan(plan, operatorPaths(plan)))
+ */
+export function describePlan(plan: Plan, paths: readonly OperatorPath[]): PlanDescription {
+  return { job: plan.job, plan, planHash: planHash(plan), topics: planTopics(plan).names, paths }
+}
+
+function isSink({ kind }: OperatorPlan): boolean {
+  return kind === 'to' || kind === 'view' || kind === 'late'
+}
+
+function pathText(path: OperatorPath | undefined): string {
+  if (path === undefined) return ''
+  return path.path === 'none' ? `-     ${path.why}` : `${path.path}  ${path.why}`
+}
+
+function sourceText(source: SourcePlan): string {
+  const { eventTime } = source
+  const time =
+    eventTime.kind === 'field' ? eventTime.field : eventTime.kind === 'record' ? 'the record time' : 'a function'
+  return [
+    source.shape === 'envelope' ? `${source.format} envelopes` : source.format,
+    source.keyField === undefined ? 'no declared key' : `key ${source.keyField}`,
+    `event time ${time}`,
+    `out of order ${formatDuration(source.outOfOrderMs)}`,
+    `idle after ${formatDuration(source.idleAfterMs)}`,
+    ...(source.closeOnIdle === undefined
+      ? []
+      : [`closes on idle ${formatDuration(source.closeOnIdle.maxDelayMs)} behind`]),
+    ...(source.schemaFn === undefined ? [] : ['schema']),
+  ].join(', ')
+}
+
+function operatorText(operator: OperatorPlan): string {
+  switch (operator.kind) {
+    case 'filter':
+    case 'map':
+      return `${operator.name} (${operator.fields?.join(', ') ?? 'record'})`
+    case 'flatMap':
+      return `${operator.name} (record)`
+    case 'keyBy':
+      return `keyBy ${operator.field}`
+    case 'window': {
+      const { kind, sizeMs, offsetMs, graceMs } = operator.window
+      const offset = offsetMs === 0 ? '' : `, offset ${formatDuration(offsetMs)}`
+      return `window ${operator.name}: ${kind} ${formatDuration(sizeMs)}${offset}, grace ${formatDuration(graceMs)}`
+    }
+    case 'aggregate':
+      return `aggregate ${operator.name}: ${operator.aggregates.map(aggregateText).join(', ')}`
+    case 'late':
+      return `late -> ${operator.topic}`
+    case 'to':
+      return `to ${operator.topic} (${operator.sink.format}), ${emitText(operator.emit)}`
+    case 'view':
+      return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}`
+  }
+}
+
+function aggregateText(aggregate: AggregatePlan): string {
+  switch (aggregate.kind) {
+    case 'count':
+      return `${aggregate.as} = count`
+    case 'weightedMean':
+      return `${aggregate.as} = weightedMean(${aggregate.field}, ${aggregate.weightField})`
+    case 'custom':
+      return `${aggregate.as} = custom(${aggregate.fields?.join(', ') ?? 'record'})`
+    default:
+      return `${aggregate.as} = ${aggregate.kind}(${aggregate.field})`
+  }
+}
+
+function emitText(emit: EmitPlan): string {
+  return emit.kind === 'every' ? `every ${formatDuration(emit.everyMs)}` : emit.kind
+}
+
+function topicLines(plan: Plan): string[] {
+  const topics = planTopics(plan)
+  const changelog = topics.changelog < 0 ? [] : [`changelog ${topics.names[topics.changelog]}`]
+  return [`dead letters ${topics.names[topics.dlq]}`, ...changelog]
+}
