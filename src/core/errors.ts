@@ -244,6 +244,46 @@ export const ERRORS = {
     text: 'The client did not read fast enough: {bytes} bytes were waiting.',
     remedy: 'Connect again; the snapshot has the newest rows.',
   },
+  MR7003: {
+    action: 'report',
+    text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
+    remedy: 'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+  },
+  MR7004: {
+    action: 'report',
+    text: 'The view {view} cannot be read: {reason}',
+    remedy: 'Look at the topic of the view; the push server reads it again when it is started anew.',
+  },
+  MR7005: {
+    action: 'report',
+    text: 'The push server cannot listen on {host}:{port}: {reason}',
+    remedy: 'Choose another with `--push-port`, or 0 for any free one.',
+  },
+  MR7006: {
+    action: 'report',
+    text: 'The message of the client was not understood: {reason}',
+    remedy: 'See docs/reference/push.md for the messages.',
+  },
+  MR7007: {
+    action: 'report',
+    text: 'There are {limit} clients already.',
+    remedy: 'Connect again later, or raise the limit of the push server.',
+  },
+  MR7008: {
+    action: 'report',
+    text: 'Requests from the origin {origin} to the host {host} are refused.',
+    remedy: 'Add the origin to those that the push server allows.',
+  },
+  MR7009: {
+    action: 'report',
+    text: 'There is nothing at {path}.',
+    remedy: 'See docs/reference/push.md for the endpoints.',
+  },
+  MR7010: {
+    action: 'report',
+    text: 'The push server failed on a request: {reason}',
+    remedy: 'This is a defect of Millrace: report it with the log.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -1,0 +1,120 @@
+// One HTTP answer, and the wrapper around every handler: uWebSockets ends the process when a handler leaves a request
+// with neither an answer nor an abort handler. Main thread.
+// Keeps SPEC: PUSH-7 (no request ends the process).
+
+import { MillraceError } from '../core/errors.ts'
+import type { Log } from '../ops/log.ts'
+import type { UwsRequest, UwsResponse } from './uws.ts'
+
+const SAFE_HEADERS: Record<string, string> = {
+  'x-content-type-options': 'nosniff',
+  'content-security-policy': "default-src 'self'; frame-ancestors 'none'",
+  'cache-control': 'no-store',
+}
+
+const STATUS: Record<number, string> = {
+  200: '200 OK',
+  403: '403 Forbidden',
+  404: '404 Not Found',
+  426: '426 Upgrade Required',
+  500: '500 Internal Server Error',
+  503: '503 Service Unavailable',
+}
+
+export class HttpReply {
+  readonly #res: UwsResponse
+  /** The client is gone, or the answer is complete: the response must not be touched. */
+  isDone = false
+  /** Someone has answered or goes on answering. */
+  isTaken = false
+  onAborted: () => void = () => undefined
+
+  constructor(res: UwsResponse) {
+    this.#res = res
+    res.onAborted(() => {
+      this.isDone = true
+      this.isTaken = true
+      this.onAborted()
+    })
+  }
+
+  send(status: number, contentType: string, body: string): void {
+    if (this.isDone) return
+    this.isDone = true
+    this.isTaken = true
+    this.#res.cork(() => {
+      this.#head(status, contentType)
+      this.#res.end(body)
+    })
+  }
+
+  json(status: number, body: unknown): void {
+    this.send(status, 'application/json; charset=utf-8', JSON.stringify(body))
+  }
+
+  error(status: number, error: MillraceError): void {
+    this.json(status, { code: error.code, message: error.message, remedy: error.remedy })
+  }
+
+  /** Begins an answer that goes on; `onWritable` is called when a full buffer has emptied. */
+  stream(contentType: string, onWritable: () => void): void {
+    this.isTaken = true
+    this.#res.onWritable(() => {
+      onWritable()
+      return true
+    })
+    this.#res.cork(() => this.#head(200, contentType))
+  }
+
+  /** False: the buffer is full, nothing may be written before `onWritable`. */
+  write(chunk: string): boolean {
+    if (this.isDone) return false
+    let hasRoom = true
+    this.#res.cork(() => {
+      hasRoom = this.#res.write(chunk)
+    })
+    return hasRoom
+  }
+
+  end(): void {
+    if (this.isDone) return
+    this.isDone = true
+    this.#res.cork(() => this.#res.end())
+  }
+
+  /** Drops the connection with what waits in it. */
+  destroy(): void {
+    if (!this.isDone) this.#res.close()
+  }
+
+  upgrade<Data>(data: Data, req: UwsRequest, context: object): void {
+    this.isDone = true
+    this.isTaken = true
+    const extensions = req.getHeader('sec-websocket-extensions')
+    this.#res.upgrade(data, req.getHeader('sec-websocket-key'), '', extensions, context)
+  }
+
+  #head(status: number, contentType: string): void {
+    this.#res.writeStatus(STATUS[status]!)
+    for (const [name, value] of Object.entries(SAFE_HEADERS)) this.#res.writeHeader(name, value)
+    this.#res.writeHeader('content-type', contentType)
+  }
+}
+
+export type Handler = (reply: HttpReply, req: UwsRequest) => void
+
+/** Every handler goes through here: a throw, or no answer, is answered with 500. */
+export function guarded(log: Log, handler: Handler): (res: UwsResponse, req: UwsRequest) => void {
+  return (res, req) => {
+    const reply = new HttpReply(res)
+    let reason = 'the handler gave no answer'
+    try {
+      handler(reply, req)
+      if (reply.isTaken) return
+    } catch (error) {
+      reason = error instanceof Error ? error.message : String(error)
+      log.error({ err: error }, 'a handler of the push server failed')
+    }
+    reply.error(500, new MillraceError('MR7010', { reason }))
+  }
+}

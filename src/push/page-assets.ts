@@ -1,0 +1,51 @@
+// The files of the page, read once at the start. They are found from the package's own folder, so that it does not matter
+// whether this code runs from src or bundled from dist. Main thread.
+
+import { existsSync, readFileSync } from 'node:fs'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { MillraceError } from '../core/errors.ts'
+
+export interface Asset {
+  contentType: string
+  body: string
+}
+
+const FILES = {
+  '/': 'index.html',
+  '/page/page.css': 'page.css',
+  '/page/page.js': 'page.js',
+  '/page/candles.js': 'candles.js',
+}
+const TYPES: Record<string, string> = { html: 'text/html', css: 'text/css', js: 'text/javascript' }
+
+/** The assets by path. Throws MR3005 when they are not there. */
+export function loadAssets(from: string = import.meta.url): Map<string, Asset> {
+  const folder = join(packageRoot(dirname(fileURLToPath(from))), 'src', 'push', 'page')
+  const assets = new Map<string, Asset>()
+  for (const [path, file] of Object.entries(FILES)) {
+    const contentType = `${TYPES[file.split('.').at(-1)!]}; charset=utf-8`
+    assets.set(path, { contentType, body: readAsset(join(folder, file)) })
+  }
+  return assets
+}
+
+function readAsset(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch (error) {
+    const reason = (error as Error).message
+    throw new MillraceError('MR3005', { part: file, reason, remedy: 'Install the package again.' }, { cause: error })
+  }
+}
+
+function packageRoot(folder: string): string {
+  if (existsSync(join(folder, 'package.json'))) return folder
+  const parent = dirname(folder)
+  if (parent !== folder) return packageRoot(parent)
+  throw new MillraceError('MR3005', {
+    part: 'page',
+    reason: 'no package.json above',
+    remedy: 'Install the package again.',
+  })
+}

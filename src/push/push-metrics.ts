@@ -1,0 +1,49 @@
+// The metrics of push. Main thread.
+
+import type { Cell, Registry } from '../ops/metrics.ts'
+
+/** The numbers of one view. */
+export interface ViewCounts {
+  rowsRead: { add(amount: number): void }
+  rowsPushed: { add(amount: number): void }
+  rowsConflated: { add(amount: number): void }
+  undecodable: { add(amount: number): void }
+}
+
+export interface PushMetrics {
+  ofView(view: string): ViewCounts
+  /** Clients that were closed because of `code`. */
+  closed(code: string): Pick<Cell, 'add'>
+  clients: Pick<Cell, 'set'>
+}
+
+/** Registers the metrics of push; without a registry they are counted nowhere. */
+export function pushMetrics(registry: Registry | undefined): PushMetrics {
+  if (registry === undefined) return NO_METRICS
+  const read = registry.counter('millrace_push_rows_read_total', 'Rows and removals read from the topic of a view.')
+  const pushed = registry.counter('millrace_push_rows_total', 'Rows sent to clients, once for each client.')
+  const conflated = registry.counter(
+    'millrace_push_conflated_total',
+    'Changes that a client was not sent because a newer one of the same key replaced them.',
+  )
+  const undecodable = registry.counter('millrace_push_undecodable_total', 'Records of a view that are no row of it.')
+  const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
+  const clients = registry.gauge('millrace_push_clients', 'Connected clients, WebSocket and SSE.').with()
+  return {
+    ofView: (view) => ({
+      rowsRead: read.with({ view }),
+      rowsPushed: pushed.with({ view }),
+      rowsConflated: conflated.with({ view }),
+      undecodable: undecodable.with({ view }),
+    }),
+    closed: (code) => dropped.with({ code }),
+    clients,
+  }
+}
+
+const NO_CELL = { add: () => undefined, set: () => undefined }
+const NO_METRICS: PushMetrics = {
+  ofView: () => ({ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL }),
+  closed: () => NO_CELL,
+  clients: NO_CELL,
+}

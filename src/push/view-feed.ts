@@ -1,0 +1,248 @@
+// Reads the topics of all views, read_committed, and keeps their stores up to date. One reader, one loop. Main thread.
+// Keeps SPEC: PUSH-5 (a client never sees a row of a transaction that is aborted or open).
+
+import { type Clock, delay, type Scheduler } from '../core/clock.ts'
+import { MillraceError } from '../core/errors.ts'
+import { FrameView } from '../core/frame.ts'
+import {
+  type Kafka,
+  KafkaError,
+  type KafkaFailure,
+  type Reader,
+  type SourceBatch,
+  type TopicDescription,
+} from '../kafka/port.ts'
+import type { Log } from '../ops/log.ts'
+import type { Position } from '../protocol/messages.ts'
+import type { PushLimits } from './limits.ts'
+import { LiveView } from './live-view.ts'
+import type { PushMetrics } from './push-metrics.ts'
+import { ViewStore } from './view-store.ts'
+
+/** A view to serve. */
+export interface ServedView {
+  name: string
+  topic: string
+  /** Value bytes to a row; may throw. Default: JSON. */
+  decode?: ((value: Uint8Array) => unknown) | undefined
+}
+
+export interface FeedOptions {
+  kafka: Kafka
+  views: readonly ServedView[]
+  limits: PushLimits
+  metrics: PushMetrics
+  log: Log
+  clock: Clock
+  scheduler: Scheduler
+}
+
+export interface ViewFeed {
+  views: LiveView[]
+  /** Ends the reading. Idempotent. */
+  close(): Promise<void>
+}
+
+/** Errors of a partition after which its view would silently stand still. */
+const FINAL_ERRORS = new Set([
+  '_AUTO_OFFSET_RESET',
+  'OFFSET_OUT_OF_RANGE',
+  '_UNKNOWN_TOPIC',
+  '_UNKNOWN_PARTITION',
+  'UNKNOWN_TOPIC_OR_PART',
+  'UNKNOWN_TOPIC_ID',
+  'TOPIC_AUTHORIZATION_FAILED',
+])
+const CALL_TIMEOUT_MS = 30_000
+const POLL_WAIT_MS = 1000
+const RETRY_AFTER_MS = 500
+const keyDecoder = new TextDecoder('utf-8', { fatal: true })
+const valueDecoder = new TextDecoder()
+
+/** Opens the reader and starts the loop. Throws MR4002 when a topic is missing, KafkaError when Kafka fails. */
+export async function startFeed(options: FeedOptions): Promise<ViewFeed> {
+  const topics = await describeTopics(options)
+  const reader = await options.kafka.openReader({})
+  try {
+    const views = await openViews(options, topics, reader)
+    const loop = new FeedLoop(options, views, reader)
+    return { views, close: () => loop.close() }
+  } catch (error) {
+    await reader.close()
+    throw error
+  }
+}
+
+async function describeTopics({ kafka, views }: FeedOptions): Promise<Map<string, TopicDescription>> {
+  const admin = await kafka.openAdmin()
+  try {
+    const names = [...new Set(views.map((view) => view.topic))]
+    const found = new Map((await admin.describe(names, CALL_TIMEOUT_MS)).map((topic) => [topic.name, topic]))
+    for (const topic of names) if (!found.has(topic)) throw new MillraceError('MR4002', { topic })
+    return found
+  } finally {
+    await admin.close()
+  }
+}
+
+/** Makes the stores and points the reader at the first offset of every partition. */
+async function openViews(
+  options: FeedOptions,
+  topics: Map<string, TopicDescription>,
+  reader: Reader,
+): Promise<LiveView[]> {
+  const starts = new Map<string, Position>()
+  for (const { name, partitionCount } of topics.values()) {
+    const start: Record<string, number> = {}
+    for (let partition = 0; partition < partitionCount; partition++) {
+      start[partition] = (await reader.watermarks({ topic: name, partition }, CALL_TIMEOUT_MS)).low
+    }
+    starts.set(name, start)
+  }
+  reader.assign(
+    [...starts].flatMap(([topic, start]) =>
+      Object.entries(start).map(([partition, offset]) => ({ topic, partition: Number(partition), offset })),
+    ),
+  )
+  return options.views.map(({ name, topic }) => {
+    const store = new ViewStore(name, starts.get(topic)!, options.limits)
+    return new LiveView(name, topic, store, options.metrics.ofView(name), options.limits.messageCharsMax)
+  })
+}
+
+class FeedLoop {
+  readonly #options: FeedOptions
+  readonly #views: readonly LiveView[]
+  readonly #reader: Reader
+  readonly #decoders: Map<string, (value: Uint8Array) => unknown>
+  readonly #ended: Promise<void>
+  #isClosed = false
+  #undecodableLogged = new Set<string>()
+
+  constructor(options: FeedOptions, views: readonly LiveView[], reader: Reader) {
+    this.#options = options
+    this.#views = views
+    this.#reader = reader
+    this.#decoders = new Map(options.views.map((view) => [view.name, view.decode ?? decodeJson]))
+    this.#ended = this.#run()
+  }
+
+  async close(): Promise<void> {
+    this.#isClosed = true
+    await this.#reader.close()
+    await this.#ended
+  }
+
+  async #run(): Promise<void> {
+    const { pollRecordsMax, pollBytesMax } = this.#options.limits
+    const limits = { recordsMax: pollRecordsMax, bytesMax: pollBytesMax, waitMs: POLL_WAIT_MS }
+    while (!this.#isClosed) {
+      try {
+        const { batches, ends, errors } = await this.#reader.poll(limits)
+        for (const batch of batches) this.#take(batch)
+        for (const view of this.#views) view.publish()
+        for (const end of ends) for (const view of this.#of(end.topic)) view.reachedEnd(end.partition)
+        for (const error of errors) this.#report(error)
+      } catch (error) {
+        if (this.#isClosed) return
+        if (!(error instanceof KafkaError && error.failure.isRetriable)) {
+          this.#failAll(error)
+          return
+        }
+        this.#options.log.warn({ err: error }, 'reading the views failed, trying again')
+        await delay(this.#options.scheduler, RETRY_AFTER_MS)
+      }
+    }
+  }
+
+  #of(topic: string): LiveView[] {
+    return this.#views.filter((view) => view.topic === topic && view.failure === undefined)
+  }
+
+  #take(batch: SourceBatch): void {
+    for (const view of this.#of(batch.topic)) {
+      try {
+        this.#applyAll(view, batch)
+      } catch (error) {
+        if (!(error instanceof MillraceError)) throw error
+        this.#fail(view, error)
+      }
+    }
+  }
+
+  #applyAll(view: LiveView, batch: SourceBatch): void {
+    const decode = this.#decoders.get(view.name)!
+    const frame = new FrameView(batch.frame)
+    for (let i = 0, at = frame.firstAt; i < frame.recordCount; i++, at = frame.nextAt(at)) {
+      const row = rowOf(frame, at, decode)
+      if (typeof row === 'string') this.#skip(view, batch.partition, frame.offset(at), row)
+      else view.store.apply(batch.partition, frame.offset(at), frame.timestampMs(at), row.key, row.json)
+    }
+    view.counts.rowsRead.add(frame.recordCount)
+  }
+
+  /** A record that is no row is counted and named once a view; the rows around it are right without it. */
+  #skip(view: LiveView, partition: number, offset: number, reason: string): void {
+    view.store.skip(partition, offset)
+    view.counts.undecodable.add(1)
+    if (this.#undecodableLogged.has(view.name)) return
+    this.#undecodableLogged.add(view.name)
+    const what = { view: view.name, topic: view.topic, partition, offset, reason }
+    this.#options.log.warn(what, 'a record is no row of the view; more of them are only counted')
+  }
+
+  #report(error: KafkaFailure): void {
+    const { log } = this.#options
+    if (error.topic === undefined || !FINAL_ERRORS.has(error.name)) {
+      log.warn({ failure: error }, 'Kafka reports a problem with the views')
+      return
+    }
+    const reason = `${error.name} on partition ${error.partition}: ${error.message}`
+    for (const view of this.#of(error.topic)) this.#fail(view, new MillraceError('MR7004', { view: view.name, reason }))
+  }
+
+  #fail(view: LiveView, failure: MillraceError): void {
+    this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
+    view.fail(failure)
+    if (this.#of(view.topic).length > 0) return
+    const partitions = Object.keys(view.store.position).map(Number)
+    this.#reader.pause(partitions.map((partition) => ({ topic: view.topic, partition })))
+  }
+
+  #failAll(error: unknown): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    for (const view of this.#views) {
+      const failure = new MillraceError('MR7004', { view: view.name, reason }, { cause: error })
+      this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
+      view.fail(failure)
+    }
+  }
+}
+
+function decodeJson(value: Uint8Array): unknown {
+  return JSON.parse(valueDecoder.decode(value))
+}
+
+/** Key and JSON of a record; `json` undefined removes the key. A text says why it is no row. */
+function rowOf(
+  frame: FrameView,
+  at: number,
+  decode: (value: Uint8Array) => unknown,
+): { key: string; json: string | undefined } | string {
+  const key = frame.key(at)
+  if (key === undefined) return 'it has no key'
+  const value = frame.value(at)
+  try {
+    const json = value === undefined ? undefined : JSON.stringify(decode(value), plainValue)
+    if (value !== undefined && json === undefined) return 'its value is nothing that JSON knows'
+    return { key: keyDecoder.decode(key), json }
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
+  }
+}
+
+/** What JSON does not know: big integers travel as text, bytes as base64. */
+function plainValue(_name: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
+}
