@@ -8,6 +8,9 @@ export type Field<R> = Extract<keyof R, string>
 /** Names of the fields of a record that are numbers, always there. */
 export type NumericField<R> = { [P in Field<R>]: R[P] extends number ? P : never }[Field<R>]
 
+/** Names of the fields that are always there. */
+export type PresentField<R> = { [P in Field<R>]: undefined extends R[P] ? never : P }[Field<R>]
+
 /** The values of some fields, in their order. */
 export type FieldValues<R, F extends readonly string[]> = { [I in keyof F]: F[I] extends keyof R ? R[F[I]] : never }
 
@@ -23,6 +26,7 @@ export interface PickAggregate<out F extends string> {
   readonly field: F
 }
 export interface WeightedMeanAggregate<out F extends string> {
+  /** Without a result when the weights add up to 0. */
   readonly kind: 'weightedMean'
   readonly field: F
   readonly weightField: F
@@ -42,7 +46,7 @@ export interface CustomAggregate<in R, out Out> {
 export type AggregateOf<R> =
   | CountAggregate
   | NumericAggregate<NumericField<R>>
-  | PickAggregate<Field<R>>
+  | PickAggregate<PresentField<R>>
   | WeightedMeanAggregate<NumericField<R>>
   | CustomAggregate<R, unknown>
 
@@ -54,9 +58,11 @@ export type AggregateResult<R, A> =
       ? F extends keyof R
         ? R[F]
         : never
-      : number
+      : A extends WeightedMeanAggregate<string>
+        ? number | null
+        : number
 
-/** How many records. Field of the result: a whole number. */
+/** How many records. */
 export function count(): CountAggregate {
   return { kind: 'count' }
 }
@@ -86,18 +92,21 @@ export function variance<const F extends string>(field: F): NumericAggregate<F> 
   return { kind: 'variance', field }
 }
 
-/** The value of a field at the least event time; among equal ones the first in the partition. Any type. */
+/** The value of a field at the least event time; among equal times the first in the partition. Any type but `undefined`. */
 export function first<const F extends string>(field: F): PickAggregate<F> {
   return { kind: 'first', field }
 }
 
-/** The value of a field at the greatest event time; among equal ones the last in the partition. Any type. */
+/** The value of a field at the greatest event time; among equal times the last in the partition. Any type but `undefined`. */
 export function last<const F extends string>(field: F): PickAggregate<F> {
   return { kind: 'last', field }
 }
 
 /**
- * The mean of `field` weighted by `weightField`: VWAP is `weightedMean('price', 'qty')`.
+ * The mean of `field` weighted by `weightField`; `null` when the weights add up to 0.
+ *
+ * @example
+ * vwap: weightedMean('price', 'qty')
  */
 export function weightedMean<const F extends string>(field: F, weightField: F): WeightedMeanAggregate<F> {
   return { kind: 'weightedMean', field, weightField }

@@ -52,6 +52,7 @@ export function compileDraft(draft: Draft): CompiledJob {
   }
   for (const step of draft.steps) compileStep(compilation, step)
   checkEnd(compilation)
+  checkIntervals(compilation)
   checkNames(compilation)
   checkTopics(compilation, deadLetterTopic)
   refuse(compilation)
@@ -230,6 +231,17 @@ function checkEnd(c: Compilation): void {
   if (!c.operators.some(isSink)) c.found.add('the job has no sink: end it with to(kafka(...)) or toView(...)')
   else if (last !== undefined && !isSink(last))
     c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
+}
+
+/** A row has one bit for each interval of its operator: whether it changed since that interval's last row. */
+const EVERY_INTERVALS_MAX = 8
+
+function checkIntervals(c: Compilation): void {
+  const emits = c.operators.flatMap((operator) => ('emit' in operator ? [operator.emit] : []))
+  const intervals = new Set(emits.flatMap((emit) => (emit.kind === 'every' ? [emit.everyMs] : [])))
+  if (intervals.size > EVERY_INTERVALS_MAX) {
+    c.found.add(`the sinks have ${intervals.size} different 'every' intervals, ${EVERY_INTERVALS_MAX} are possible`)
+  }
 }
 
 function checkNames(c: Compilation): void {

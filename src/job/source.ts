@@ -49,7 +49,7 @@ export interface SinkOptions<T> {
   /** How values are written. Default: msgpack. */
   readonly value?: Format<T>
   /** The Kafka key of a row. Default: the row's key after `keyBy`, else the key of the record it came from. */
-  readonly key?: (row: T) => string
+  readonly key?: (row: T) => string | Uint8Array
   /** Headers of a row, beside Millrace's own. */
   readonly headers?: (row: T) => Record<string, string | Uint8Array>
   /** Kafka timestamp of a final row: its window's end - 1 ms (default), its greatest event time, or its start. */
@@ -57,14 +57,14 @@ export interface SinkOptions<T> {
 }
 
 /** What `key` may be: the name of a field (source) or a function of the row (sink). */
-export type KeyOption<T> = Field<T> | ((row: T) => string)
+export type KeyOption<T> = Field<T> | ((row: T) => string | Uint8Array)
 
 /** All options of `kafka`. `from` refuses those of a sink, `to` those of a source. */
 export interface TopicOptions<T, K>
   extends Omit<SourceOptions<T, string>, 'key'>,
     Omit<SinkOptions<T>, 'key' | 'value'> {
   /** As a source: the field that is the Kafka key. As a sink: a function that gives the key. */
-  readonly key?: K | ((row: T) => string)
+  readonly key?: K | ((row: T) => string | Uint8Array)
 }
 
 /** Options as the compiler reads them: types are gone, nothing is trusted. */

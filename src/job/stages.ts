@@ -27,13 +27,16 @@ export interface Complete {
   build(): CompiledJob
 }
 
-/** One row each n ms of event time for each row that changed. */
+/** At each multiple of the interval in event time, the latest row of each result that changed since the last one. */
 export interface Every {
   readonly every: Duration
 }
 /** When a sink gets a running result: one row a record, or coalesced. There is no end, so there is no `final`. */
 export type RunningEmit = 'updates' | Every
-/** When a sink gets a window's result: once at its close, one row a record, or coalesced. */
+/**
+ * When a sink gets a window's result: once at its close, or one row a record, or coalesced; the last two get the row of the close
+ * as well.
+ */
 export type WindowEmit = 'final' | RunningEmit
 
 export interface ToOptions<E> {
@@ -47,7 +50,7 @@ export interface ViewOptions<R, E> {
   /** How rows are stored in the view's topic. Default: msgpack. */
   readonly value?: Format<R>
   /** The key that clients subscribe to. Default: the row's key. */
-  readonly key?: (row: R) => string
+  readonly key?: (row: R) => string | Uint8Array
 }
 
 export interface JobOptions {

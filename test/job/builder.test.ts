@@ -397,6 +397,15 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "the topic 'out' cannot be the late topic and a sink at once",
   ],
   [
+    'nine intervals',
+    () =>
+      ([1, 2, 3, 4, 5, 6, 7, 8, 9] as const).reduce(
+        (stage, n) => stage.to(kafka('out'), { emit: { every: `${n}s` } }),
+        running().to(kafka('out')),
+      ),
+    "the sinks have 9 different 'every' intervals, 8 are possible",
+  ],
+  [
     'closeOnIdle without maxDelay',
     () =>
       job('x')

@@ -41,7 +41,6 @@ test('the row of a window has the key, the bounds and the inferred results', () 
     .aggregate({
       open: first('price'),
       side: last('side'),
-      note: last('note'),
       volume: sum('qty'),
       vwap: weightedMean('price', 'qty'),
       spread: variance('price'),
@@ -54,9 +53,8 @@ test('the row of a window has the key, the bounds and the inferred results', () 
         windowEnd: number
         open: number
         side: 'buy' | 'sell'
-        note: string | undefined
         volume: number
-        vwap: number
+        vwap: number | null
         spread: number
         n: number
       }>()
@@ -189,6 +187,8 @@ test('field names are checked against the record', () => {
   windowed.aggregate({ high: max('prices') })
   // @ts-expect-error no such field
   windowed.aggregate({ open: first('prices') })
+  // @ts-expect-error a record without the field would be dead
+  windowed.aggregate({ note: last('note') })
   // @ts-expect-error the weight needs a number
   windowed.aggregate({ vwap: weightedMean('price', 'side') })
 })
