@@ -118,14 +118,6 @@ export const CONFIG_ROWS = [
     reason: 'Committed state is written to LMDB this often; a crash replays what is not yet there.',
   },
   {
-    key: 'limits.framesInFlight',
-    type: 'integer',
-    default: 4,
-    min: 1,
-    max: 1024,
-    reason: 'Frames on their way to one lane; more would only wait there.',
-  },
-  {
     key: 'limits.laneBytesMax',
     type: 'bytes',
     default: 32 * MIB,

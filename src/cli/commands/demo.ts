@@ -1,0 +1,191 @@
+// `millrace demo`: candles over generated trades, on a broker inside this process. Main thread.
+// Keeps SPEC: R3 (late trades are those that the oracle finds), COUNT-1 (records = accepted + late + dead + filtered).
+
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { delay } from '../../core/clock.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { Plan } from '../../job/plan.ts'
+import type { Producer } from '../../kafka/port.ts'
+import type { Config } from '../../ops/config.ts'
+import { packageRoot } from '../../ops/package-root.ts'
+import { systemClock, systemScheduler } from '../../ops/system-clock.ts'
+import type { CommandContext, CommandResult, CommandSpec } from '../command.ts'
+import { addConfigFlags, configFromFlags } from '../config-flags.ts'
+import { DemoCheck, type WindowRule } from '../demo-check.ts'
+import { commandLog, runToEnd } from '../job-run.ts'
+import { wholeNumber } from '../number-argument.ts'
+import type { RunningJob, RunSummary } from '../running-job.ts'
+import type { Terminal } from '../terminal.ts'
+import { produceTrades } from '../trade-producer.ts'
+import { type TradeStream, tradeStream } from '../trades.ts'
+import { SUMMARY_FIELDS } from './run.ts'
+
+/** One trade in 2,000 is 30 s late: past out-of-order time, window and grace of the job. */
+const LATE_SHARE = 1 / 2000
+/** After the last trade, the job has this long to catch up. */
+const DRAIN_MS_MAX = 30_000
+const DRAIN_LOOK_MS = 20
+/** A partition of the broker inside holds 5 MiB; beyond it drops the oldest. */
+const RATE_MAX = 200_000
+const KEYS = (key: string): boolean =>
+  key !== 'brokers' && key !== 'createTopics' && key !== 'stateDir' && key !== 'instanceId'
+
+/** Fields of a run's summary that mean nothing here. */
+const HIDDEN_FIELDS: ReadonlySet<string> = new Set(['expanded', 'lagRecords', 'epochs'])
+
+export const demo: CommandSpec = {
+  define: (program) =>
+    addConfigFlags(
+      program
+        .command('demo')
+        .description('candles over generated trades, with a broker inside this process: nothing to install')
+        .option('--rate <perSecond>', 'trades per second', wholeNumber(1, RATE_MAX), 20_000)
+        .option('--seconds <count>', 'end by itself after this long (default: at Ctrl-C)', wholeNumber(1, 86_400))
+        .option('--seed <number>', 'seed of the trades', wholeNumber(0, 2 ** 32 - 1), 1),
+      KEYS,
+    ),
+  jsonFields: {
+    ...Object.fromEntries(Object.entries(SUMMARY_FIELDS).filter(([name]) => !HIDDEN_FIELDS.has(name))),
+    correct: 'every trade counted once, none dead, and exactly those late that are late by the stream itself',
+  },
+  async run(_args, options, context) {
+    const stateDir = await mkdtemp(join(tmpdir(), 'millrace-demo-'))
+    const { startMockCluster } = await import('../../kafka/rdkafka/mock-cluster.ts')
+    const cluster = await startMockCluster()
+    try {
+      // Any free ports, unless others are asked for: a demo should start beside whatever runs.
+      const env = { MILLRACE_HTTP_PORT: '0', MILLRACE_PUSH_PORT: '0', ...context.env }
+      const config = configFromFlags({ ...options, brokers: cluster.brokers, createTopics: true, stateDir }, env)
+      return await runDemo(config, options as unknown as DemoOptions, context)
+    } finally {
+      await cluster.close()
+      await rm(stateDir, { recursive: true, force: true })
+    }
+  },
+}
+
+interface DemoOptions {
+  rate: number
+  seconds: number | undefined
+  seed: number
+}
+
+async function runDemo(config: Config, options: DemoOptions, { terminal }: CommandContext): Promise<CommandResult> {
+  const jobFile = join(packageRoot(), 'examples/candles/job.ts')
+  const { startJob } = await import('../start-job.ts')
+  const { loadJob } = await import('../load-job.ts')
+  const { openRdKafka } = await import('../../kafka/rdkafka/rdkafka.ts')
+  const { plan } = (await loadJob(jobFile)).job
+  terminal.say('A broker inside this process: it forgets everything on exit, and it keeps no transactions, so')
+  terminal.say('this shows what a job does and proves nothing about exactly-once.')
+  const producer = await openRdKafka({ brokers: config.brokers, settings: config.kafka }).openProducer({})
+  const feed = new DemoFeed(producer, plan, options, config)
+  const log = commandLog(config, terminal)
+  try {
+    const start = async () => feed.stoppedWith(await startJob({ jobFile, config, untilEnd: false, log }))
+    const summary = await runToEnd(start, terminal, (job, info) => {
+      if (info.urls.push !== undefined) terminal.say(`open ${info.urls.push} in a browser`)
+      feed.begin(job, info.partitions)
+    })
+    await feed.ended()
+    return demoResult(summary, feed, terminal)
+  } finally {
+    feed.isStopped = true
+    await producer.close()
+  }
+}
+
+/** Feeds trades to a running job and, when its time is over, stops the job once it has caught up. */
+class DemoFeed {
+  isStopped = false
+  /** True when the job was given the time to catch up: only then can its counts be compared. */
+  isDrained = false
+  check: DemoCheck | undefined
+  #feeding: Promise<void> | undefined
+  readonly #producer: Producer
+  readonly #plan: Plan
+  readonly #options: DemoOptions
+  readonly #config: Config
+
+  constructor(producer: Producer, plan: Plan, options: DemoOptions, config: Config) {
+    this.#producer = producer
+    this.#plan = plan
+    this.#options = options
+    this.#config = config
+  }
+
+  /** The job, with a `stop` that ends the feed too. */
+  stoppedWith(job: RunningJob): RunningJob {
+    const stop = (reason: string): Promise<void> => {
+      this.isStopped = true
+      return job.stop(reason)
+    }
+    return { ...job, stop }
+  }
+
+  begin(job: RunningJob, partitionCount: number): void {
+    const { seed, rate } = this.#options
+    // The stream's pace is the wall clock's: trade i is due, and has its event time, i / rate seconds from now.
+    const shape = { seed, recordsPerEventSecond: rate, lateShare: LATE_SHARE, startMs: systemClock.wallMs() }
+    const trades = tradeStream({ ...shape, count: Number.POSITIVE_INFINITY })
+    this.check = new DemoCheck(trades, partitionCount, windowRule(this.#plan))
+    this.#feeding = this.#feed(job, trades).finally(() => job.stop('the demo is over'))
+    this.#feeding.catch(() => {}) // `ended` tells
+  }
+
+  /** Rejects with what feeding failed with. */
+  async ended(): Promise<void> {
+    await this.#feeding
+  }
+
+  async #feed(job: RunningJob, trades: TradeStream): Promise<void> {
+    const { rate, seconds } = this.#options
+    const check = this.check!
+    const records = await produceTrades({
+      producer: this.#producer,
+      topic: this.#plan.source.topic,
+      trades,
+      records: seconds === undefined ? Number.POSITIVE_INFINITY : seconds * rate,
+      rate,
+      clock: systemClock,
+      scheduler: systemScheduler,
+      flushMs: this.#config.limits.callMs,
+      isStopped: () => this.isStopped,
+      onWritten: (from, to) => check.follow(from, to),
+    })
+    const untilMs = systemClock.monotonicMs() + DRAIN_MS_MAX
+    while (!this.isStopped && job.snapshot().records < records && systemClock.monotonicMs() < untilMs) {
+      await delay(systemScheduler, DRAIN_LOOK_MS)
+    }
+    this.isDrained = !this.isStopped
+  }
+}
+
+function windowRule(plan: Plan): WindowRule {
+  const operator = plan.operators.find((candidate) => candidate.kind === 'window')
+  if (operator?.kind !== 'window')
+    throw new MillraceError('MR1002', { job: plan.job, problems: 'the demo needs a window' })
+  return { outOfOrderMs: plan.source.outOfOrderMs, sizeMs: operator.window.sizeMs, graceMs: operator.window.graceMs }
+}
+
+function demoResult(summary: RunSummary, feed: DemoFeed, terminal: Terminal): CommandResult {
+  const { records, accepted, late, dead, filtered, results } = summary
+  const problems: string[] = []
+  const addsUp = records === accepted + late + dead + filtered
+  if (!addsUp)
+    problems.push(
+      `${records} records are not ${accepted} accepted + ${late} late + ${dead} dead + ${filtered} filtered`,
+    )
+  if (dead > 0) problems.push(`${dead} trades are dead`)
+  const check = feed.check
+  if (feed.isDrained && check !== undefined) {
+    if (records !== check.records) problems.push(`${records} records of ${check.records} written`)
+    if (late !== check.late) problems.push(`${late} late, but ${check.late} of the stream are`)
+  }
+  terminal.say(`${records} trades: ${accepted} accepted, ${late} late, ${dead} dead; ${results} results`)
+  for (const problem of problems) terminal.say(`NOT CORRECT: ${problem}`)
+  const shown = Object.fromEntries(Object.entries(summary).filter(([name]) => !HIDDEN_FIELDS.has(name)))
+  return { command: 'demo', ...shown, correct: problems.length === 0 }
+}

@@ -1,0 +1,99 @@
+// Runs a job to its end for a command: says when it is ready, draws its status, stops it on a signal. Main thread.
+// Keeps SPEC: STOP-1, STOP-2.
+
+import type { Config } from '../ops/config.ts'
+import { createLog, type Log } from '../ops/log.ts'
+import type { JobSnapshot, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
+import { onStopSignal } from './stop-signals.ts'
+import type { Terminal } from './terminal.ts'
+
+const STATUS_EVERY_MS = 1000
+
+/** The log of a command: above its status line. */
+export function commandLog(config: Config, terminal: Terminal): Log {
+  return createLog({ ...config.log, isTerminal: terminal.isTerminal, write: (text) => terminal.write(text) })
+}
+
+/**
+ * Starts a job and sees it to its end; `whileRunning` gets it once it is ready. A signal that comes while the job still
+ * starts stops it as soon as it has. Rejects with what the job failed with.
+ */
+export async function runToEnd(
+  start: () => Promise<RunningJob>,
+  terminal: Terminal,
+  whileRunning: (job: RunningJob, info: ReadyInfo) => void = () => {},
+): Promise<RunSummary> {
+  let job: RunningJob | undefined
+  let signalled: string | undefined
+  const undo = onStopSignal((signal) => {
+    signalled = signal
+    terminal.say(`${signal}: stopping; a second signal ends at once`)
+    if (job !== undefined) stopQuietly(job, signal)
+  })
+  let endStatus = () => {}
+  try {
+    job = await start()
+    if (signalled !== undefined) stopQuietly(job, signalled)
+    const running = job
+    running.ready.then(
+      (info) => {
+        sayReady(info, terminal)
+        endStatus = drawStatus(running, terminal)
+        whileRunning(running, info)
+      },
+      () => {}, // `done` rejects with the same
+    )
+    return await running.done
+  } finally {
+    endStatus()
+    undo()
+  }
+}
+
+/** What goes wrong while stopping is told by `done`. */
+function stopQuietly(job: RunningJob, reason: string): void {
+  job.stop(reason).catch(() => {})
+}
+
+function sayReady(info: ReadyInfo, terminal: Terminal): void {
+  terminal.say(`${info.partitions} partitions on ${info.lanes} lanes`)
+  terminal.say(`health and metrics: ${info.urls.admin}`)
+  if (info.urls.push !== undefined) terminal.say(`views: ${info.urls.push}`)
+  terminal.say(`ready in ${Math.round(info.millis)} ms`)
+}
+
+/** Draws the status each second; returns the function that ends it. */
+function drawStatus(job: RunningJob, terminal: Terminal): () => void {
+  let before = job.snapshot()
+  const timer = setInterval(() => {
+    const now = job.snapshot()
+    terminal.status(statusLine(before, now))
+    before = now
+  }, STATUS_EVERY_MS)
+  return () => {
+    clearInterval(timer)
+    terminal.endStatus()
+  }
+}
+
+/** The status line from two snapshots a second apart. */
+export function statusLine(before: JobSnapshot, now: JobSnapshot): string {
+  const resultsPerSecond = Math.max(0, ((now.results - before.results) * 1000) / STATUS_EVERY_MS)
+  const words = [
+    `${count(now.recordsPerSecond)} records/s`,
+    `${count(resultsPerSecond)} results/s`,
+    `latency p50 ${millis(now.latencyMsP50)} p99 ${millis(now.latencyMsP99)} ms`,
+    `lag ${count(now.lagRecords)}`,
+  ]
+  if (now.late > 0) words.push(`late ${count(now.late)}`)
+  if (now.dead > 0) words.push(`dead ${count(now.dead)}`)
+  return words.join(' · ')
+}
+
+function count(value: number): string {
+  return Math.round(value).toLocaleString('en-US')
+}
+
+function millis(value: number): string {
+  return value < 10 ? value.toFixed(1) : String(Math.round(value))
+}
