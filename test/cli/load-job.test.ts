@@ -41,7 +41,7 @@ test('a TypeScript job is bundled, kept under its hash and compiled to the plan 
   expect(loaded.job.plan).toEqual(candles.build().plan)
   expect(loaded.job.functions).toHaveLength(1)
   expect(loaded.sourceFile).toBe(resolve('examples/candles/job.ts'))
-  expect(fileURLToPath(loaded.jobUrl)).toMatch(new RegExp(`^${folder}/\\.millrace/jobs/[0-9a-f]{16}\\.mjs$`))
+  expect(fileURLToPath(loaded.jobUrl)).toMatch(new RegExp(`^${folder}/\\.millrace/_jobs/[0-9a-f]{16}\\.mjs$`))
 })
 
 test('the same file is the same bundle, a changed one is another', async () => {
@@ -152,7 +152,7 @@ test('a millrace error thrown while the file loads keeps its code', async () => 
 
 test('at most 64 bundles are kept, the oldest go', async () => {
   const own = await mkdtemp(join(folder, 'cache-'))
-  const jobs = join(own, '.millrace', 'jobs')
+  const jobs = join(own, '.millrace', '_jobs')
   await mkdir(jobs, { recursive: true })
   await Promise.all(Array.from({ length: 70 }, (_, i) => writeFile(join(jobs, `${i}.mjs`), '')))
   const { jobUrl } = await loadJob('examples/candles/job.ts', { folder: own })
