@@ -7,15 +7,18 @@ import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, utimes, writeFile 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+/** No job can be named so: state folders of jobs lie beside it. */
+const BUNDLES_FOLDER = '_jobs'
+
 /** Bundles beyond this many are removed, least recently loaded first. A running job's is among the newest in practice. */
 const BUNDLES_MAX = 64
 
 /**
- * Writes a bundle to `<folder>/.millrace/jobs/<hash>.mjs` and gives its path. Where the folder cannot be written, the bundle goes
+ * Writes a bundle to `<folder>/.millrace/_jobs/<hash>.mjs` and gives its path. Where the folder cannot be written, the bundle goes
  * to a folder of its own among the temporary files and is removed when the process exits.
  */
 export async function keepBundle(bundle: string, folder: string): Promise<string> {
-  const jobs = join(folder, '.millrace', 'jobs')
+  const jobs = join(folder, '.millrace', BUNDLES_FOLDER)
   try {
     await mkdir(jobs, { recursive: true })
     return await writeBundle(bundle, jobs)

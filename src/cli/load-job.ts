@@ -20,7 +20,7 @@ export interface LoadedJob {
 }
 
 export interface LoadJobOptions {
-  /** The bundle is kept in `.millrace/jobs` of this folder. Default: the current folder. */
+  /** The bundle is kept in `.millrace/_jobs` of this folder. Default: the current folder. */
   folder?: string
 }
 
