@@ -81,7 +81,7 @@ function commandsPage(): string {
     const command = name
       .split(' ')
       .reduce<Command>((parent, word) => parent.commands.find((c) => c.name() === word)!, program)
-    const usage = `millrace ${name} ${command.usage().replace('[options] ', '')}`.trim()
+    const usage = `millrace ${name} ${command.usage()}`.trim()
     const options = ownOptions(command).map((option) => `| \`${option.flags}\` | ${cell(optionWords(option))} |`)
     const fields = Object.entries({ command: `\`${name.split(' ')[0]}\``, ...spec.jsonFields })
     return [

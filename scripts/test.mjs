@@ -1,0 +1,126 @@
+// Sets up what is missing, then runs every suite, one after another; `node scripts/test.mjs quick types` runs just those.
+// The very last line is `N passed, N failed`; the exit code is not 0 when anything failed or nothing ran.
+import { spawn } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { requireBrokerTools } from './kafka-jars.mjs'
+import { root, SetupError } from './setup/commands.mjs'
+import { chromium } from './setup/steps.mjs'
+import { orExplain, setUp } from './setup.mjs'
+
+/** A suite that takes this many times its budget hangs, and is ended. */
+const HANGS_AT_BUDGETS = 5
+const reports = join(root, '.cache/test')
+
+/**
+ * In the order they run, quick news first. `project`: a vitest project, else a command that counts as one test.
+ * The budget is what a suite may take on two cores; over it is a warning.
+ */
+const SUITES = [
+  {
+    name: 'biome',
+    budgetSeconds: 20,
+    command: ['node_modules/@biomejs/biome/bin/biome', 'check', '--diagnostic-level=error'],
+  },
+  { name: 'typecheck', budgetSeconds: 60, command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
+  { name: 'quick', budgetSeconds: 60, project: 'quick' },
+  { name: 'types', budgetSeconds: 60, project: 'types' },
+  { name: 'integration', budgetSeconds: 240, project: 'integration', needsBroker: true },
+  { name: 'e2e', budgetSeconds: 300, project: 'e2e', needsBroker: true, needsBrowser: true },
+]
+
+await orExplain(async () => {
+  const suites = chosenSuites(process.argv.slice(2))
+  if (suites.some((suite) => suite.needsBroker)) checkBroker()
+  await setUp(suites.some((suite) => suite.needsBrowser) ? [chromium] : [])
+  mkdirSync(reports, { recursive: true })
+  const outcomes = []
+  for (const suite of suites) outcomes.push(await runSuite(suite))
+  tell(outcomes)
+})
+
+function chosenSuites(names) {
+  const unknown = names.filter((name) => !SUITES.some((suite) => suite.name === name))
+  if (unknown.length > 0) {
+    throw new SetupError(
+      `there is no suite ${unknown.join(', ')}; there are ${SUITES.map((suite) => suite.name).join(', ')}`,
+    )
+  }
+  return names.length === 0 ? SUITES : SUITES.filter((suite) => names.includes(suite.name))
+}
+
+/** Said before the long set-up: what is missing for a broker. */
+function checkBroker() {
+  if (process.env.KAFKA_BROKERS) return
+  try {
+    requireBrokerTools()
+  } catch (error) {
+    throw new SetupError(error.message)
+  }
+}
+
+/** @returns {Promise<{ suite: object, passed: number, failed: number, seconds: number, problem: string }>} */
+async function runSuite(suite) {
+  process.stdout.write(`\n=== ${suite.name} (budget ${suite.budgetSeconds} s)\n`)
+  const report = join(reports, `${suite.name}.json`)
+  rmSync(report, { force: true })
+  const args = suite.command ?? [
+    'node_modules/vitest/vitest.mjs',
+    'run',
+    ...['--project', suite.project],
+    ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
+  ]
+  const startMs = performance.now()
+  const ending = await runChild(args, suite.budgetSeconds * HANGS_AT_BUDGETS)
+  const seconds = (performance.now() - startMs) / 1000
+  const counts = suite.command ? { passed: 0, failed: 0 } : countsOf(report)
+  // An ending that no failed test explains (an error outside of tests, a crash, a hang) is a failure of its own.
+  if (ending !== undefined && counts.failed === 0) counts.failed = 1
+  else if (suite.command) counts.passed = 1
+  return { suite, ...counts, seconds, problem: ending ?? '' }
+}
+
+/** Runs Node with `args` in the root; undefined when it ended well, else how it ended. */
+async function runChild(args, limitSeconds) {
+  const child = spawn(process.execPath, args, { cwd: root, stdio: 'inherit' })
+  const forward = () => child.kill('SIGTERM')
+  process.on('SIGTERM', forward)
+  let isHung = false
+  const limit = setTimeout(() => {
+    isHung = true
+    child.kill('SIGKILL')
+  }, limitSeconds * 1000)
+  const ending = await new Promise((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', (code, signal) => resolve(code === 0 ? undefined : `exit ${signal ?? code}`))
+  })
+  clearTimeout(limit)
+  process.off('SIGTERM', forward)
+  return isHung ? `ended after ${limitSeconds} s: it hangs` : ending
+}
+
+/** Passed and failed tests of vitest's JSON report; a file that could not be run counts as one failed test. */
+function countsOf(report) {
+  if (!existsSync(report)) return { passed: 0, failed: 0 }
+  const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'))
+  const brokenFiles = testResults.filter(
+    (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
+  )
+  return { passed: numPassedTests, failed: numFailedTests + brokenFiles.length }
+}
+
+function tell(outcomes) {
+  process.stdout.write('\n')
+  let passed = 0
+  let failed = 0
+  for (const outcome of outcomes) {
+    passed += outcome.passed
+    failed += outcome.failed
+    const { name, budgetSeconds } = outcome.suite
+    const overBudget = outcome.seconds > budgetSeconds ? ` - WARNING: over its budget of ${budgetSeconds} s` : ''
+    const words = `${outcome.passed} passed, ${outcome.failed} failed in ${outcome.seconds.toFixed(1)} s`
+    process.stdout.write(`${name.padEnd(12)} ${words}${outcome.problem && ` (${outcome.problem})`}${overBudget}\n`)
+  }
+  process.exitCode = failed > 0 || passed === 0 ? 1 : 0
+  process.stdout.write(`${passed} passed, ${failed} failed\n`)
+}
