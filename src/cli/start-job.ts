@@ -3,6 +3,7 @@
 
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneSetup } from '../core/message.ts'
 import { Engine } from '../engine/engine.ts'
@@ -13,13 +14,13 @@ import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
 import { planHash } from '../job/plan-hash.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
-import { type AdminServer, startAdmin } from '../ops/admin-http.ts'
+import { type Readiness, startAdmin } from '../ops/admin-http.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { type PushServer, startPush } from '../push/server.ts'
+import { startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { JobMonitor } from './job-monitor.ts'
 import { type LoadedJob, loadJob } from './load-job.ts'
@@ -197,29 +198,54 @@ async function startServers(
   closings: Closings,
 ): Promise<ReadyInfo['urls']> {
   registry.onCollect(() => monitor.refresh())
-  const admin: AdminServer = await startAdmin({
+  let isPushReady = () => true
+  const admin = await startAdmin({
     host: config.http.host,
     port: config.http.port,
     registry,
-    ready: () => ({ isReady: engine.isRunning, reasons: engine.isRunning ? [] : [engine.status] }),
+    ready: () => readiness(engine, isPushReady()),
     config: () => config.describe(),
     nowMs: systemClock.monotonicMs,
   })
   closings.add('admin server', () => admin.close())
   const views = plan.operators.flatMap((operator) =>
-    operator.kind === 'view' ? [{ name: operator.view, topic: operator.topic, format: operator.sink.format }] : [],
+    operator.kind === 'view'
+      ? [
+          {
+            name: operator.view,
+            topic: operator.topic,
+            decode: operator.sink.format === 'msgpack' ? decodeRow : undefined,
+          },
+        ]
+      : [],
   )
   if (views.length === 0) return { admin: admin.url, push: undefined }
-  const push: PushServer = await startPush({
+  const push = await startPush({
     kafka,
     views,
     host: config.push.host,
     port: config.push.port,
     log,
-    registry,
+    metrics: registry,
   })
   closings.add('push server', () => push.close())
-  return { admin: admin.url, push: push.url }
+  isPushReady = () => push.isReady()
+  return { admin: admin.url, push: push.urls.page }
+}
+
+/** What is not ready yet, in words. */
+function readiness(engine: Engine, isPushReady: boolean): Readiness {
+  const reasons = engine.isRunning ? [] : [engine.status]
+  if (!isPushReady) reasons.push('views are being read')
+  return { isReady: reasons.length === 0, reasons }
+}
+
+const rowDecoder = new MsgpackDecoder()
+
+/** A view's row from its msgpack: a job's own bytes, so they need no guard. */
+function decodeRow(value: Uint8Array): unknown {
+  rowDecoder.begin(value)
+  return rowDecoder.value(0, value.length)
 }
 
 function runningJob(
