@@ -1,5 +1,5 @@
 // One set-up at a time in a working copy: a folder as the lock, kept fresh by its owner. Node built-ins only.
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 
 const BEAT_EVERY_MS = 1000
@@ -19,13 +19,15 @@ export async function takeLock(path, waiting) {
   mkdirSync(dirname(path), { recursive: true })
   const endMs = Date.now() + WAIT_MS_MAX
   for (let isTold = false; !tryTake(path); ) {
-    if (isStale(path)) breakLock(path)
-    else {
-      if (!isTold) waiting(ownerOf(path) ?? '?')
+    if (isStale(path)) {
+      breakLock(path)
+      if (tryTake(path)) break
+    } else if (!isTold) {
+      waiting(ownerOf(path) ?? '?')
       isTold = true
-      if (Date.now() > endMs) throw new Error(`the lock ${path} was held for over ${WAIT_MS_MAX} ms`)
-      await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
     }
+    if (Date.now() > endMs) throw new Error(`the lock ${path} was held for over ${WAIT_MS_MAX} ms`)
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
   }
   const beat = setInterval(() => utimesSync(path, new Date(), new Date()), BEAT_EVERY_MS)
   beat.unref()
@@ -58,13 +60,17 @@ function ownerOf(path) {
 }
 
 function isStale(path) {
+  if (isOld(path)) return true
+  const pid = Number(ownerOf(path))
+  return pid > 0 && !isAlive(pid)
+}
+
+function isOld(path) {
   try {
-    if (Date.now() - statSync(path).mtimeMs > STALE_AFTER_MS) return true
+    return Date.now() - statSync(path).mtimeMs > STALE_AFTER_MS
   } catch {
     return false // let go just now
   }
-  const pid = Number(ownerOf(path))
-  return pid > 0 && !isAlive(pid)
 }
 
 function isAlive(pid) {
@@ -76,14 +82,22 @@ function isAlive(pid) {
   }
 }
 
-/** Renaming is atomic: of two that find the lock stale, one wins and the other looks again. */
+/**
+ * Removes a stale lock. Of several that find it stale one does so, under a lock of its own, and looks again first: else a
+ * slow one could remove the lock that a quick one has just taken.
+ */
 function breakLock(path) {
-  const grave = `${path}.stale-${process.pid}-${Date.now()}`
+  const breaking = `${path}.breaking`
   try {
-    renameSync(path, grave)
+    mkdirSync(breaking)
   } catch (error) {
-    if (error.code === 'ENOENT') return
-    throw error
+    if (error.code !== 'EEXIST') throw error
+    if (isOld(breaking)) rmSync(breaking, { recursive: true, force: true })
+    return
   }
-  rmSync(grave, { recursive: true, force: true })
+  try {
+    if (isStale(path)) rmSync(path, { recursive: true, force: true })
+  } finally {
+    rmSync(breaking, { recursive: true, force: true })
+  }
 }
