@@ -1,38 +1,46 @@
-// Builds node-rdkafka and its librdkafka on all cores, with the headers of the running Node where they are installed
-// (no download then). Prints what the tools print. Node built-ins only.
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+// Builds node-rdkafka with its own librdkafka, when its install script was not run. Skips when the built file loads.
+// Needs a C++ compiler, make, python3, libssl-dev and zlib1g-dev. About a minute on two cores.
+import { spawnSync } from 'node:child_process'
+import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { nodeDirArguments, runNodeGyp } from './build-addon.mjs'
 
-const root = fileURLToPath(new URL('..', import.meta.url))
-export const rdkafkaFolder = join(root, 'node_modules/node-rdkafka')
-const nodeGyp = join(root, 'node_modules/node-gyp/bin/node-gyp.js')
+const require = createRequire(import.meta.url)
 
-/** `--nodedir=...` when the headers of the running Node lie beside it, else nothing: node-gyp fetches them. */
-export function nodedirArgs() {
-  const prefix = dirname(dirname(process.execPath))
-  return existsSync(join(prefix, 'include/node/node.h')) ? [`--nodedir=${prefix}`] : []
+/** Whether node-rdkafka loads here, tried in a process of its own (a wrong binary could end this one). */
+export function isRdkafkaBuilt() {
+  return spawnSync(process.execPath, ['-e', "require('node-rdkafka')"], { cwd: here() }).status === 0
 }
 
-/** The steps, in order: [folder, command, args]. */
-export function rdkafkaBuildSteps(jobs = availableParallelism()) {
-  const deps = join(rdkafkaFolder, 'deps')
-  return [
-    [rdkafkaFolder, process.execPath, [nodeGyp, 'configure', ...nodedirArgs()]],
-    [deps, process.execPath, ['../util/configure']],
-    [rdkafkaFolder, 'make', [`-j${jobs}`, '-C', 'deps/librdkafka', 'libs']],
-    [rdkafkaFolder, process.execPath, [nodeGyp, 'build', '-j', String(jobs), ...nodedirArgs()]],
-  ]
+/** Builds node-rdkafka; throws with the end of the output when a step fails. */
+export function buildRdkafka() {
+  if (isRdkafkaBuilt()) return
+  const folder = dirname(require.resolve('node-rdkafka/package.json'))
+  const jobs = String(availableParallelism())
+  runNodeGyp(folder, ['configure', ...nodeDirArguments()])
+  // The parts of librdkafka need its config.h, which only this step makes: no parallel build before it.
+  run(process.execPath, ['../util/configure'], join(folder, 'deps'))
+  run('make', [`-j${jobs}`, '-C', 'deps/librdkafka', 'libs'], folder)
+  runNodeGyp(folder, ['build', '-j', jobs])
+  if (!isRdkafkaBuilt()) throw new Error('node-rdkafka was built but does not load')
 }
 
-async function main() {
-  for (const [cwd, command, args] of rdkafkaBuildSteps()) {
-    const child = spawn(command, args, { cwd, stdio: 'inherit' })
-    const code = await new Promise((resolve, reject) => child.once('error', reject).once('close', resolve))
-    if (code !== 0) throw new Error(`${command} ${args.join(' ')} ended with ${code}`)
-  }
+function run(command, args, cwd) {
+  const result = spawnSync(command, args, { cwd, encoding: 'utf8' })
+  if (result.status === 0) return
+  const tail = `${result.stdout}\n${result.stderr}`.trim().split('\n').slice(-40).join('\n')
+  throw new Error(
+    `${command} ${args.join(' ')} failed in ${cwd}:\n${tail}${result.error ? `\n${result.error.message}` : ''}`,
+  )
 }
 
-if (process.argv[1] === fileURLToPath(import.meta.url)) await main()
+function here() {
+  return fileURLToPath(new URL('..', import.meta.url))
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  buildRdkafka()
+  console.error('node-rdkafka is built')
+}

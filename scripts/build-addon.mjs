@@ -1,0 +1,59 @@
+// Builds the Kafka addon (src/kafka/rdkafka/native) with node-gyp against the librdkafka that node-rdkafka built.
+// Needs a C++20 compiler, make and python3. Skips when what is built is newer than its sources.
+import { spawnSync } from 'node:child_process'
+import { existsSync, readdirSync, statSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { availableParallelism } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const require = createRequire(import.meta.url)
+const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** `--nodedir=<prefix>` when this Node brings its headers, so that none are fetched. */
+export function nodeDirArguments() {
+  const prefix = dirname(dirname(process.execPath))
+  return existsSync(join(prefix, 'include', 'node', 'node.h')) ? [`--nodedir=${prefix}`] : []
+}
+
+/** Runs node-gyp in a folder; throws with its last lines when it fails. */
+export function runNodeGyp(cwd, args) {
+  const gyp = require.resolve('node-gyp/bin/node-gyp.js')
+  const run = spawnSync(process.execPath, [gyp, ...args, ...nodeDirArguments()], { cwd, encoding: 'utf8' })
+  if (run.status === 0) return
+  const tail = `${run.stdout}\n${run.stderr}`.trim().split('\n').slice(-40).join('\n')
+  throw new Error(`node-gyp ${args.join(' ')} failed in ${cwd}:\n${tail}`)
+}
+
+/**
+ * Builds the addon and returns the path of the .node file.
+ *
+ * @param {{ addressSanitizer?: boolean, force?: boolean, nativeFolder?: string }} [options] `addressSanitizer` builds into
+ * the same place with checks on; load it with libasan preloaded (scripts/test-addon-asan.mjs does).
+ */
+export function buildAddon(options = {}) {
+  const native = options.nativeFolder ?? join(root, 'src/kafka/rdkafka/native')
+  const built = join(native, 'build/Release/millrace_kafka.node')
+  if (!options.force && !options.addressSanitizer && isNewer(built, native)) return built
+  const variant = options.addressSanitizer ? ['--', '-Dasan=1'] : []
+  runNodeGyp(native, ['configure', ...nodeDirArguments(), ...variant])
+  runNodeGyp(native, ['build', '-j', String(availableParallelism())])
+  return built
+}
+
+function isNewer(built, folder) {
+  if (!existsSync(built)) return false
+  const builtAt = statSync(built).mtimeMs
+  const rdkafka = dirname(require.resolve('node-rdkafka/package.json'))
+  const sources = readdirSync(folder).filter((name) => /\.(cc|h|gyp)$/.test(name))
+  const inputs = [...sources.map((name) => join(folder, name)), join(rdkafka, 'build/deps/librdkafka.so.1')]
+  return inputs.every((path) => !existsSync(path) || statSync(path).mtimeMs <= builtAt)
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const built = buildAddon({
+    addressSanitizer: process.argv.includes('--address-sanitizer'),
+    force: process.argv.includes('--force'),
+  })
+  console.error(`built ${built}`)
+}
