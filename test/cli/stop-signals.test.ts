@@ -1,0 +1,114 @@
+// Signals to a process that runs a job to its end. Keeps SPEC: STOP-1, STOP-2.
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join, resolve } from 'node:path'
+import { buildSync } from 'esbuild'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+const root = resolve(import.meta.dirname, '../..')
+
+/** Runs a job by the contract of running-job.ts: it ends when it is stopped, or never (`hangs`), or starts only on SIGUSR2. */
+const PROGRAM = `
+  import { once } from 'node:events'
+  import { runToEnd } from './src/cli/job-run.ts'
+  import { Terminal } from './src/cli/terminal.ts'
+  const manner = process.argv[2]
+  const counts = { records: 1, accepted: 1, late: 0, dead: 0, filtered: 0, expanded: 0, results: 1, recordsPerSecond: 1, latencyMsP50: 1, latencyMsP95: 1, latencyMsP99: 1, lagRecords: 0, epochs: 1 }
+  async function start() {
+    process.stderr.write('starting\\n')
+    if (manner === 'slow') await once(process, 'SIGUSR2')
+    let end
+    const done = new Promise((resolve) => { end = resolve })
+    return {
+      ready: Promise.resolve({ millis: 1, partitions: 4, lanes: 1, urls: { admin: 'http://localhost:1', push: undefined } }),
+      done,
+      stop: async (reason) => {
+        process.stderr.write('stop for ' + reason + '\\n')
+        if (manner !== 'hangs') end(counts)
+      },
+      snapshot: () => counts,
+    }
+  }
+  setInterval(() => {}, 1000)
+  await runToEnd(start, new Terminal(process))
+  process.stdout.write('ended\\n')
+  process.exit(0)`
+
+let folder: string
+let program: string
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), 'millrace-signals-'))
+  program = join(folder, 'program.mjs')
+  buildSync({
+    stdin: { contents: PROGRAM, resolveDir: root, loader: 'js' },
+    outfile: program,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    banner: { js: "import { createRequire } from 'node:module'; const require = createRequire(import.meta.url);" },
+  })
+})
+afterAll(() => rmSync(folder, { recursive: true }))
+
+class Running {
+  readonly child: ChildProcess
+  text = ''
+  #look = () => {}
+
+  constructor(manner: string) {
+    this.child = spawn(process.execPath, [program, manner], { stdio: ['ignore', 'pipe', 'pipe'] })
+    for (const stream of [this.child.stdout!, this.child.stderr!]) {
+      stream.on('data', (data) => {
+        this.text += String(data)
+        this.#look()
+      })
+    }
+  }
+  /** Resolves when the output has `words`. */
+  async saying(words: string): Promise<void> {
+    while (!this.text.includes(words)) {
+      await new Promise<void>((resolve) => {
+        this.#look = resolve
+      })
+    }
+  }
+  async exit(): Promise<number | null> {
+    const [code] = await once(this.child, 'close')
+    return code as number | null
+  }
+}
+
+test.each(['SIGTERM', 'SIGINT'] as const)('the first %s stops the job and the process ends with 0', async (signal) => {
+  const running = new Running('good')
+  await running.saying('ready in 1 ms')
+  running.child.kill(signal)
+  expect(await running.exit()).toBe(0)
+  expect(running.text).toContain(`${signal}: stopping; a second signal ends at once\nstop for ${signal}\n`)
+  expect(running.text).toMatch(/ended\n$/)
+})
+
+test.each([
+  ['SIGTERM', 'SIGTERM', 143],
+  ['SIGINT', 'SIGINT', 130],
+  ['SIGTERM', 'SIGINT', 130],
+] as const)('%s and then %s end at once with %d, though the stop hangs', async (first, second, code) => {
+  const running = new Running('hangs')
+  await running.saying('ready in 1 ms')
+  running.child.kill(first)
+  await running.saying(`stop for ${first}`)
+  running.child.kill(second)
+  expect(await running.exit()).toBe(code)
+  expect(running.text).not.toContain('ended')
+})
+
+test('a signal while the job starts stops it as soon as it has started', async () => {
+  const running = new Running('slow')
+  await running.saying('starting')
+  running.child.kill('SIGTERM')
+  await running.saying('SIGTERM: stopping')
+  running.child.kill('SIGUSR2')
+  expect(await running.exit()).toBe(0)
+  expect(running.text).toContain('stop for SIGTERM')
+})
