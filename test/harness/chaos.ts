@@ -1,0 +1,251 @@
+// The chaos proof: a candles job under load on a real Kafka, killed with SIGKILL again and again, and every committed row
+// compared with the oracle in the end. Used by `npm run chaos` and, in a small size, by the tests.
+// Holds SPEC: EPOCH-4, RECOVER-1, R3, R4 (a restart changes no row, loses none, doubles none).
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { candleOracle, checkCandles } from '../../bench/lib/candle-check.ts'
+import type { Child } from '../../bench/lib/child.ts'
+import type { Cluster } from '../../bench/lib/cluster.ts'
+import { startJobProcess, summaryOf } from '../../bench/lib/job-process.ts'
+import { machineMs, sendPaced } from '../../bench/lib/paced.ts'
+import { percentileOf } from '../../bench/lib/report.ts'
+import { openLoader } from '../../bench/lib/trade-load.ts'
+import { type TradeStream, tradeStream } from '../../src/cli/trades.ts'
+import { FrameWriter } from '../../src/core/frame.ts'
+import { drawKills, type PlannedKill } from './chaos-plan.ts'
+import { CommitWatch } from './commit-watch.ts'
+
+export interface ChaosOptions {
+  kills: number
+  seed: number
+  /** Load while the job lives and dies. */
+  recordsPerSecond: number
+  partitions: number
+  tell: (text: string) => void
+}
+
+export interface ChaosResult {
+  kills: number
+  /** Of them, those that hit a process before its first commit. */
+  killsWhileStarting: number
+  records: number
+  rows: number
+  lost: number
+  duplicated: number
+  wrong: number
+  /** From the start of a process to the first commit of its own that another client sees. */
+  restartMsP50: number
+  restartMsP99: number
+  /** Restarts with their state folder, and with an empty one. */
+  restartMsWarmP50: number
+  restartMsWarmP99: number
+  restartMsColdP50: number
+  restartMsColdP99: number
+  restarts: number
+  /** The first differences, in words. */
+  examples: string[]
+}
+
+const START_MS = 1_760_000_000_000
+/** A process cannot have committed yet. */
+const SETTLED_AFTER_MS = 100
+/** A restart that takes longer is a failure of its own. */
+const RESTART_MS_MAX = 60_000
+const FLUSH_MS = 60_000
+
+/** The job, its topics and what is known about it. */
+interface Scene {
+  cluster: Cluster
+  options: ChaosOptions
+  job: string
+  source: string
+  sink: string
+  stateDir: string
+  watch: CommitWatch
+  warmMs: number[]
+  coldMs: number[]
+}
+
+/**
+ * Runs the proof. Rejects when a process ends by itself, does not commit within a minute, or the last one fails; what was
+ * lost, doubled or wrong is in the result.
+ *
+ * @example
+ * const { lost, duplicated, wrong } = await runChaos(cluster, { kills: 3, seed: 1, recordsPerSecond: 5_000, partitions: 4, tell })
+ */
+export async function runChaos(cluster: Cluster, options: ChaosOptions): Promise<ChaosResult> {
+  const scene = await setScene(cluster, options)
+  try {
+    const trades = tradeStream({
+      seed: options.seed,
+      count: Number.POSITIVE_INFINITY,
+      startMs: START_MS,
+      recordsPerEventSecond: options.recordsPerSecond,
+    })
+    const kills = drawKills(options.seed, options.kills)
+    const load = startLoad(scene, trades)
+    const records = await killing(scene, kills, load).finally(() => load.stop())
+    options.tell(`${records} records were sent; the last process reads to their end`)
+    await runLast(scene, kills.at(-1))
+    return await judge(scene, trades, records, kills)
+  } finally {
+    await scene.watch.close()
+    await rm(scene.stateDir, { recursive: true, force: true })
+  }
+}
+
+async function setScene(cluster: Cluster, options: ChaosOptions): Promise<Scene> {
+  const [job, source, sink] = ['chaos', 'trades', 'candles'].map((stem) => cluster.name(stem)) as [
+    string,
+    string,
+    string,
+  ]
+  await cluster.createTopic(source, options.partitions)
+  await cluster.createTopic(sink, options.partitions)
+  const stateDir = await mkdtemp(join(tmpdir(), 'millrace-chaos-'))
+  const watch = await CommitWatch.open(cluster.brokers, job, source)
+  return { cluster, options, job, source, sink, stateDir, watch, warmMs: [], coldMs: [] }
+}
+
+interface Load {
+  /** Ends it and resolves with how many records were sent, all of them delivered. Idempotent. */
+  stop(): Promise<number>
+  /** Rejects when sending fails. */
+  failed: Promise<never>
+}
+
+function startLoad({ cluster, options, source }: Scene, trades: TradeStream): Load {
+  let isStopped = false
+  const sending = sendTrades(cluster, source, trades, options.recordsPerSecond, () => isStopped)
+  const failed = new Promise<never>((_, reject) => {
+    sending.catch(reject)
+  })
+  failed.catch(() => {}) // told by whoever waits for it or for `stop`
+  return {
+    failed,
+    stop() {
+      isStopped = true
+      return sending
+    },
+  }
+}
+
+async function sendTrades(
+  { kafka }: Cluster,
+  topic: string,
+  trades: TradeStream,
+  recordsPerSecond: number,
+  isStopped: () => boolean,
+): Promise<number> {
+  const producer = await openLoader(kafka)
+  try {
+    const writer = new FrameWriter()
+    const sent = await sendPaced({
+      startMs: machineMs(),
+      recordsPerSecond,
+      recordCount: Number.POSITIVE_INFINITY,
+      isStopped,
+      async send(from, to) {
+        trades.fill(writer, 0, from, to)
+        await producer.produce(writer.take()!, [topic])
+      },
+    })
+    await producer.flush(FLUSH_MS)
+    return sent
+  } finally {
+    await producer.close()
+  }
+}
+
+/** Starts and kills by the plan; resolves with the number of records sent meanwhile. */
+async function killing(scene: Scene, kills: PlannedKill[], load: Load): Promise<number> {
+  for (const [i, kill] of kills.entries()) {
+    const before = kills[i - 1]
+    await Promise.race([liveAndDie(scene, kill, before, i), load.failed])
+    if (kill.wipesState) await rm(scene.stateDir, { recursive: true, force: true })
+  }
+  return await load.stop()
+}
+
+async function liveAndDie(scene: Scene, kill: PlannedKill, before: PlannedKill | undefined, i: number): Promise<void> {
+  const child = startProcess(scene, false)
+  let restartMs: number | undefined
+  if (kill.when === 'running') restartMs = await firstCommitMs(scene, child, before)
+  await Promise.race([sleep(kill.afterMs), child.end])
+  if (child.hasEnded) throw new Error(`the job ended by itself: ${(await child.end).stderrTail}`)
+  child.kill('SIGKILL')
+  await child.end
+  const state = kill.wipesState ? 'without its state' : 'with its state'
+  const committed = restartMs === undefined ? 'no commit awaited' : `first commit after ${Math.round(restartMs)} ms`
+  scene.options.tell(`kill ${i + 1}: ${kill.when}, ${committed}, killed ${kill.afterMs} ms later; comes back ${state}`)
+}
+
+/** Time from the start of the process to the first commit of its own; kept when it is a restart. */
+async function firstCommitMs(scene: Scene, child: Child, before: PlannedKill | undefined): Promise<number> {
+  const limitMs = child.startedMs + RESTART_MS_MAX
+  const isOver = (): boolean => child.hasEnded || performance.now() > limitMs
+  const atMs = await scene.watch.nextCommit(child.startedMs + SETTLED_AFTER_MS, isOver)
+  if (atMs === undefined) {
+    child.kill('SIGKILL')
+    throw new Error(`no commit within ${RESTART_MS_MAX} ms, or the job ended: ${(await child.end).stderrTail}`)
+  }
+  const tookMs = atMs - child.startedMs
+  if (before !== undefined) (before.wipesState ? scene.coldMs : scene.warmMs).push(tookMs)
+  return tookMs
+}
+
+/** The last process ends by itself when all input is consumed. */
+async function runLast(scene: Scene, before: PlannedKill | undefined): Promise<void> {
+  const child = startProcess(scene, true)
+  if (before !== undefined) await firstCommitMs(scene, child, before)
+  await summaryOf(child)
+}
+
+function startProcess({ cluster, job, source, sink, stateDir }: Scene, untilEnd: boolean): Child {
+  return startJobProcess({
+    brokers: cluster.brokers,
+    file: 'bench/jobs/candles.ts',
+    job,
+    source,
+    sink,
+    stateDir,
+    instanceId: 'chaos',
+    untilEnd,
+    showsErrors: false,
+  })
+}
+
+async function judge(
+  scene: Scene,
+  trades: TradeStream,
+  records: number,
+  kills: readonly PlannedKill[],
+): Promise<ChaosResult> {
+  const { cluster, options, sink, warmMs, coldMs } = scene
+  const { oracle } = candleOracle(trades, records, options.partitions)
+  const { rows, lost, duplicated, wrong, examples } = await checkCandles(
+    { kafka: cluster.kafka, topic: sink, partitionCount: options.partitions, checksTimestamps: true },
+    oracle.rows(),
+  )
+  const rounded = (values: readonly number[], percent: number): number => Math.round(percentileOf(values, percent))
+  const all = [...warmMs, ...coldMs]
+  return {
+    kills: kills.length,
+    killsWhileStarting: kills.filter(({ when }) => when === 'starting').length,
+    records,
+    rows,
+    lost,
+    duplicated,
+    wrong,
+    restartMsP50: rounded(all, 50),
+    restartMsP99: rounded(all, 99),
+    restartMsWarmP50: rounded(warmMs, 50),
+    restartMsWarmP99: rounded(warmMs, 99),
+    restartMsColdP50: rounded(coldMs, 50),
+    restartMsColdP99: rounded(coldMs, 99),
+    restarts: all.length,
+    examples,
+  }
+}

@@ -1,0 +1,54 @@
+// Watches the committed offsets of a group from outside, with another client: what the chaos proof times restarts by.
+import { setTimeout as sleep } from 'node:timers/promises'
+import kafkajs, { type Admin } from 'kafkajs'
+
+const { Kafka, logLevel } = kafkajs
+
+/** The offsets are asked for this often: the resolution of what is timed. */
+const ASK_EVERY_MS = 5
+
+export class CommitWatch {
+  readonly #admin: Admin
+  readonly #groupId: string
+  readonly #topic: string
+
+  private constructor(admin: Admin, groupId: string, topic: string) {
+    this.#admin = admin
+    this.#groupId = groupId
+    this.#topic = topic
+  }
+
+  static async open(brokers: string, groupId: string, topic: string): Promise<CommitWatch> {
+    const kafka = new Kafka({ brokers: brokers.split(','), clientId: 'commit-watch', logLevel: logLevel.ERROR })
+    const admin = kafka.admin()
+    await admin.connect()
+    return new CommitWatch(admin, groupId, topic)
+  }
+
+  /** The committed offsets of all partitions, added up; 0 before the first commit. */
+  async total(): Promise<number> {
+    const [topic] = await this.#admin.fetchOffsets({ groupId: this.#groupId, topics: [this.#topic] })
+    const offsets = topic?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
+    return offsets.reduce((sum, offset) => sum + offset, 0)
+  }
+
+  /**
+   * Resolves with the time (performance.now()) when offsets beyond those of `settledMs` are seen: what is committed up to
+   * then may be a predecessor's, whose last commit the broker still completed. Undefined when `isOver` says so first.
+   */
+  async nextCommit(settledMs: number, isOver: () => boolean): Promise<number | undefined> {
+    let settled = await this.total()
+    for (;;) {
+      const total = await this.total()
+      const nowMs = performance.now()
+      if (nowMs < settledMs) settled = total
+      else if (total > settled) return nowMs
+      if (isOver()) return undefined
+      await sleep(ASK_EVERY_MS)
+    }
+  }
+
+  close(): Promise<void> {
+    return this.#admin.disconnect()
+  }
+}
