@@ -271,16 +271,37 @@ export class FrameWriter {
     return start + keyBytes
   }
 
-  /** Ends the record started by `begin`: its value ends at `valueEnd`. */
-  end(valueStart: number, valueEnd: number, packedHeaders?: Uint8Array): void {
+  /**
+   * Ends the record started by `begin`: its value ends at `valueEnd`. Of `packedHeaders` the first `headersBytes` bytes
+   * count, so that a caller can pack the headers of every row in the same array.
+   */
+  end(
+    valueStart: number,
+    valueEnd: number,
+    packedHeaders?: Uint8Array,
+    headersBytes = packedHeaders === undefined ? 0 : packedHeaders.length,
+  ): void {
     const at = this.used
-    const headersBytes = packedHeaders === undefined ? 0 : packedHeaders.length
     if (headersBytes > 0) {
-      const grow = valueEnd + headersBytes + 8 - this.used
-      this.reserve(grow)
-      this.bytes.set(packedHeaders!, valueEnd)
+      this.reserve(valueEnd + headersBytes + 8 - this.used)
+      const bytes = this.bytes
+      for (let i = 0; i < headersBytes; i++) bytes[valueEnd + i] = packedHeaders![i]!
     }
     this.#finish(at, valueEnd - valueStart, headersBytes, valueEnd + headersBytes)
+  }
+
+  /** Appends a copy of the record at `at` of a source frame (key, value, headers, timestamp) as a sink record. Hot. */
+  appendCopy(source: FrameView, at: number, topicIndex: number, partition: number): void {
+    const from = at >> 2
+    const count = source.words[from]! >> 2
+    this.reserve(count * 4)
+    const to = this.used >> 2
+    const words = this.#words
+    for (let i = 0; i < count; i++) words[to + i] = source.words[from + i]!
+    words[to + 4] = topicIndex
+    words[to + 5] = partition
+    this.used += count * 4
+    this.recordCount++
   }
 
   #place(

@@ -1,0 +1,49 @@
+// The contract of an aggregate: a small record of functions over slots of a row. It knows no time, window or key.
+// Runs on a lane; pure. Hot: called once a chunk (or once a record when every change is emitted).
+// Keeps SPEC: AGG-2 (the result is the same however records were cut into chunks).
+
+import type { Columns } from '../columns.ts'
+
+/** What an aggregate reads. One object an aggregate, made once; its arrays are filled anew for each chunk. */
+export interface AggregateInput {
+  /** The field's numbers by record; NaN where it is no number. */
+  readonly values: Float64Array
+  /** The weights by record (weightedMean). */
+  readonly weights: Float64Array
+  /** Event times by record, ms. */
+  readonly timesMs: Float64Array
+  readonly columns: Columns
+  /** Index of the field in the columns, for values that are no numbers. */
+  readonly field: number
+  /** The variable cells of the table's rows, and which of a row's cells is this aggregate's. */
+  cells: (unknown[] | undefined)[]
+  readonly cell: number
+}
+
+/**
+ * An aggregate over `slotCount` slots from `base = row * width + at` on. Records with rows[i] < 0 are left out.
+ *
+ * @example
+ * sum.init(slots, row * width + at)
+ * sum.update(slots, width, at, rows, input, 0, rows.length)
+ * sum.result(slots, row * width + at)
+ */
+export interface Aggregate {
+  readonly slotCount: number
+  /** True when a result of NaN means: look in the row's cell. */
+  readonly hasCell: boolean
+  /** A finite number is needed in the field (and in the weight): anything else is a dead record. */
+  readonly needsNumber: boolean
+  init(slots: Float64Array, base: number): void
+  update(
+    slots: Float64Array,
+    width: number,
+    at: number,
+    rows: Int32Array,
+    input: AggregateInput,
+    from: number,
+    to: number,
+  ): void
+  /** The result; NaN when there is none (or, with a cell, when the cell has it). */
+  result(slots: Float64Array, base: number): number
+}

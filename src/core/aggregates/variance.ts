@@ -1,0 +1,33 @@
+// variance: the population variance, by Welford's recurrence, which does not cancel for large means. Hot.
+// Runs on a lane; pure.
+// Keeps SPEC: AGG-4 (variance is that of the population: 0 for one record, stable for values far from 0).
+
+import type { Aggregate } from './aggregate.ts'
+
+/** Slots: count, mean, sum of squared distances from the mean. */
+export const variance: Aggregate = {
+  slotCount: 3,
+  hasCell: false,
+  needsNumber: true,
+  init(slots, base) {
+    slots.fill(0, base, base + 3)
+  },
+  update(slots, width, at, rows, input, from, to) {
+    const values = input.values
+    for (let i = from; i < to; i++) {
+      const row = rows[i]!
+      if (row < 0) continue
+      const base = row * width + at
+      const value = values[i]!
+      const count = slots[base]! + 1
+      const before = value - slots[base + 1]!
+      const mean = slots[base + 1]! + before / count
+      slots[base] = count
+      slots[base + 1] = mean
+      slots[base + 2]! += before * (value - mean)
+    }
+  },
+  result(slots, base) {
+    return slots[base + 2]! / slots[base]!
+  },
+}

@@ -1,0 +1,263 @@
+// From a job to the steps that a lane runs for each frame. Done once a lane; all its tasks share the steps.
+// Runs on a lane.
+// Keeps SPEC: PATH-1 (named fields stay columns until a function makes new records), PLAN-1 (the plan decides, nothing else).
+
+import { Columns } from '../core/columns.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { LaneLimits } from '../core/message.ts'
+import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
+import { Chunk } from './chunk.ts'
+import type { FrameRun, Step } from './frame-run.ts'
+import { jobFunction } from './job-function.ts'
+import { operatorIdOf } from './operator-id.ts'
+import { Accumulators } from './operators/accumulators.ts'
+import { ChangedRows } from './operators/changed-rows.ts'
+import { DeadLetters } from './operators/dead-letters.ts'
+import { FieldFilter, RecordFilter } from './operators/filter.ts'
+import { Finish } from './operators/finish.ts'
+import { LateRecords } from './operators/late.ts'
+import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
+import { ObjectFields } from './operators/object-fields.ts'
+import { RecordSink } from './operators/record-sink.ts'
+import { ResultSinks } from './operators/result-sinks.ts'
+import { RunningAggregate } from './operators/running-aggregate.ts'
+import { type StatefulStep, WindowAggregate } from './operators/window-aggregate.ts'
+import { SourceReader } from './source-reader.ts'
+
+export interface CompileOptions {
+  limits: LaneLimits
+  /** max.message.bytes by topic index. */
+  messageBytesMax: readonly number[]
+  /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
+  path?: 'planned' | 'free'
+}
+
+/** What the stateful operator of a pipeline keeps in a task's table. */
+export interface StatefulMeaning {
+  name: string
+  operatorId: number
+  width: number
+  isWindowed: boolean
+}
+
+/** A job, ready to run frames. */
+export interface Pipeline {
+  stateful: StatefulMeaning | undefined
+  topics: PlanTopics
+  /** Runs the frame of `run.view` through all steps. */
+  process(run: FrameRun): void
+  /** Emits what the task's clock has made due. */
+  advance(run: FrameRun): void
+}
+
+/**
+ * The pipeline of a job. Throws MR1002 when the plan and the functions do not belong together.
+ *
+ * @example
+ * const pipeline = compilePipeline(compiledJob, { limits, messageBytesMax: [] })
+ */
+export function compilePipeline(job: CompiledJob, options: CompileOptions): Pipeline {
+  const { plan } = job
+  if (plan.functionCount !== job.functions.length) {
+    const problems = `its plan has ${plan.functionCount} functions, this thread's module ${job.functions.length}`
+    throw new MillraceError('MR1002', { job: plan.job, problems })
+  }
+  return new JobPipeline(job, options)
+}
+
+/** Fields that are read from the bytes: those used before a function makes new records. */
+export function sourceFields(job: CompiledJob): string[] {
+  const { source, operators } = job.plan
+  const fields = new Set<string>()
+  if (source.eventTime.kind === 'field') fields.add(source.eventTime.field)
+  if (source.keyField !== undefined) fields.add(source.keyField)
+  for (const operator of operators) {
+    if (operator.kind === 'filter' || operator.kind === 'map')
+      for (const name of operator.fields ?? []) fields.add(name)
+    if (operator.kind === 'aggregate') for (const name of aggregateFields(operator.aggregates)) fields.add(name)
+    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') break
+  }
+  return [...fields]
+}
+
+/** Fields that an aggregate operator reads. */
+export function aggregateFields(aggregates: readonly AggregatePlan[]): string[] {
+  const fields = new Set<string>()
+  for (const aggregate of aggregates) {
+    if ('field' in aggregate) fields.add(aggregate.field)
+    if (aggregate.kind === 'weightedMean') fields.add(aggregate.weightField)
+    if (aggregate.kind === 'custom') for (const name of aggregate.fields ?? []) fields.add(name)
+  }
+  return [...fields]
+}
+
+class JobPipeline implements Pipeline {
+  stateful: StatefulMeaning | undefined
+  readonly topics: PlanTopics
+  readonly #job: CompiledJob
+  readonly #options: CompileOptions
+  readonly #reader: SourceReader
+  readonly #chunk: Chunk
+  readonly #deadLetters: DeadLetters
+  readonly #steps: readonly Step[]
+  /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
+  readonly #fieldNames: string[]
+  #statefulStep: StatefulStep | undefined
+
+  constructor(job: CompiledJob, options: CompileOptions) {
+    const { plan } = job
+    this.#job = job
+    this.#options = options
+    this.topics = planTopics(plan)
+    const fields = sourceFields(job)
+    this.#fieldNames = [...fields]
+    this.#chunk = new Chunk(fields)
+    this.#reader = new SourceReader(job, options.limits, this.#chunk, options.path === 'free')
+    this.#deadLetters = new DeadLetters(plan, this.topics, options.limits, options.messageBytesMax, {
+      fieldOf: (detail) => this.#fieldNames[detail] ?? '',
+      expectedOf: (detail) => this.#expectedOf(this.#fieldNames[detail] ?? ''),
+    })
+    this.#steps = this.#compile(0, this.#chunk, false)
+  }
+
+  process(run: FrameRun): void {
+    this.#reader.begin(run.view)
+    while (this.#reader.fill()) {
+      run.task.requestCounts.in += this.#chunk.count
+      for (const step of this.#steps) step.run(this.#chunk, run)
+    }
+    this.advance(run)
+  }
+
+  advance(run: FrameRun): void {
+    this.#statefulStep?.advance(run)
+  }
+
+  /** The steps from operator `from` on, over records of `chunk`; `isChanged`: a function has made them. */
+  #compile(from: number, chunk: Chunk, isChanged: boolean): Step[] {
+    const { operators } = this.#job.plan
+    const steps: Step[] = []
+    for (let i = from; i < operators.length; i++) {
+      const operator = operators[i]!
+      if (operator.kind === 'flatMap') {
+        const fn = jobFunction(this.#job, operator.fn)
+        steps.push(new FlatMap(fn, this.#reader, (outputs) => this.#compile(i + 1, outputs, true)))
+        return steps
+      }
+      if (operator.kind === 'aggregate') {
+        steps.push(...this.#compileAggregate(operator, i, chunk, isChanged))
+        return [...steps, new Finish(this.#deadLetters, undefined)]
+      }
+      const step = this.#compileOne(operator, isChanged)
+      if (step !== undefined) steps.push(step)
+      if (operator.kind === 'map') isChanged = true
+    }
+    return [...steps, new Finish(this.#deadLetters, this.#job.plan.source.outOfOrderMs)]
+  }
+
+  #compileOne(operator: OperatorPlan, isChanged: boolean): Step | undefined {
+    const job = this.#job
+    switch (operator.kind) {
+      case 'filter':
+      case 'map': {
+        const fn = jobFunction(job, operator.fn)
+        const { fields } = operator
+        if (fields === undefined || isChanged) {
+          return operator.kind === 'filter'
+            ? new RecordFilter(fn, fields, this.#reader)
+            : new RecordMap(fn, fields, this.#reader)
+        }
+        const columns = fields.map((name) => this.#chunk.columns.fields.indexOf(name))
+        return operator.kind === 'filter' ? new FieldFilter(fn, columns) : new FieldMap(fn, columns)
+      }
+      case 'to':
+      case 'view':
+        return new RecordSink(job, operator, this.topics, this.#options.messageBytesMax, this.#reader)
+      default:
+        // keyBy stays on the key that the source checks; window and late belong to the aggregate.
+        return undefined
+    }
+  }
+
+  #compileAggregate(
+    operator: Extract<OperatorPlan, { kind: 'aggregate' }>,
+    index: number,
+    chunk: Chunk,
+    isChanged: boolean,
+  ): Step[] {
+    const job = this.#job
+    const { operators, source } = job.plan
+    const before: Step[] = []
+    let columns = this.#chunk.columns
+    let fieldOffset = 0
+    if (isChanged) {
+      columns = new Columns(aggregateFields(operator.aggregates), chunk.capacity)
+      fieldOffset = this.#fieldNames.length
+      this.#fieldNames.push(...columns.fields)
+      before.push(new ObjectFields(columns))
+    }
+    const accumulators = new Accumulators(job, operator.aggregates, columns, fieldOffset, chunk.timesMs, this.#reader)
+    const previous = operators[index - 1]
+    const window = previous?.kind === 'window' ? previous.window : undefined
+    const sinks = this.#resultSinks(operator.name, index, window?.sizeMs, accumulators)
+    const changed = new ChangedRows(sinks)
+    const { outOfOrderMs } = source
+    this.#statefulStep =
+      window === undefined
+        ? new RunningAggregate(outOfOrderMs, accumulators, sinks, changed, chunk.capacity)
+        : new WindowAggregate(window, outOfOrderMs, accumulators, sinks, changed, this.#late(), chunk.capacity)
+    this.stateful = {
+      name: operator.name,
+      operatorId: operatorIdOf(operator.name),
+      width: accumulators.width,
+      isWindowed: window !== undefined,
+    }
+    return [...before, this.#statefulStep]
+  }
+
+  #resultSinks(
+    operator: string,
+    index: number,
+    windowSizeMs: number | undefined,
+    accumulators: Accumulators,
+  ): ResultSinks {
+    const { plan } = this.#job
+    const keyBy = plan.operators.find((candidate) => candidate.kind === 'keyBy')
+    if (keyBy === undefined || plan.source.keyField !== keyBy.field) {
+      const problems = `aggregate ${operator} needs a keyBy on the key that the source declares`
+      throw new MillraceError('MR1002', { job: plan.job, problems })
+    }
+    return new ResultSinks({
+      job: this.#job,
+      topics: this.topics,
+      messageBytesMax: this.#options.messageBytesMax,
+      operator,
+      keyField: keyBy.field,
+      windowSizeMs,
+      after: plan.operators.slice(index + 1),
+      accumulators,
+      deadLetters: this.#deadLetters,
+    })
+  }
+
+  #late(): LateRecords | undefined {
+    const { plan } = this.#job
+    const late = plan.operators.find((operator) => operator.kind === 'late')
+    return late === undefined ? undefined : new LateRecords(plan, this.topics, late.name, this.#options.messageBytesMax)
+  }
+
+  #expectedOf(field: string): string {
+    const { source, operators } = this.#job.plan
+    if (field === source.keyField) return 'string or whole number'
+    if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
+    const isNumeric = operators.some(
+      (operator) => operator.kind === 'aggregate' && operator.aggregates.some((plan) => isNumericIn(plan, field)),
+    )
+    return isNumeric ? 'number' : 'value'
+  }
+}
+
+function isNumericIn(plan: AggregatePlan, field: string): boolean {
+  if (plan.kind === 'custom' || plan.kind === 'count' || plan.kind === 'first' || plan.kind === 'last') return false
+  return plan.field === field || (plan.kind === 'weightedMean' && plan.weightField === field)
+}

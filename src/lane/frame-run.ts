@@ -1,0 +1,24 @@
+// What the steps of a job share while one frame runs through them: the frame, its task, where rows go.
+// Runs on a lane.
+// Keeps SPEC: COUNT-1 (counts of a request are exact).
+
+import type { FrameView, FrameWriter } from '../core/frame.ts'
+import type { Chunk } from './chunk.ts'
+import type { Task } from './task.ts'
+
+/** One object a lane, filled anew for each request. `view` is undefined for idle and end, which have no frame. */
+export interface FrameRun {
+  task: Task
+  view: FrameView
+  readonly out: FrameWriter
+}
+
+/** A step of a job: sees the records of a chunk in order and may end some, change them, or write rows. */
+export interface Step {
+  run(chunk: Chunk, run: FrameRun): void
+}
+
+/** Gives the decoded event of a row. */
+export interface ObjectSource {
+  objectAt(row: number): unknown
+}

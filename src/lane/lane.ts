@@ -1,0 +1,385 @@
+// The lane: all tasks of one worker thread. One request in, one answer out; requests take effect in the order they came.
+// Runs on a lane.
+// Keeps SPEC: LANE-1 (work of an older attempt is dropped), LANE-2 (positions), STATE-1 (rows leave only with a seal).
+
+import { join } from 'node:path'
+import { MillraceError } from '../core/errors.ts'
+import { FrameView, FrameWriter } from '../core/frame.ts'
+import type {
+  LaneAnswer,
+  LaneProcessed,
+  LaneRequest,
+  LaneResponse,
+  LaneSealed,
+  LaneSetup,
+  LaneStats,
+  StoredTask,
+} from '../core/message.ts'
+import { idleWatermark } from '../core/watermark.ts'
+import { type CompiledJob, isStateful } from '../job/plan.ts'
+import { planHash, stateMeaning } from '../job/plan-hash.ts'
+import { MARKER_KEY } from '../state/keys.ts'
+import { MemoryBudget } from '../state/memory-budget.ts'
+import { openStore } from '../state/open-store.ts'
+import { createSlabTable } from '../state/slab-table.ts'
+import { type CompileOptions, compilePipeline, type Pipeline } from './compile.ts'
+import type { FrameRun } from './frame-run.ts'
+import { encodeMarker } from './marker.ts'
+import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
+import { Restore } from './restore.ts'
+import { noCounts, Task } from './task.ts'
+
+/** Kafka timestamps that an answer carries for the latency statistics, at most. */
+const SAMPLES_MAX = 16
+const EMPTY_FRAME = new ArrayBuffer(0)
+
+/** What a lane takes beside its setup; tests give their own clock. */
+export interface LaneOptions {
+  /** Wall clock, ms since the epoch. */
+  nowMs: () => number
+  path?: CompileOptions['path']
+}
+
+type RequestOf<Op extends LaneRequest['op']> = Extract<LaneRequest, { op: Op }>
+
+/** A task and its restore, which ends with `ready`. */
+interface OpenTask {
+  task: Task
+  restore: Restore | undefined
+}
+
+/**
+ * A lane. `handle` starts at once and answers at once to frame, idle, end, seal and committed; it never throws: what went
+ * wrong is the answer.
+ *
+ * @example
+ * const lane = new Lane(compiledJob, setup, { nowMs: Date.now })
+ * const answer = await lane.handle({ op: 'stats' })
+ */
+export class Lane {
+  readonly #setup: LaneSetup
+  readonly #options: LaneOptions
+  readonly #job: CompiledJob
+  readonly #pipeline: Pipeline
+  readonly #planHash: string
+  readonly #budget: MemoryBudget
+  readonly #tasks = new Map<string, OpenTask>()
+  readonly #out = new FrameWriter(1 << 16)
+  readonly #changelog = new FrameWriter(1 << 16)
+
+  /** Throws MR1002 when the job's plan and functions do not belong together. */
+  constructor(job: CompiledJob, setup: LaneSetup, options: LaneOptions) {
+    this.#job = job
+    this.#setup = setup
+    this.#options = options
+    this.#pipeline = compilePipeline(job, {
+      limits: setup.limits,
+      messageBytesMax: setup.messageBytesMax,
+      ...(options.path === undefined ? {} : { path: options.path }),
+    })
+    this.#planHash = planHash(job.plan)
+    this.#budget = new MemoryBudget(setup.limits.stateMemoryBytesMax)
+  }
+
+  handle(request: LaneRequest): LaneAnswer | Promise<LaneAnswer> {
+    try {
+      const answer = this.#serve(request)
+      return answer instanceof Promise ? answer.catch((error: unknown) => this.#failure(error)) : answer
+    } catch (error) {
+      return this.#failure(error)
+    }
+  }
+
+  #serve(request: LaneRequest): LaneResponse | Promise<LaneResponse> {
+    switch (request.op) {
+      case 'open':
+        return this.#open(request)
+      case 'restore':
+        return this.#restore(request)
+      case 'ready':
+        return this.#ready(request)
+      case 'frame':
+        return this.#frame(request)
+      case 'idle':
+        return this.#idle(request)
+      case 'end':
+        return this.#end(request)
+      case 'seal':
+        return this.#seal(request)
+      case 'committed':
+        return this.#committed(request)
+      case 'flush':
+        return this.#flush(request)
+      case 'close':
+        return this.#close(request)
+      case 'stats':
+        return this.#stats()
+    }
+  }
+
+  async #open(request: RequestOf<'open'>): Promise<LaneResponse> {
+    const { taskId, partition, attempt, changelogTopicId, changelogLow } = request
+    await this.#drop(taskId)
+    const { stateDir, limits, instanceId } = this.#setup
+    if (!isStateful(this.#job.plan)) {
+      const stored: StoredTask = { position: undefined, changelogOffset: 0, wiped: undefined }
+      const task = new Task(taskId, partition, attempt, instanceId, this.#planHash, undefined)
+      this.#tasks.set(taskId, { task, restore: undefined })
+      return { op: 'open', stored }
+    }
+    const { store, stored } = await openStore({
+      folder: stateDir === undefined ? undefined : join(stateDir, taskId),
+      taskId,
+      planHash: this.#planHash,
+      changelogTopicId,
+      changelogLow,
+      nowMs: this.#options.nowMs,
+      limits,
+    })
+    const restore = new Restore(store, this.#pipeline.stateful?.operatorId ?? -1, stored.position)
+    const task = new Task(taskId, partition, attempt, instanceId, this.#planHash, store)
+    this.#tasks.set(taskId, { task, restore })
+    return { op: 'open', stored }
+  }
+
+  async #restore(request: RequestOf<'restore'>): Promise<LaneResponse> {
+    const { restore } = this.#openTask(request.taskId)
+    if (restore === undefined) throw this.#misuse(`task ${request.taskId} takes no changelog rows any more`)
+    await restore.take(request.frame)
+    return { op: 'restore', position: restore.position, rowCount: restore.rowCount }
+  }
+
+  #ready(request: RequestOf<'ready'>): LaneResponse {
+    const open = this.#openTask(request.taskId)
+    const { task, restore } = open
+    const { position, inputOffset } = request
+    if (restore !== undefined) this.#refuseChangedMeaning(restore)
+    open.restore = undefined
+    task.start(position, inputOffset)
+    const { stateful } = this.#pipeline
+    if (stateful !== undefined && task.store !== undefined) {
+      task.store.restored(position)
+      const { operatorId, width, isWindowed } = stateful
+      const { store } = task
+      task.table = createSlabTable({ operatorId, width, isWindowed, store, memoryBytesMax: this.#budget })
+    }
+    return { op: 'ready' }
+  }
+
+  /** Rows under the operator's name while the last marker is of another plan: the name has another meaning now. */
+  #refuseChangedMeaning(restore: Restore): void {
+    const stored = restore.position?.planHash
+    if (stored === undefined || stored === this.#planHash || !restore.hasOwnRows) return
+    const operator = this.#pipeline.stateful?.name ?? ''
+    throw new MillraceError('MR1004', { operator, stored: `plan ${stored}`, planned: stateMeaning(this.#job.plan) })
+  }
+
+  #frame(request: RequestOf<'frame'>): LaneProcessed {
+    const task = this.#taskFor(request)
+    if (task === undefined) return dropped(request, request.frame)
+    const view = new FrameView(request.frame)
+    if (view.recordCount > 0 && view.offset(view.firstAt) < task.inputOffset) {
+      throw this.#misuse(`a frame of ${task.taskId} begins before its position ${task.inputOffset}`)
+    }
+    return this.#process(task, request, view)
+  }
+
+  #idle(request: RequestOf<'idle'>): LaneProcessed {
+    const task = this.#taskFor(request)
+    if (task === undefined) return dropped(request, undefined)
+    const { closeOnIdle } = this.#job.plan.source
+    if (closeOnIdle !== undefined) {
+      const { watermarkMs, eventTimeMsMax } = task
+      task.watermarkMs = idleWatermark(watermarkMs, eventTimeMsMax, request.elapsedMs, closeOnIdle.maxDelayMs)
+      if (task.watermarkMs > watermarkMs) task.isTouched = true
+    }
+    return this.#process(task, request, undefined)
+  }
+
+  #end(request: RequestOf<'end'>): LaneProcessed {
+    const task = this.#taskFor(request)
+    if (task === undefined) return dropped(request, undefined)
+    if (!task.isEnded) {
+      task.isEnded = true
+      task.watermarkMs = Number.POSITIVE_INFINITY
+      task.isTouched = true
+    }
+    return this.#process(task, request, undefined)
+  }
+
+  #process(task: Task, request: RequestOf<'frame' | 'idle' | 'end'>, view: FrameView | undefined): LaneProcessed {
+    task.beginRequest()
+    // Without a frame no record is looked at, so no step reads the view.
+    const run: FrameRun = { task, view: view as FrameView, out: this.#out }
+    if (view === undefined) this.#pipeline.advance(run)
+    else {
+      this.#pipeline.process(run)
+      task.inputOffset = view.nextOffset
+      task.isTouched = true
+    }
+    task.endRequest()
+    const sampleCount = view === undefined ? 0 : Math.min(view.recordCount, SAMPLES_MAX)
+    return {
+      op: request.op,
+      taskId: task.taskId,
+      attempt: request.attempt,
+      epoch: request.epoch,
+      isDropped: false,
+      out: this.#out.take(task.partition),
+      recycled: view?.buffer,
+      frameBytes: view?.buffer.byteLength ?? 0,
+      inputOffset: task.inputOffset,
+      watermarkMs: task.watermarkMs,
+      counts: task.requestCounts,
+      lastDead: task.lastDead,
+      sampleTimestampsMs: view === undefined ? [] : sampleTimestamps(view),
+      sampleWeight: view === undefined ? 0 : view.recordCount / Math.max(1, sampleCount),
+    }
+  }
+
+  #seal(request: RequestOf<'seal'>): LaneSealed {
+    const { epoch, attempt } = request
+    const tasks: LaneSealed['tasks'] = []
+    const topicIndex = this.#pipeline.topics.changelog
+    for (const { task } of this.#tasks.values()) {
+      if (!task.isTouched || task.attempt > attempt) continue
+      const position = task.position(epoch)
+      tasks.push({ taskId: task.taskId, partition: task.partition, position })
+      task.isTouched = false
+      if (task.table === undefined || task.store === undefined) continue
+      task.table.seal(epoch, this.#changelog, topicIndex, task.partition)
+      this.#changelog.append(topicIndex, task.partition, -1, MARKER_KEY, encodeMarker(position))
+      task.store.sealed(epoch, position)
+      task.sealedEpochs.push(epoch)
+    }
+    const out = this.#changelog.take()
+    this.#checkChangelogSizes(out)
+    return { op: 'seal', epoch, attempt, out, tasks }
+  }
+
+  /** A state row cannot be cut or dropped: too large for the changelog, it stops the job. */
+  #checkChangelogSizes(frame: ArrayBuffer | undefined): void {
+    const { names, changelog } = this.#pipeline.topics
+    const limit = messageBytesMaxOf(this.#setup.messageBytesMax, changelog)
+    if (frame === undefined || limit === Number.POSITIVE_INFINITY) return
+    const view = new FrameView(frame)
+    for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
+      const bytes = view.nextAt(at) - at + MESSAGE_OVERHEAD_BYTES
+      if (bytes > limit) throw new MillraceError('MR4008', { topic: names[changelog]!, bytes, limit })
+    }
+  }
+
+  #committed(request: RequestOf<'committed'>): LaneResponse {
+    for (const { task } of this.#tasks.values()) {
+      if (task.attempt > request.attempt) continue
+      while (task.sealedEpochs.length > 0 && task.sealedEpochs[0]! <= request.epoch) {
+        task.store?.committed(task.sealedEpochs.shift()!)
+      }
+    }
+    return { op: 'committed' }
+  }
+
+  async #flush(request: RequestOf<'flush'>): Promise<LaneResponse> {
+    const { task } = this.#openTask(request.taskId)
+    if (task.store === undefined || request.attempt < task.attempt) {
+      return { op: 'flush', taskId: task.taskId, epoch: -1, rowCount: 0 }
+    }
+    const { epoch, rowCount } = await task.store.flush(request.changelogOffset, request.changelogTopicId)
+    this.#evict(task)
+    return { op: 'flush', taskId: task.taskId, epoch, rowCount }
+  }
+
+  #evict(task: Task): void {
+    const { table } = task
+    if (table === undefined || this.#budget.excessBytes <= 0) return
+    table.evict()
+    // Rows have moved: which of them changed since the last tick is to be read from the rows.
+    task.changedRows.length = 0
+  }
+
+  async #close(request: RequestOf<'close'>): Promise<LaneResponse> {
+    const open = this.#tasks.get(request.taskId)
+    if (open !== undefined && request.attempt >= open.task.attempt) await this.#drop(request.taskId)
+    return { op: 'close' }
+  }
+
+  async #drop(taskId: string): Promise<void> {
+    const open = this.#tasks.get(taskId)
+    if (open === undefined) return
+    this.#tasks.delete(taskId)
+    open.task.table?.dropAll()
+    await open.task.store?.close()
+  }
+
+  #stats(): LaneStats {
+    const tasks: LaneStats['tasks'] = []
+    for (const { task } of this.#tasks.values()) {
+      const { table, store, taskId } = task
+      tasks.push({
+        taskId,
+        keyCount: table?.keyCount ?? 0,
+        rowCount: table?.rowCount ?? 0,
+        evictedRowCount: table?.evictedRowCount ?? 0,
+        stateBytes: table?.bytes ?? 0,
+        unflushedBytes: store?.unflushedBytes ?? 0,
+      })
+    }
+    return { op: 'stats', tasks, heapBytes: process.memoryUsage().heapUsed }
+  }
+
+  /** The started task a request is for; undefined when it is gone or the request is of an older attempt. */
+  #taskFor(request: { taskId: string; attempt: number }): Task | undefined {
+    const task = this.#tasks.get(request.taskId)?.task
+    if (task === undefined || request.attempt < task.attempt) return undefined
+    if (!task.isStarted) throw this.#misuse(`task ${request.taskId} is not ready`)
+    return task
+  }
+
+  #openTask(taskId: string): OpenTask {
+    const open = this.#tasks.get(taskId)
+    if (open === undefined) throw this.#misuse(`task ${taskId} is not open`)
+    return open
+  }
+
+  #misuse(reason: string): MillraceError {
+    return new MillraceError('MR6004', { lane: this.#setup.lane, reason })
+  }
+
+  /** The answer to a request that failed; rows that it had written already go with it. */
+  #failure(error: unknown): LaneAnswer {
+    this.#out.take()
+    this.#changelog.take()
+    if (error instanceof MillraceError) return { op: 'failed', error: error.toData() }
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
+    return { op: 'failed', error: this.#misuse(reason).toData() }
+  }
+}
+
+function dropped(request: RequestOf<'frame' | 'idle' | 'end'>, frame: ArrayBuffer | undefined): LaneProcessed {
+  return {
+    op: request.op,
+    taskId: request.taskId,
+    attempt: request.attempt,
+    epoch: request.epoch,
+    isDropped: true,
+    out: undefined,
+    recycled: frame,
+    frameBytes: (frame ?? EMPTY_FRAME).byteLength,
+    inputOffset: 0,
+    watermarkMs: Number.NEGATIVE_INFINITY,
+    counts: noCounts(),
+    lastDead: undefined,
+    sampleTimestampsMs: [],
+    sampleWeight: 0,
+  }
+}
+
+/** Kafka timestamps of up to 16 records, evenly spaced. */
+function sampleTimestamps(view: FrameView): number[] {
+  const samples: number[] = []
+  const step = Math.max(1, Math.floor(view.recordCount / SAMPLES_MAX))
+  for (let i = 0, at = view.firstAt; i < view.recordCount && samples.length < SAMPLES_MAX; i++, at = view.nextAt(at)) {
+    if (i % step === 0) samples.push(view.timestampMs(at))
+  }
+  return samples
+}

@@ -1,0 +1,261 @@
+// The accumulators of an aggregate operator: how a row's slots are laid out and how records are added to rows. Hot.
+// Runs on a lane. Built-in aggregates are loops over columns; custom ones are functions of the job, one call a record.
+// Keeps SPEC: AGG-2 (same result however records were cut), ERR-3 (a throwing accumulator makes its record dead).
+
+/*
+ * A row:  0 greatest event time | 1 records accepted | 2 rows emitted by `every` sinks * 256 + a changed bit an interval
+ *         3.. slots of the aggregates, in plan order; custom accumulators have none, their state is in the row's cells
+ */
+import type { Aggregate, AggregateInput } from '../../core/aggregates/aggregate.ts'
+import { AGGREGATES } from '../../core/aggregates/catalog.ts'
+import { type Columns, TAG_BIG, TAG_MISSING } from '../../core/columns.ts'
+import { DEAD_BIG_INTEGER, DEAD_FIELD, DEAD_FUNCTION, STATUS_OK } from '../../core/record-status.ts'
+import type { AggregatePlan, CompiledJob } from '../../job/plan.ts'
+import type { SlabTable } from '../../state/contract.ts'
+import type { Chunk } from '../chunk.ts'
+import type { ObjectSource } from '../frame-run.ts'
+import { type JobFunction, jobFunction } from '../job-function.ts'
+
+export const SLOT_EVENT_TIME_MAX = 0
+export const SLOT_COUNT = 1
+export const SLOT_EVERY = 2
+const HEADER_SLOTS = 3
+
+/** A built-in aggregate at its place. */
+interface SlotAggregate {
+  readonly aggregate: Aggregate
+  readonly slotAt: number
+  readonly input: AggregateInput
+}
+
+/** A custom accumulator at its place. */
+interface CustomAggregate {
+  readonly cell: number
+  readonly init: JobFunction
+  readonly add: JobFunction
+  readonly result: JobFunction
+  /** Calls `add` with named fields; undefined: with the whole record. */
+  readonly fields: readonly number[] | undefined
+}
+
+/** A result: of a built-in aggregate (by its index) or of a custom one. */
+type ResultPlace = { kind: 'slot'; index: number } | { kind: 'custom'; index: number }
+
+/** The accumulators of one operator, for all tasks of a lane. */
+export class Accumulators {
+  readonly names: readonly string[]
+  readonly width: number
+  /** The results of the row read last, by aggregate; NaN: see `others`. */
+  readonly numbers: Float64Array
+  readonly others: unknown[]
+  readonly #slotted: SlotAggregate[] = []
+  readonly #customs: CustomAggregate[] = []
+  readonly #places: ResultPlace[] = []
+  /** Fields that must be finite numbers, and fields that must be there. */
+  readonly #numeric: number[] = []
+  readonly #present: number[] = []
+  /** Rows of records that a custom accumulator threw on, in this call of `add`. */
+  readonly #refused = new Set<number>()
+  readonly #objects: ObjectSource
+  readonly #columns: Columns
+  readonly #fieldOffset: number
+
+  /**
+   * `columns`: where the fields are, which are those of the source or those filled after a map; `fieldOffset` is added to a
+   * field's index in the detail of a dead record, so that the letter finds its name.
+   */
+  constructor(
+    job: CompiledJob,
+    plans: readonly AggregatePlan[],
+    columns: Columns,
+    fieldOffset: number,
+    timesMs: Float64Array,
+    objects: ObjectSource,
+  ) {
+    this.names = plans.map((plan) => plan.as)
+    this.numbers = new Float64Array(plans.length)
+    this.others = new Array(plans.length).fill(undefined)
+    this.#objects = objects
+    this.#columns = columns
+    this.#fieldOffset = fieldOffset
+    let slotAt = HEADER_SLOTS
+    let cell = 0
+    for (const plan of plans) {
+      if (plan.kind === 'custom') {
+        this.#addCustom(job, plan, cell++)
+        continue
+      }
+      const aggregate = AGGREGATES[plan.kind]
+      const field = 'field' in plan ? columns.fields.indexOf(plan.field) : 0
+      const weight = plan.kind === 'weightedMean' ? columns.fields.indexOf(plan.weightField) : field
+      const input: AggregateInput = {
+        values: columns.valuesOf(field),
+        weights: columns.valuesOf(weight),
+        timesMs,
+        columns,
+        field,
+        cells: [],
+        cell: aggregate.hasCell ? cell++ : 0,
+      }
+      this.#places.push({ kind: 'slot', index: this.#slotted.length })
+      this.#slotted.push({ aggregate, slotAt, input })
+      slotAt += aggregate.slotCount
+      if (aggregate.needsNumber) addOnce(this.#numeric, field, weight)
+      else if (plan.kind !== 'count') addOnce(this.#present, field)
+    }
+    this.width = slotAt
+  }
+
+  #addCustom(job: CompiledJob, plan: Extract<AggregatePlan, { kind: 'custom' }>, cell: number): void {
+    const fields = plan.fields?.map((name) => this.#columns.fields.indexOf(name))
+    this.#places.push({ kind: 'custom', index: this.#customs.length })
+    this.#customs.push({
+      cell,
+      init: jobFunction(job, plan.init),
+      add: jobFunction(job, plan.add),
+      result: jobFunction(job, plan.result),
+      fields,
+    })
+  }
+
+  /** Ends records whose fields are not what the aggregates need. Hot: one loop a field. */
+  validate(chunk: Chunk): void {
+    for (const field of this.#numeric) this.#requireNumbers(chunk, field)
+    for (const field of this.#present) this.#requirePresence(chunk, field)
+  }
+
+  #requireNumbers(chunk: Chunk, field: number): void {
+    const { status } = chunk
+    const { values, capacity } = this.#columns
+    const base = field * capacity
+    for (let row = 0; row < chunk.count; row++) {
+      const value = values[base + row]!
+      // Only finite numbers give 0 here; infinities and NaN give NaN.
+      if (value - value !== 0 && status[row] === STATUS_OK) this.#refuse(chunk, row, field)
+    }
+  }
+
+  #requirePresence(chunk: Chunk, field: number): void {
+    const { status } = chunk
+    const { tags, capacity } = this.#columns
+    const base = field * capacity
+    for (let row = 0; row < chunk.count; row++) {
+      if (tags[base + row] === TAG_MISSING && status[row] === STATUS_OK) this.#refuse(chunk, row, field)
+    }
+  }
+
+  #refuse(chunk: Chunk, row: number, field: number): void {
+    const { tags, capacity } = this.#columns
+    chunk.fail(row, tags[field * capacity + row] === TAG_BIG ? DEAD_BIG_INTEGER : DEAD_FIELD, field + this.#fieldOffset)
+  }
+
+  /** Lays out a row that was just created. */
+  init(table: SlabTable, row: number): void {
+    const { slots, width } = table
+    const base = row * width
+    slots[base + SLOT_EVENT_TIME_MAX] = Number.NEGATIVE_INFINITY
+    slots[base + SLOT_COUNT] = 0
+    slots[base + SLOT_EVERY] = 0
+    for (const { aggregate, slotAt } of this.#slotted) aggregate.init(slots, base + slotAt)
+  }
+
+  /**
+   * Adds the records [from, to) to their rows; rows[i] < 0 is left out. Custom accumulators go first: a record whose `add`
+   * throws is dead (rows[i] becomes -1), no built-in aggregate sees it, and a row made for it alone is deleted again.
+   * Gives false when that happened.
+   */
+  add(table: SlabTable, chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
+    if (this.#customs.length > 0) {
+      for (let i = from; i < to; i++) if (rows[i]! >= 0) this.#addToCustoms(table, chunk, rows, i)
+    }
+    const { slots, width } = table
+    addToHeader(slots, width, rows, chunk.timesMs, from, to)
+    for (let a = 0; a < this.#slotted.length; a++) {
+      const { aggregate, slotAt, input } = this.#slotted[a]!
+      input.cells = table.cells
+      aggregate.update(slots, width, slotAt, rows, input, from, to)
+    }
+    if (this.#refused.size === 0) return true
+    // A row that accepted nothing must not become final.
+    for (const row of this.#refused) if (table.slots[row * width + SLOT_COUNT] === 0) table.deleteRow(row)
+    this.#refused.clear()
+    return false
+  }
+
+  #addToCustoms(table: SlabTable, chunk: Chunk, rows: Int32Array, i: number): void {
+    const row = rows[i]!
+    const cells = table.cells[row] ?? []
+    const isNew = table.slots[row * table.width + SLOT_COUNT] === 0 && table.cells[row] === undefined
+    const states: unknown[] = []
+    try {
+      for (const custom of this.#customs) states.push(this.#nextState(custom, cells, chunk, i, isNew))
+    } catch (error) {
+      rows[i] = -1
+      this.#refused.add(row)
+      chunk.failThrown(i, DEAD_FUNCTION, error)
+      return
+    }
+    this.#customs.forEach((custom, n) => {
+      while (cells.length <= custom.cell) cells.push(null)
+      cells[custom.cell] = states[n]
+    })
+    table.cells[row] = cells
+  }
+
+  #nextState(custom: CustomAggregate, cells: unknown[], chunk: Chunk, i: number, isNew: boolean): unknown {
+    const state = isNew ? custom.init() : cells[custom.cell]
+    if (custom.fields === undefined) {
+      return custom.add(state, chunk.isChanged ? chunk.objects[i] : this.#objects.objectAt(i))
+    }
+    const columns = this.#columns
+    return custom.add(state, ...custom.fields.map((field) => columns.valueAt(field, i)))
+  }
+
+  /** Reads the results of a row into `numbers` and `others`. Throws what a custom `result` throws. */
+  read(table: SlabTable, row: number): void {
+    const base = row * table.width
+    const cells = table.cells[row]
+    for (let i = 0; i < this.#places.length; i++) {
+      const place = this.#places[i]!
+      if (place.kind === 'slot') {
+        const { aggregate, slotAt, input } = this.#slotted[place.index]!
+        const number = aggregate.result(table.slots, base + slotAt)
+        this.numbers[i] = number
+        if (number !== number) this.others[i] = aggregate.hasCell ? cells?.[input.cell] : undefined
+      } else {
+        const custom = this.#customs[place.index]!
+        this.numbers[i] = Number.NaN
+        this.others[i] = custom.result(cells?.[custom.cell])
+      }
+    }
+  }
+
+  /** The results read last, as values of a row object. */
+  valueAt(i: number): unknown {
+    const number = this.numbers[i]!
+    return number === number ? number : (this.others[i] ?? null)
+  }
+}
+
+/** Greatest event time and count of each row: what every row has, whatever its aggregates. */
+function addToHeader(
+  slots: Float64Array,
+  width: number,
+  rows: Int32Array,
+  timesMs: Float64Array,
+  from: number,
+  to: number,
+): void {
+  for (let i = from; i < to; i++) {
+    const row = rows[i]!
+    if (row < 0) continue
+    const base = row * width
+    const timeMs = timesMs[i]!
+    if (timeMs > slots[base]!) slots[base] = timeMs
+    slots[base + 1]! += 1
+  }
+}
+
+function addOnce(list: number[], ...items: number[]): void {
+  for (const item of items) if (!list.includes(item)) list.push(item)
+}

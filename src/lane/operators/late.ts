@@ -1,0 +1,81 @@
+// Late records: as they came, with headers that say for which window, at which watermark and by how much.
+// Runs on a lane; the rare path.
+// Keeps SPEC: R6 (late is a stream of its own, with window, watermark and lateness).
+
+import { encodeValue } from '../../codec/encode.ts'
+import { MillraceError } from '../../core/errors.ts'
+import { latenessMs } from '../../core/window.ts'
+import type { Plan, PlanTopics } from '../../job/plan.ts'
+import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
+import type { FrameRun } from '../frame-run.ts'
+import { HeaderBytes, headerName } from './header-bytes.ts'
+import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+
+const textDecoder = new TextDecoder()
+
+const WINDOW_START = headerName('millrace-late-window-start')
+const WINDOW_END = headerName('millrace-late-window-end')
+const WATERMARK = headerName('millrace-late-watermark')
+const LATE_BY = headerName('millrace-late-by')
+const SOURCE_TOPIC = headerName('millrace-source-topic')
+const SOURCE_PARTITION = headerName('millrace-source-partition')
+const SOURCE_OFFSET = headerName('millrace-source-offset')
+const EVENT_INDEX = headerName('millrace-event-index')
+
+/** Writes the late records of a windowed operator to its late topic. */
+export class LateRecords {
+  readonly #plan: Plan
+  readonly #topic: string
+  readonly #topicIndex: number
+  readonly #bytesMax: number
+  readonly #headers = new HeaderBytes()
+
+  constructor(plan: Plan, topics: PlanTopics, operator: string, messageBytesMax: readonly number[]) {
+    this.#plan = plan
+    this.#topicIndex = topics.byOperator[operator]!
+    this.#topic = topics.names[this.#topicIndex]!
+    this.#bytesMax = messageBytesMaxOf(messageBytesMax, this.#topicIndex)
+  }
+
+  /** Writes row `row` of a chunk, too late for the window [startMs, endMs). Of an envelope just the event. */
+  write(
+    chunk: Chunk,
+    row: number,
+    run: FrameRun,
+    startMs: number,
+    endMs: number,
+    graceMs: number,
+    watermarkMs: number,
+  ): void {
+    const { view } = run
+    const at = chunk.at[row]!
+    const headers = this.#headers
+    headers.clear()
+    headers.addNumber(WINDOW_START, startMs)
+    headers.addNumber(WINDOW_END, endMs)
+    headers.addNumber(WATERMARK, watermarkMs)
+    headers.addNumber(LATE_BY, latenessMs(endMs, graceMs, watermarkMs))
+    headers.addText(SOURCE_TOPIC, this.#plan.source.topic)
+    headers.addNumber(SOURCE_PARTITION, run.task.partition)
+    headers.addNumber(SOURCE_OFFSET, view.offset(at))
+    const eventIndex = chunk.eventIndexes[row]!
+    if (eventIndex !== SINGLE_EVENT) headers.addNumber(EVENT_INDEX, eventIndex)
+    headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
+    const key = view.key(at)
+    const value = this.#value(chunk, row, run)
+    const bytes = (key?.length ?? 0) + value.length + headers.length
+    if (bytes + MESSAGE_OVERHEAD_BYTES > this.#bytesMax) {
+      throw new MillraceError('MR4008', { topic: this.#topic, bytes, limit: this.#bytesMax })
+    }
+    run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
+  }
+
+  #value(chunk: Chunk, row: number, run: FrameRun): Uint8Array {
+    const eventIndex = chunk.eventIndexes[row]!
+    const value = run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
+    if (eventIndex === SINGLE_EVENT || this.#plan.source.format === 'msgpack') return value
+    // An event of a JSON envelope has no bytes of its own. The envelope was read before, so it can be read again.
+    const events = JSON.parse(textDecoder.decode(value)) as unknown[]
+    return encodeValue('json', events[eventIndex])
+  }
+}

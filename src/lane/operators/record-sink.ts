@@ -1,0 +1,105 @@
+// Records to a topic without an aggregate: copied as they are, or encoded when a function changed them. Hot when copied.
+// Runs on a lane.
+// Keeps SPEC: SIZE-1 (a record too large for the topic is dead, MR2010), PATH-1 (unchanged records keep their bytes).
+
+import { encodeValue } from '../../codec/encode.ts'
+import { DEAD_FUNCTION, DEAD_RESULT_BYTES, STATUS_OK } from '../../core/record-status.ts'
+import type { CompiledJob, OperatorPlan, PlanTopics } from '../../job/plan.ts'
+import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
+import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
+import { type JobFunction, jobFunction } from '../job-function.ts'
+import { HeaderBytes } from './header-bytes.ts'
+import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+import { addJobHeaders, keyBytesOf } from './result-sinks.ts'
+
+type SinkOperator = Extract<OperatorPlan, { kind: 'to' | 'view' }>
+
+/** A sink of a stream of records. */
+export class RecordSink implements Step {
+  readonly #operator: SinkOperator
+  readonly #topicIndex: number
+  readonly #bytesMax: number
+  readonly #keyFn: JobFunction | undefined
+  readonly #headersFn: JobFunction | undefined
+  readonly #objects: ObjectSource
+  /** The value's bytes can go on as they came, unless a function changed the record. */
+  readonly #isSameFormat: boolean
+  readonly #headers = new HeaderBytes()
+
+  constructor(
+    job: CompiledJob,
+    operator: SinkOperator,
+    topics: PlanTopics,
+    messageBytesMax: readonly number[],
+    objects: ObjectSource,
+  ) {
+    const { sink } = operator
+    const { source } = job.plan
+    this.#operator = operator
+    this.#topicIndex = topics.byOperator[operator.name]!
+    this.#bytesMax = messageBytesMaxOf(messageBytesMax, this.#topicIndex)
+    this.#keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
+    this.#headersFn = sink.headersFn === undefined ? undefined : jobFunction(job, sink.headersFn)
+    this.#objects = objects
+    this.#isSameFormat = source.format === sink.format && source.schemaFn === undefined
+  }
+
+  run(chunk: Chunk, run: FrameRun): void {
+    const isCopied = this.#isSameFormat && !chunk.isChanged
+    const isWhole = isCopied && this.#keyFn === undefined && this.#headersFn === undefined
+    for (let row = 0; row < chunk.count; row++) {
+      if (chunk.status[row] !== STATUS_OK) continue
+      if (isWhole && chunk.eventIndexes[row] === SINGLE_EVENT) this.#copy(chunk, row, run)
+      else this.#write(chunk, row, run, isCopied)
+    }
+  }
+
+  #copy(chunk: Chunk, row: number, run: FrameRun): void {
+    const { view } = run
+    const at = chunk.at[row]!
+    const bytes = Math.max(view.keyBytes(at), 0) + view.valueBytes(at) + view.headersBytes(at)
+    if (!this.#fits(chunk, row, bytes)) return
+    run.out.appendCopy(view, at, this.#topicIndex, -1)
+    run.task.requestCounts.results++
+  }
+
+  #write(chunk: Chunk, row: number, run: FrameRun, isCopied: boolean): void {
+    const { view } = run
+    const at = chunk.at[row]!
+    const headers = this.#headers
+    headers.clear()
+    headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
+    let key = view.key(at)
+    let value: Uint8Array
+    try {
+      if (this.#keyFn !== undefined) key = keyBytesOf(this.#keyFn(this.#object(chunk, row)))
+      if (this.#headersFn !== undefined) addJobHeaders(headers, this.#headersFn(this.#object(chunk, row)))
+      value = this.#value(chunk, row, run, isCopied)
+    } catch (error) {
+      chunk.failThrown(row, DEAD_FUNCTION, error)
+      return
+    }
+    if (!this.#fits(chunk, row, (key?.length ?? 0) + value.length + headers.length)) return
+    run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
+    run.task.requestCounts.results++
+  }
+
+  #object(chunk: Chunk, row: number): unknown {
+    return chunk.isChanged ? chunk.objects[row] : this.#objects.objectAt(row)
+  }
+
+  /** An event of a JSON envelope has no bytes of its own. */
+  #value(chunk: Chunk, row: number, run: FrameRun, isCopied: boolean): Uint8Array {
+    const { format } = this.#operator.sink
+    const hasBytes = chunk.eventIndexes[row] === SINGLE_EVENT || format === 'msgpack'
+    if (isCopied && hasBytes) return run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
+    return encodeValue(format, this.#object(chunk, row))
+  }
+
+  #fits(chunk: Chunk, row: number, bytes: number): boolean {
+    if (bytes + MESSAGE_OVERHEAD_BYTES <= this.#bytesMax) return true
+    chunk.fail(row, DEAD_RESULT_BYTES, bytes)
+    chunk.reasons.set(row, this.#operator.topic)
+    return false
+  }
+}

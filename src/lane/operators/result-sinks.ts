@@ -1,0 +1,349 @@
+// Result rows of an aggregate operator to its sinks and views: each sink has its own emission, format, key and headers.
+// Runs on a lane. Rows that no function of the job touches are written straight into the frame. Hot in update mode.
+// Keeps SPEC: R8 (timestamps of rows), R9 (id, rev, phase), ROW-1 (layout of a row), SIZE-1 (sizes before producing).
+
+import { encodeValue } from '../../codec/encode.ts'
+import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
+import { writeDigits } from '../../codec/numbers.ts'
+import { MillraceError } from '../../core/errors.ts'
+import type { CompiledJob, EmitPlan, OperatorPlan, PlanTopics, SinkFormatPlan } from '../../job/plan.ts'
+import type { SlabTable } from '../../state/contract.ts'
+import { reasonOf } from '../chunk.ts'
+import type { FrameRun } from '../frame-run.ts'
+import { type JobFunction, jobFunction } from '../job-function.ts'
+import { type Accumulators, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
+import type { DeadLetters } from './dead-letters.ts'
+import { callOnObject } from './filter.ts'
+import { HeaderBytes, headerName } from './header-bytes.ts'
+import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+
+const REV = headerName('millrace-rev')
+const PHASE = headerName('millrace-phase')
+const ID = headerName('millrace-id')
+const EARLY = headerName('early')
+const FINAL = headerName('final')
+
+const textEncoder = new TextEncoder()
+const textDecoder = new TextDecoder()
+
+/** Distinct intervals of `every` sinks: one changed bit each in a row's slot. */
+const EVERY_INTERVALS_MAX = 8
+export const EVERY_REV_UNIT = 1 << EVERY_INTERVALS_MAX
+
+/** A filter or map between the aggregate and a sink. */
+interface RowFunction {
+  kind: 'filter' | 'map'
+  fields: readonly string[] | undefined
+  fn: JobFunction
+}
+
+interface ResultSink {
+  name: string
+  topic: string
+  topicIndex: number
+  messageBytesMax: number
+  emit: EmitPlan
+  resultTime: 'end' | 'max' | 'start'
+  sink: SinkFormatPlan
+  encoder: RowEncoder
+  /** What lies between the aggregate and this sink. */
+  functions: readonly RowFunction[]
+  keyFn: JobFunction | undefined
+  headersFn: JobFunction | undefined
+  isDirect: boolean
+}
+
+export interface ResultSinksOptions {
+  job: CompiledJob
+  topics: PlanTopics
+  messageBytesMax: readonly number[]
+  /** Name of the aggregate operator: the first part of a row's id. */
+  operator: string
+  keyField: string
+  /** Size of the window, undefined without one. */
+  windowSizeMs: number | undefined
+  /** The operators after the aggregate, in order. */
+  after: readonly OperatorPlan[]
+  accumulators: Accumulators
+  deadLetters: DeadLetters
+}
+
+/** The sinks of one aggregate operator. */
+export class ResultSinks {
+  /** The distinct intervals of `every` sinks, ascending; a row's changed bit n belongs to interval n. */
+  readonly everyMs: readonly number[]
+  /** True when some sink wants rows before the close: records are then taken one by one. */
+  readonly isEager: boolean
+  readonly #finals: ResultSink[] = []
+  readonly #updates: ResultSink[] = []
+  readonly #every: ResultSink[][]
+  readonly #options: ResultSinksOptions
+  readonly #parts: RowParts
+  readonly #headers = new HeaderBytes()
+  readonly #idPrefix: Uint8Array
+  #phase: Uint8Array = EARLY
+
+  constructor(options: ResultSinksOptions) {
+    this.#options = options
+    const { accumulators } = options
+    this.#idPrefix = textEncoder.encode(`${options.operator}:`)
+    this.#parts = {
+      keySource: new Uint8Array(0),
+      keyStart: 0,
+      keyBytes: 0,
+      windowStartMs: 0,
+      windowEndMs: 0,
+      numbers: accumulators.numbers,
+      others: accumulators.others,
+    }
+    const sinks = this.#sinksOf(options)
+    const intervals = sinks.flatMap(({ emit }) => (emit.kind === 'every' ? [emit.everyMs] : []))
+    this.everyMs = [...new Set(intervals)].sort((a, b) => a - b)
+    if (this.everyMs.length > EVERY_INTERVALS_MAX) {
+      const problems = `its sinks have ${this.everyMs.length} different \`every\` intervals, ${EVERY_INTERVALS_MAX} are possible`
+      throw new MillraceError('MR1002', { job: options.job.plan.job, problems })
+    }
+    this.#every = this.everyMs.map(() => [])
+    for (const sink of sinks) {
+      this.#finals.push(sink)
+      if (sink.emit.kind === 'updates') this.#updates.push(sink)
+      if (sink.emit.kind === 'every') this.#every[this.everyMs.indexOf(sink.emit.everyMs)]!.push(sink)
+    }
+    this.isEager = this.#updates.length > 0 || this.everyMs.length > 0
+  }
+
+  #sinksOf(options: ResultSinksOptions): ResultSink[] {
+    const sinks: ResultSink[] = []
+    const functions: RowFunction[] = []
+    for (const operator of options.after) {
+      if (operator.kind === 'filter' || operator.kind === 'map') {
+        const fn = jobFunction(options.job, operator.fn)
+        functions.push({ kind: operator.kind, fields: operator.fields, fn })
+      } else if (operator.kind === 'to' || operator.kind === 'view') {
+        sinks.push(this.#sinkOf(options, operator, [...functions]))
+      } else if (operator.kind !== 'late') {
+        const problems = `${operator.kind} ${operator.name} cannot follow an aggregate`
+        throw new MillraceError('MR1002', { job: options.job.plan.job, problems })
+      }
+    }
+    return sinks
+  }
+
+  #sinkOf(
+    options: ResultSinksOptions,
+    operator: Extract<OperatorPlan, { kind: 'to' | 'view' }>,
+    functions: readonly RowFunction[],
+  ): ResultSink {
+    const { job, topics, messageBytesMax, keyField, windowSizeMs, accumulators } = options
+    const { sink } = operator
+    const topicIndex = topics.byOperator[operator.name]!
+    const keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
+    const headersFn = sink.headersFn === undefined ? undefined : jobFunction(job, sink.headersFn)
+    return {
+      name: operator.name,
+      topic: operator.topic,
+      topicIndex,
+      messageBytesMax: messageBytesMaxOf(messageBytesMax, topicIndex),
+      emit: operator.emit,
+      resultTime: operator.kind === 'to' ? operator.resultTime : 'end',
+      sink,
+      encoder: createRowEncoder(sink.format, keyField, windowSizeMs !== undefined, accumulators.names),
+      functions,
+      keyFn,
+      headersFn,
+      isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined,
+    }
+  }
+
+  /** The final row of a table row, to every sink. */
+  emitFinal(run: FrameRun, table: SlabTable, row: number): void {
+    if (!this.#load(run, table, row)) return
+    const count = table.slots[row * table.width + SLOT_COUNT]!
+    const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(table, row, -1)
+    this.#phase = FINAL
+    for (const sink of this.#finals) {
+      const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? count + 1 : every
+      this.#write(run, table, row, sink, rev, this.#finalTimeMs(table, row, sink))
+    }
+  }
+
+  /** The row after a record changed it, to the sinks that want every update. */
+  emitUpdate(run: FrameRun, table: SlabTable, row: number): void {
+    if (this.#updates.length === 0 || !this.#load(run, table, row)) return
+    const base = row * table.width
+    this.#phase = EARLY
+    const rev = table.slots[base + SLOT_COUNT]!
+    for (const sink of this.#updates) this.#write(run, table, row, sink, rev, table.slots[base + SLOT_EVENT_TIME_MAX]!)
+  }
+
+  /** The row at a tick of interval `n`, if it changed since the last one; its changed bit is cleared. */
+  emitTick(run: FrameRun, table: SlabTable, row: number, n: number): void {
+    const at = row * table.width + SLOT_EVERY
+    if ((table.slots[at]! & (1 << n)) === 0) return
+    const rev = this.#nextEveryRev(table, row, n)
+    table.touch(row)
+    if (!this.#load(run, table, row)) return
+    this.#phase = EARLY
+    const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
+    for (const sink of this.#every[n]!) this.#write(run, table, row, sink, rev, timeMs)
+  }
+
+  /** Takes the next rev of `every` sinks and clears the changed bit of interval `n` (-1: all of them). */
+  #nextEveryRev(table: SlabTable, row: number, n: number): number {
+    const at = row * table.width + SLOT_EVERY
+    const revBefore = Math.floor(table.slots[at]! / EVERY_REV_UNIT)
+    const bits = table.slots[at]! - revBefore * EVERY_REV_UNIT
+    table.slots[at] = (revBefore + 1) * EVERY_REV_UNIT + (n < 0 ? 0 : bits & ~(1 << n))
+    return revBefore + 1
+  }
+
+  #finalTimeMs(table: SlabTable, row: number, sink: ResultSink): number {
+    const eventTimeMsMax = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
+    if (this.#options.windowSizeMs === undefined || sink.resultTime === 'max') return eventTimeMsMax
+    return sink.resultTime === 'end' ? this.#parts.windowEndMs - 1 : this.#parts.windowStartMs
+  }
+
+  /** Reads key, window and results of a row. False when a custom `result` threw; then the row is a dead letter. */
+  #load(run: FrameRun, table: SlabTable, row: number): boolean {
+    const parts = this.#parts
+    const keyId = table.keyOf(row)
+    parts.keySource = table.keyArena
+    parts.keyStart = table.keyStart(keyId)
+    parts.keyBytes = table.keyBytes(keyId)
+    if (this.#options.windowSizeMs !== undefined) {
+      parts.windowEndMs = table.windowEndOf(row)
+      parts.windowStartMs = parts.windowEndMs - this.#options.windowSizeMs
+    }
+    try {
+      this.#options.accumulators.read(table, row)
+      return true
+    } catch (error) {
+      this.#bury(run, table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!, error, { key: this.#keyText() })
+      return false
+    }
+  }
+
+  #write(run: FrameRun, _table: SlabTable, _row: number, sink: ResultSink, rev: number, timestampMs: number): void {
+    const headers = this.#headers
+    headers.clear()
+    headers.addNumber(REV, rev)
+    headers.addBytes(PHASE, this.#phase)
+    this.#addId()
+    if (sink.isDirect) this.#writeDirect(run, sink, timestampMs)
+    else this.#writeObject(run, sink, timestampMs)
+  }
+
+  /** `<operator>:<key>:<windowStart>`, or `<operator>:<key>` without a window. */
+  #addId(): void {
+    const { keySource, keyStart, keyBytes, windowStartMs } = this.#parts
+    const headers = this.#headers
+    const prefix = this.#idPrefix
+    const start = headers.open(ID, prefix.length + keyBytes + 24)
+    const { bytes } = headers
+    let at = start
+    for (let i = 0; i < prefix.length; i++) bytes[at++] = prefix[i]!
+    for (let i = 0; i < keyBytes; i++) bytes[at++] = keySource[keyStart + i]!
+    if (this.#options.windowSizeMs !== undefined) {
+      bytes[at++] = 0x3a
+      at = writeDigits(bytes, at, windowStartMs)
+    }
+    headers.close(start, at, ID)
+  }
+
+  #writeDirect(run: FrameRun, sink: ResultSink, timestampMs: number): void {
+    const { out } = run
+    const parts = this.#parts
+    const headers = this.#headers
+    const bytesMax = sink.encoder.prepare(parts)
+    const { keySource, keyStart, keyBytes } = parts
+    const start = out.begin(sink.topicIndex, -1, timestampMs, keySource, keyStart, keyBytes, bytesMax)
+    const end = sink.encoder.write(out.bytes, start, parts)
+    this.#checkSize(sink, keyBytes + end - start + headers.length)
+    out.end(start, end, headers.bytes, headers.length)
+    run.task.requestCounts.results++
+  }
+
+  #writeObject(run: FrameRun, sink: ResultSink, timestampMs: number): void {
+    const row = this.#rowObject()
+    try {
+      const value = applyFunctions(sink.functions, row)
+      if (value === DROPPED) return
+      const key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
+      if (sink.headersFn !== undefined) addJobHeaders(this.#headers, sink.headersFn(value))
+      const encoded = encodeValue(sink.sink.format, value)
+      this.#checkSize(sink, (key?.length ?? 0) + encoded.length + this.#headers.length)
+      run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
+      run.task.requestCounts.results++
+    } catch (error) {
+      if (error instanceof MillraceError) throw error
+      this.#bury(run, timestampMs, error, row)
+    }
+  }
+
+  /** A result row that a function of the job refused to handle goes to the dead letters, with the row as its value. */
+  #bury(run: FrameRun, timestampMs: number, error: unknown, row: unknown): void {
+    const { deadLetters, operator, windowSizeMs } = this.#options
+    const id = `${operator}:${this.#keyText()}${windowSizeMs === undefined ? '' : `:${this.#parts.windowStartMs}`}`
+    const key = this.#keyCopy()
+    const letter = deadLetters.writeResult(run.out, operator, id, key, row, timestampMs, reasonOf(error))
+    run.task.lastDead = letter
+  }
+
+  #checkSize(sink: ResultSink, bytes: number): void {
+    const limit = sink.messageBytesMax
+    if (bytes + MESSAGE_OVERHEAD_BYTES > limit) throw new MillraceError('MR4008', { topic: sink.topic, bytes, limit })
+  }
+
+  #keyCopy(): Uint8Array {
+    const { keySource, keyStart, keyBytes } = this.#parts
+    return keySource.slice(keyStart, keyStart + keyBytes)
+  }
+
+  #keyText(): string {
+    return textDecoder.decode(this.#keyCopy())
+  }
+
+  #rowObject(): Record<string, unknown> {
+    const { accumulators, keyField, windowSizeMs } = this.#options
+    const row: Record<string, unknown> = { [keyField]: this.#keyText() }
+    if (windowSizeMs !== undefined) {
+      row.windowStart = this.#parts.windowStartMs
+      row.windowEnd = this.#parts.windowEndMs
+    }
+    accumulators.names.forEach((name, i) => {
+      row[name] = accumulators.valueAt(i)
+    })
+    return row
+  }
+}
+
+const DROPPED = Symbol('dropped by a filter')
+
+function applyFunctions(functions: readonly RowFunction[], row: unknown): unknown {
+  let value = row
+  for (const { kind, fields, fn } of functions) {
+    const result = fields === undefined ? fn(value) : callOnObject(fn, fields, value)
+    if (kind === 'map') value = result
+    else if (!result) return DROPPED
+  }
+  return value
+}
+
+/** The bytes of a key that a function of the job gave. Throws TypeError when it is neither text nor bytes. */
+export function keyBytesOf(key: unknown): Uint8Array | undefined {
+  if (key === undefined || key === null) return undefined
+  if (typeof key === 'string') return textEncoder.encode(key)
+  if (key instanceof Uint8Array) return key
+  throw new TypeError(`a key function must give text or bytes, not ${typeof key}`)
+}
+
+/** Adds what a headers function gave. Throws TypeError when it is no object of texts and bytes. */
+export function addJobHeaders(headers: HeaderBytes, given: unknown): void {
+  if (given === undefined || given === null) return
+  if (typeof given !== 'object') throw new TypeError('a headers function must give an object')
+  for (const [name, value] of Object.entries(given)) {
+    if (value instanceof Uint8Array) headers.addBytes(headerName(name), value)
+    else if (typeof value === 'string') headers.addText(headerName(name), value)
+    else throw new TypeError(`header ${name} must be text or bytes, not ${typeof value}`)
+  }
+}

@@ -1,0 +1,82 @@
+// The running aggregate: one row a key, without a window and without an end. Hot.
+// Runs on a lane.
+// Keeps SPEC: R4 (records after the end of input are late), R6, R9 (a row a changing record, or a tick).
+
+import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
+import { isTickBetween, watermarkAfter } from '../../core/watermark.ts'
+import type { Chunk } from '../chunk.ts'
+import type { FrameRun } from '../frame-run.ts'
+import type { Accumulators } from './accumulators.ts'
+import type { ChangedRows } from './changed-rows.ts'
+import type { ResultSinks } from './result-sinks.ts'
+import type { StatefulStep } from './window-aggregate.ts'
+
+/** Rows of a plain keyed table all have this window end. */
+const NO_WINDOW = 0
+
+export class RunningAggregate implements StatefulStep {
+  readonly #outOfOrderMs: number
+  readonly #accumulators: Accumulators
+  readonly #sinks: ResultSinks
+  readonly #changed: ChangedRows
+  readonly #rows: Int32Array
+
+  constructor(
+    outOfOrderMs: number,
+    accumulators: Accumulators,
+    sinks: ResultSinks,
+    changed: ChangedRows,
+    capacity: number,
+  ) {
+    this.#outOfOrderMs = outOfOrderMs
+    this.#accumulators = accumulators
+    this.#sinks = sinks
+    this.#changed = changed
+    this.#rows = new Int32Array(capacity)
+  }
+
+  run(chunk: Chunk, run: FrameRun): void {
+    this.#accumulators.validate(chunk)
+    for (let i = 0; i < chunk.count; i++) this.#takeOne(chunk, i, run)
+  }
+
+  #takeOne(chunk: Chunk, i: number, run: FrameRun): void {
+    const { task, view } = run
+    const timeMs = chunk.timesMs[i]!
+    if (timeMs > task.eventTimeMsMax) {
+      this.#tick(run, timeMs)
+      task.eventTimeMsMax = timeMs
+      task.watermarkMs = watermarkAfter(task.watermarkMs, timeMs, this.#outOfOrderMs)
+    }
+    if (chunk.status[i] !== STATUS_OK) return
+    if (task.isEnded) {
+      chunk.status[i] = STATUS_LATE
+      return
+    }
+    const table = task.table!
+    const at = chunk.at[i]!
+    const row = table.rowFor(table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at)), NO_WINDOW)
+    if (table.wasCreated) this.#accumulators.init(table, row)
+    table.touch(row)
+    this.#rows[i] = row
+    if (!this.#accumulators.add(table, chunk, this.#rows, i, i + 1)) return
+    this.#changed.mark(task, table, row)
+    this.#sinks.emitUpdate(run, table, row)
+  }
+
+  #tick(run: FrameRun, timeMs: number): void {
+    const intervals = this.#sinks.everyMs
+    for (let n = 0; n < intervals.length; n++) {
+      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#changed.emit(run, n)
+    }
+  }
+
+  /** At the end of input every row is final, once; the rows stay, as they are the totals. */
+  advance(run: FrameRun): void {
+    const { task } = run
+    const table = task.table!
+    if (!task.isEnded || task.hasEmittedEnd) return
+    task.hasEmittedEnd = true
+    table.forEachRow((row) => this.#sinks.emitFinal(run, table, row))
+  }
+}

@@ -1,0 +1,67 @@
+// Restoring a task: rows of its changelog into its store, markers read on the way.
+// Runs on a lane.
+// Keeps SPEC: LANE-2 (a restart begins where the last marker says), PLAN-2 (a changed meaning is refused).
+
+import { MillraceError } from '../core/errors.ts'
+import { FrameView } from '../core/frame.ts'
+import type { TaskPosition } from '../core/message.ts'
+import type { TaskStore } from '../state/contract.ts'
+import { isMarkerKey, readOperatorId } from '../state/keys.ts'
+import { decodeMarker } from './marker.ts'
+
+/**
+ * One task's restore, from `open` to `ready`.
+ *
+ * @example
+ * const restore = new Restore(store, operatorId, stored.position)
+ * await restore.take(frame)
+ * restore.position
+ */
+export class Restore {
+  readonly #store: TaskStore
+  readonly #operatorId: number
+  /** The last marker so far. */
+  position: TaskPosition | undefined
+  rowCount = 0
+  /** Rows of this plan's operator were seen: its name is an old one. */
+  hasOwnRows = false
+
+  /** `operatorId` -1: a stateless job, which has no rows. */
+  constructor(store: TaskStore, operatorId: number, position: TaskPosition | undefined) {
+    this.#store = store
+    this.#operatorId = operatorId
+    this.position = position
+  }
+
+  /** Takes the rows of a changelog frame, in order. */
+  async take(frame: ArrayBuffer): Promise<void> {
+    const view = new FrameView(frame)
+    for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
+      const key = view.key(at)
+      if (key === undefined || key.length < 2) continue
+      if (isMarkerKey(key)) this.#takeMarker(view, at)
+      else {
+        // Rows of operators that the plan does not have are left alone; rows and markers are stored in order.
+        const wait = readOperatorId(key) === this.#operatorId ? this.#takeRow(view, at, key) : undefined
+        if (wait !== undefined) await wait
+      }
+    }
+  }
+
+  #takeMarker(view: FrameView, at: number): void {
+    const value = view.value(at)
+    const position = value === undefined ? undefined : decodeMarker(value)
+    if (position === undefined) {
+      const reason = `the changelog marker at offset ${view.offset(at)} cannot be read`
+      throw new MillraceError('MR5002', { task: this.#store.taskId, reason })
+    }
+    this.position = position
+  }
+
+  #takeRow(view: FrameView, at: number, key: Uint8Array): Promise<void> | undefined {
+    const value = view.value(at)
+    if (value !== undefined) this.hasOwnRows = true
+    this.rowCount++
+    return this.#store.restoreRow(key, value, view.offset(at))
+  }
+}

@@ -1,0 +1,413 @@
+// Reads source frames into chunks: decodes or scans values, checks event time and key. Hot: no object a record when the
+// plan needs named fields only. Runs on a lane.
+// Keeps SPEC: R7 (absurd times are dead), SRC-1 (the Kafka key is the declared field), CODEC-1 (hostile bytes: a status).
+
+import { JsonDecoder } from '../codec/json.ts'
+import { MsgpackDecoder, MsgpackExtension } from '../codec/msgpack-decode.ts'
+import { isArray, MsgpackGuard, readSize } from '../codec/msgpack-guard.ts'
+import { MsgpackScanner } from '../codec/msgpack-scan.ts'
+import { TAG_BIG, TAG_MISSING, TAG_NUMBER, TAG_TEXT } from '../core/columns.ts'
+import type { FrameView } from '../core/frame.ts'
+import type { LaneLimits } from '../core/message.ts'
+import {
+  DEAD_BIG_INTEGER,
+  DEAD_EVENT_TIME,
+  DEAD_FIELD,
+  DEAD_FUNCTION,
+  DEAD_JSON,
+  DEAD_KEY_BYTES,
+  DEAD_KEY_MISMATCH,
+  DEAD_NO_VALUE,
+  DEAD_NOT_ARRAY,
+  DEAD_NOT_MAP,
+  DEAD_SCHEMA,
+  DEAD_TRAILING,
+  DEAD_VALUE_BYTES,
+  STATUS_OK,
+} from '../core/record-status.ts'
+import { isAbsurdTime } from '../core/watermark.ts'
+import type { CompiledJob, SourcePlan } from '../job/plan.ts'
+import { type Chunk, SINGLE_EVENT } from './chunk.ts'
+import { type JobFunction, jobFunction } from './job-function.ts'
+
+const textEncoder = new TextEncoder()
+
+/**
+ * The reader of a lane: `begin` a frame, then `fill` chunks until it gives false.
+ *
+ * @example
+ * reader.begin(view)
+ * while (reader.fill(chunk)) run(chunk)
+ */
+export class SourceReader {
+  readonly #source: SourcePlan
+  readonly #limits: LaneLimits
+  readonly #chunk: Chunk
+  readonly #guard: MsgpackGuard
+  readonly #scanner: MsgpackScanner
+  readonly #decoder = new MsgpackDecoder()
+  readonly #json: JsonDecoder
+  readonly #schema: JobFunction | undefined
+  readonly #timeFunction: JobFunction | undefined
+  readonly #timeField: number
+  readonly #keyField: number
+  /** Every record is decoded when it is read: JSON, a schema, a time function, or because a test wants it. */
+  readonly #isDecoded: boolean
+  #view: FrameView | undefined
+  /** The next record: its place in the frame, and how many are left. */
+  #at = 0
+  #left = 0
+  /** Events of the envelope being read, and the next of them. */
+  readonly #eventStarts: number[] = []
+  #events: unknown[] = []
+  #eventCount = 0
+  #nextEvent = 0
+
+  /** `chunk`: the one that `fill` fills; its columns say which fields are read. */
+  constructor(job: CompiledJob, limits: LaneLimits, chunk: Chunk, isDecoded: boolean) {
+    const { source } = job.plan
+    this.#source = source
+    this.#limits = limits
+    this.#chunk = chunk
+    this.#guard = new MsgpackGuard(limits.decodeDepthMax, limits.decodeNodesMax)
+    this.#scanner = new MsgpackScanner(chunk.columns, this.#guard)
+    this.#json = new JsonDecoder(limits.decodeDepthMax, limits.decodeNodesMax)
+    this.#schema = source.schemaFn === undefined ? undefined : jobFunction(job, source.schemaFn)
+    this.#timeFunction = source.eventTime.kind === 'function' ? jobFunction(job, source.eventTime.fn) : undefined
+    this.#timeField = source.eventTime.kind === 'field' ? chunk.columns.fields.indexOf(source.eventTime.field) : -1
+    this.#keyField = source.keyField === undefined ? -1 : chunk.columns.fields.indexOf(source.keyField)
+    this.#isDecoded = isDecoded || source.format === 'json' || source.schemaFn !== undefined
+    chunk.columns.bytes = this.#decoder
+  }
+
+  begin(view: FrameView): void {
+    this.#view = view
+    this.#at = view.firstAt
+    this.#left = view.recordCount
+    this.#eventCount = 0
+    this.#nextEvent = 0
+    this.#scanner.begin(view.bytes)
+    this.#decoder.begin(view.bytes)
+  }
+
+  /** Reads the next records into the chunk; false when the frame has no more. */
+  fill(): boolean {
+    const chunk = this.#chunk
+    chunk.reset()
+    if (this.#left === 0) return false
+    if (this.#source.shape === 'envelope') this.#collectEvents()
+    else if (this.#isDecoded) this.#collectDecoded()
+    else this.#collectScanned()
+    this.#readTimes()
+    if (this.#keyField >= 0) this.#checkKeys()
+    return true
+  }
+
+  /** The event of a row as an object; a row that was only scanned is decoded now. The free path's way from the fast one. */
+  objectAt(row: number): unknown {
+    const chunk = this.#chunk
+    const known = chunk.objects[row]
+    if (known !== undefined) return known
+    const decoded = this.#decoder.value(chunk.starts[row]!, chunk.ends[row]! - chunk.starts[row]!)
+    chunk.objects[row] = decoded
+    return decoded
+  }
+
+  /** Hot: one pass over the frame's records, straight into the columns. */
+  #collectScanned(): void {
+    const chunk = this.#chunk
+    const view = this.#view!
+    const words = view.words
+    const scanner = this.#scanner
+    const bytesMax = this.#limits.valueBytesMax
+    let at = this.#at
+    const count = Math.min(this.#left, chunk.capacity)
+    for (let row = 0; row < count; row++) {
+      const word = at >> 2
+      const keyBytes = words[word + 1]!
+      const valueBytes = words[word + 2]!
+      const start = at + 32 + (keyBytes > 0 ? keyBytes : 0)
+      chunk.at[row] = at
+      chunk.starts[row] = start
+      chunk.ends[row] = start + valueBytes
+      chunk.eventIndexes[row] = SINGLE_EVENT
+      at += words[word]!
+      if (valueBytes >= 0 && valueBytes <= bytesMax) {
+        chunk.status[row] = scanner.scan(row, start, start + valueBytes)
+      } else this.#refuseSize(row, valueBytes)
+    }
+    this.#at = at
+    this.#left -= count
+    chunk.count = count
+  }
+
+  #refuseSize(row: number, valueBytes: number): void {
+    this.#chunk.fail(row, valueBytes < 0 ? DEAD_NO_VALUE : DEAD_VALUE_BYTES, valueBytes)
+  }
+
+  #collectDecoded(): void {
+    const chunk = this.#chunk
+    const view = this.#view!
+    while (this.#left > 0 && chunk.count < chunk.capacity) {
+      const row = this.#placeRow(view.valueStart(this.#at), view.valueBytes(this.#at), SINGLE_EVENT)
+      if (chunk.status[row] === STATUS_OK) this.#decodeValue(row)
+      this.#nextRecord()
+    }
+  }
+
+  #placeRow(start: number, valueBytes: number, eventIndex: number): number {
+    const chunk = this.#chunk
+    const row = chunk.count++
+    chunk.at[row] = this.#at
+    chunk.starts[row] = start
+    chunk.ends[row] = start + valueBytes
+    chunk.eventIndexes[row] = eventIndex
+    chunk.status[row] = STATUS_OK
+    if (valueBytes < 0 || valueBytes > this.#limits.valueBytesMax) this.#refuseSize(row, valueBytes)
+    return row
+  }
+
+  #nextRecord(): void {
+    this.#at = this.#view!.nextAt(this.#at)
+    this.#left--
+  }
+
+  #decodeValue(row: number): void {
+    const chunk = this.#chunk
+    const start = chunk.starts[row]!
+    const end = chunk.ends[row]!
+    const status = this.#source.format === 'json' ? this.#parseJson(row, start, end) : this.#walk(start, end)
+    if (status !== STATUS_OK) {
+      chunk.fail(row, status)
+      return
+    }
+    this.#takeObject(row, this.#source.format === 'json' ? this.#json.value : this.#decoder.value(start, end - start))
+  }
+
+  #walk(start: number, end: number): number {
+    const guard = this.#guard
+    guard.nodeCount = 1
+    const status = guard.walk(this.#view!.bytes, start, end, 1)
+    return status === STATUS_OK && guard.end !== end ? DEAD_TRAILING : status
+  }
+
+  #parseJson(row: number, start: number, end: number): number {
+    const status = this.#json.decode(this.#view!.bytes, start, end)
+    if (status === DEAD_JSON) this.#chunk.reasons.set(row, this.#json.reason)
+    return status
+  }
+
+  /** A decoded event: through the schema, then its fields into the columns. */
+  #takeObject(row: number, decoded: unknown): void {
+    const chunk = this.#chunk
+    let value = decoded
+    if (this.#schema !== undefined) {
+      try {
+        value = this.#schema(decoded)
+      } catch (error) {
+        chunk.failThrown(row, DEAD_SCHEMA, error)
+        return
+      }
+    }
+    if (!isFieldMap(value)) {
+      chunk.fail(row, DEAD_NOT_MAP)
+      return
+    }
+    chunk.objects[row] = value
+    const { columns } = chunk
+    for (let field = 0; field < columns.fields.length; field++) {
+      columns.setValue(field, row, value[columns.fields[field]!])
+    }
+  }
+
+  /** Every event of an envelope is a row; a chunk may end in the middle of an envelope. */
+  #collectEvents(): void {
+    const chunk = this.#chunk
+    while (chunk.count < chunk.capacity) {
+      if (this.#nextEvent < this.#eventCount) {
+        this.#takeEvent()
+        if (this.#nextEvent === this.#eventCount) this.#nextRecord()
+      } else {
+        if (this.#left === 0) return
+        this.#openEnvelope()
+      }
+    }
+  }
+
+  #takeEvent(): void {
+    const chunk = this.#chunk
+    const event = this.#nextEvent++
+    if (this.#source.format === 'json') {
+      const at = this.#view!.valueStart(this.#at)
+      this.#takeObject(this.#placeRow(at, this.#view!.valueBytes(this.#at), event), this.#events[event])
+      return
+    }
+    const start = this.#eventStarts[event]!
+    const end = this.#eventStarts[event + 1]!
+    const row = this.#placeRow(start, end - start, event)
+    if (this.#isDecoded) this.#takeObject(row, this.#decoder.value(start, end - start))
+    else chunk.status[row] = this.#scanner.scan(row, start, end)
+  }
+
+  /** Finds the events of the next record. An envelope that cannot be read is one dead record. */
+  #openEnvelope(): void {
+    const view = this.#view!
+    const start = view.valueStart(this.#at)
+    const valueBytes = view.valueBytes(this.#at)
+    this.#nextEvent = 0
+    this.#eventCount = 0
+    const row = this.#placeRow(start, valueBytes, SINGLE_EVENT)
+    let status = this.#chunk.status[row]!
+    if (status === STATUS_OK) {
+      const end = start + valueBytes
+      status = this.#source.format === 'json' ? this.#openJson(row, start, end) : this.#openMsgpack(start, end)
+    }
+    if (status === STATUS_OK) {
+      // The row was only for the case of an error; the events have rows of their own.
+      this.#chunk.count--
+      if (this.#eventCount === 0) this.#nextRecord()
+      return
+    }
+    this.#chunk.status[row] = status
+    this.#nextRecord()
+  }
+
+  #openJson(row: number, start: number, end: number): number {
+    const status = this.#parseJson(row, start, end)
+    if (status !== STATUS_OK) return status
+    if (!Array.isArray(this.#json.value)) return DEAD_NOT_ARRAY
+    this.#events = this.#json.value
+    this.#eventCount = this.#events.length
+    return STATUS_OK
+  }
+
+  #openMsgpack(start: number, end: number): number {
+    const status = this.#walk(start, end)
+    if (status !== STATUS_OK) return status
+    const bytes = this.#view!.bytes
+    const type = bytes[start]!
+    if (!isArray(type)) return DEAD_NOT_ARRAY
+    const sizeBytes = type === 0xdc ? 2 : type === 0xdd ? 4 : 0
+    const count = sizeBytes === 0 ? type & 0x0f : readSize(bytes, start + 1, sizeBytes)
+    let at = start + 1 + sizeBytes
+    for (let event = 0; event < count; event++) {
+      this.#eventStarts[event] = at
+      this.#guard.walk(bytes, at, end, 2)
+      at = this.#guard.end
+      // Each event was counted with the whole already.
+      this.#guard.nodeCount = 0
+    }
+    this.#eventStarts[count] = at
+    this.#eventCount = count
+    return STATUS_OK
+  }
+
+  /** Event times, and R7. A record without one ends here. */
+  #readTimes(): void {
+    const chunk = this.#chunk
+    const { status, timesMs } = chunk
+    const { doubles } = this.#view!
+    const { maxFutureMs } = this.#source
+    const maxPastMs = this.#source.maxPastMs ?? Number.POSITIVE_INFINITY
+    const values = this.#timeField < 0 ? undefined : chunk.columns.values
+    const base = this.#timeField * chunk.capacity
+    for (let row = 0; row < chunk.count; row++) {
+      if (status[row] !== STATUS_OK) {
+        timesMs[row] = Number.NEGATIVE_INFINITY
+        continue
+      }
+      const recordTimeMs = doubles[(chunk.at[row]! >> 3) + 3]!
+      let timeMs = recordTimeMs
+      if (values !== undefined) timeMs = Math.floor(values[base + row]!)
+      else if (this.#timeFunction !== undefined) timeMs = this.#callTime(row)
+      timesMs[row] = timeMs
+      if (isAbsurdTime(timeMs, recordTimeMs, maxFutureMs, maxPastMs)) this.#refuseTime(row, timeMs)
+    }
+  }
+
+  /** The job's own time function; NaN (refused) when it throws or gives no number. */
+  #callTime(row: number): number {
+    const chunk = this.#chunk
+    try {
+      const timeMs = this.#timeFunction!(this.objectAt(row))
+      return typeof timeMs === 'number' ? Math.floor(timeMs) : Number.NaN
+    } catch (error) {
+      chunk.failThrown(row, DEAD_FUNCTION, error)
+      return Number.NaN
+    }
+  }
+
+  #refuseTime(row: number, timeMs: number): void {
+    const chunk = this.#chunk
+    chunk.timesMs[row] = Number.NEGATIVE_INFINITY
+    if (chunk.status[row] !== STATUS_OK) return
+    if (timeMs === timeMs) chunk.fail(row, DEAD_EVENT_TIME, timeMs)
+    else if (this.#timeField >= 0) this.#refuseField(row, this.#timeField)
+    else chunk.failThrown(row, DEAD_FUNCTION, 'the event time is not a number')
+  }
+
+  #refuseField(row: number, field: number): void {
+    const tag = this.#chunk.columns.tags[field * this.#chunk.capacity + row]
+    this.#chunk.fail(row, tag === TAG_BIG ? DEAD_BIG_INTEGER : DEAD_FIELD, field)
+  }
+
+  /** The Kafka key must be the text of the declared field. A record that fails does not move the watermark. */
+  #checkKeys(): void {
+    const chunk = this.#chunk
+    const { columns, status, timesMs } = chunk
+    const { bytes, words } = this.#view!
+    const { keyBytesMax } = this.#limits
+    const base = this.#keyField * chunk.capacity
+    for (let row = 0; row < chunk.count; row++) {
+      if (status[row] !== STATUS_OK) continue
+      const at = chunk.at[row]!
+      const keyBytes = words[(at >> 2) + 1]!
+      if (keyBytes > keyBytesMax) chunk.fail(row, DEAD_KEY_BYTES, keyBytes)
+      else if (columns.tags[base + row] === TAG_TEXT) {
+        if (columns.lengths[base + row] === keyBytes) {
+          const start = columns.starts[base + row]!
+          let i = 0
+          while (i < keyBytes && bytes[start + i] === bytes[at + 32 + i]) i++
+          if (i === keyBytes) continue
+        }
+        chunk.fail(row, DEAD_KEY_MISMATCH, this.#keyField)
+      } else this.#checkOddKey(row, at + 32, keyBytes)
+      if (status[row] !== STATUS_OK) timesMs[row] = Number.NEGATIVE_INFINITY
+    }
+  }
+
+  /** A key field that is a number, or that was decoded. */
+  #checkOddKey(row: number, start: number, keyBytes: number): void {
+    const { columns, capacity } = this.#chunk
+    const tag = columns.tags[this.#keyField * capacity + row]
+    const value = columns.valueAt(this.#keyField, row)
+    if (tag === TAG_BIG || tag === TAG_MISSING || (tag === TAG_NUMBER && !Number.isSafeInteger(value))) {
+      this.#refuseField(row, this.#keyField)
+    } else if (typeof value !== 'string' && typeof value !== 'number') {
+      this.#chunk.fail(row, DEAD_FIELD, this.#keyField)
+    } else if (!isTextAt(String(value), this.#view!.bytes, start, keyBytes)) {
+      this.#chunk.fail(row, DEAD_KEY_MISMATCH, this.#keyField)
+    }
+  }
+}
+
+function isFieldMap(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false
+  return !(
+    Array.isArray(value) ||
+    ArrayBuffer.isView(value) ||
+    value instanceof Date ||
+    value instanceof MsgpackExtension
+  )
+}
+
+/** True when the bytes are the UTF-8 of the text. */
+function isTextAt(text: string, bytes: Uint8Array, start: number, length: number): boolean {
+  if (text.length === length) {
+    let i = 0
+    while (i < length && text.charCodeAt(i) === bytes[start + i] && bytes[start + i]! < 0x80) i++
+    if (i === length) return true
+  }
+  const encoded = textEncoder.encode(text)
+  return encoded.length === length && encoded.every((byte, i) => byte === bytes[start + i])
+}

@@ -1,0 +1,113 @@
+// A task: the state, the clock and the counts of one partition. Owned by one lane for its life.
+// Runs on a lane.
+// Keeps SPEC: R1 (watermark), R6 / COUNT-1 (in + expanded = accepted + late + dead + filtered), LANE-2 (position).
+
+import { type ErrorData, MillraceError } from '../core/errors.ts'
+import type { TaskCounts, TaskPosition } from '../core/message.ts'
+import type { SlabTable, TaskStore } from '../state/contract.ts'
+
+export function noCounts(): TaskCounts {
+  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
+}
+
+/**
+ * A task from `open` to `close`. Its clock and place are set by `start` and moved by the operators.
+ *
+ * @example
+ * const task = new Task('0_3', 3, attempt, instanceId, hash, store)
+ * task.start(position, inputOffset)
+ */
+export class Task {
+  readonly taskId: string
+  readonly partition: number
+  readonly attempt: number
+  /** Undefined for stateless jobs, which have no changelog either. */
+  readonly store: TaskStore | undefined
+  readonly #instanceId: string
+  readonly #planHash: string
+  /** Rows of the stateful operator; undefined before `start` and for stateless jobs. */
+  table: SlabTable | undefined
+  watermarkMs = Number.NEGATIVE_INFINITY
+  eventTimeMsMax = Number.NEGATIVE_INFINITY
+  inputOffset = 0
+  isEnded = false
+  /** A running aggregate gives its final rows once. */
+  hasEmittedEnd = false
+  isStarted = false
+  /** Something happened since the last seal. */
+  isTouched = false
+  /** The last sealed epochs that are not committed yet, ascending. */
+  readonly sealedEpochs: number[] = []
+  /** Rows that changed since the last tick, by `every` interval; undefined: not known, ask the rows. */
+  readonly changedRows: (number[] | undefined)[] = []
+  /** What the request being served has added. */
+  requestCounts: TaskCounts = noCounts()
+  lastDead: ErrorData | undefined
+  #counts: TaskCounts = noCounts()
+
+  constructor(
+    taskId: string,
+    partition: number,
+    attempt: number,
+    instanceId: string,
+    planHash: string,
+    store: TaskStore | undefined,
+  ) {
+    this.taskId = taskId
+    this.partition = partition
+    this.attempt = attempt
+    this.#instanceId = instanceId
+    this.#planHash = planHash
+    this.store = store
+  }
+
+  /** Takes up the place and the clock of a restored position; undefined: a new task. */
+  start(position: TaskPosition | undefined, inputOffset: number): void {
+    this.inputOffset = inputOffset
+    this.isStarted = true
+    if (position === undefined) return
+    this.watermarkMs = position.watermarkMs
+    this.eventTimeMsMax = position.eventTimeMsMax
+    this.isEnded = position.isEnded
+    this.hasEmittedEnd = position.isEnded
+    this.#counts = { ...position.counts }
+  }
+
+  /** Opens a request. */
+  beginRequest(): void {
+    this.requestCounts = noCounts()
+    this.lastDead = undefined
+  }
+
+  /** Closes a request: its counts join those of the task. Throws MR6005 when they do not add up. */
+  endRequest(): void {
+    const added = this.requestCounts
+    const { accepted, late, dead, filtered, expanded } = added
+    if (added.in + expanded !== accepted + late + dead + filtered) {
+      throw new MillraceError('MR6005', { task: this.taskId, in: added.in, expanded, accepted, late, dead, filtered })
+    }
+    const counts = this.#counts
+    counts.in += added.in
+    counts.expanded += expanded
+    counts.accepted += accepted
+    counts.late += late
+    counts.dead += dead
+    counts.filtered += filtered
+    counts.results += added.results
+  }
+
+  /** The place of the task now, as the marker of `epoch` keeps it. */
+  position(epoch: number): TaskPosition {
+    return {
+      taskId: this.taskId,
+      epoch,
+      instanceId: this.#instanceId,
+      inputOffset: this.inputOffset,
+      watermarkMs: this.watermarkMs,
+      eventTimeMsMax: this.eventTimeMsMax,
+      isEnded: this.isEnded,
+      planHash: this.#planHash,
+      counts: { ...this.#counts },
+    }
+  }
+}
