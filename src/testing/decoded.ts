@@ -1,0 +1,110 @@
+// What a test gives and gets: records to a job, and its rows, late and dead records decoded.
+// Test processes, main thread.
+
+import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
+import { MsgpackGuard } from '../codec/msgpack-guard.ts'
+import type { RecordHeader, SinkRecord } from '../core/frame.ts'
+import { STATUS_OK } from '../core/record-status.ts'
+import type { ValueFormat } from '../job/plan.ts'
+
+/** A record as a producer would send it. */
+export interface TestRecord {
+  /** Default: the text of the source's declared key field, else none. */
+  key?: string | Uint8Array
+  /** Encoded in the source's format; bytes go as they are; `undefined` is a null value. */
+  value: unknown
+  /** Kafka timestamp, ms since the epoch. Default: the event time field of the value, else that of the record before, else 0. */
+  timestampMs?: number
+  headers?: Record<string, string>
+}
+
+/** A row or record that the job wrote. */
+export interface OutputRow<T = Record<string, unknown>> {
+  /** Undefined: no key. */
+  key: string | undefined
+  value: T
+  /** Kafka timestamp, ms since the epoch. */
+  timestampMs: number
+  headers: Record<string, string>
+}
+
+/** A late record, with what its headers say. Times in ms since the epoch. */
+export interface LateRecord<T = Record<string, unknown>> extends OutputRow<T> {
+  windowStartMs: number
+  windowEndMs: number
+  watermarkMs: number
+  lateByMs: number
+}
+
+/** A dead record: its original bytes and why it is dead. */
+export interface DeadRecord {
+  key: string | undefined
+  value: Uint8Array | undefined
+  /** Error code, e.g. `MR2005`. */
+  code: string
+  text: string
+  headers: Record<string, string>
+}
+
+const textDecoder = new TextDecoder()
+
+/** A value's bytes as the format says. Throws TypeError when they are not what it says. */
+export function decodeValue(format: ValueFormat, bytes: Uint8Array | undefined): unknown {
+  if (bytes === undefined) return undefined
+  if (format === 'json') return JSON.parse(textDecoder.decode(bytes))
+  const guard = new MsgpackGuard(DEPTH_MAX, NODES_MAX)
+  guard.nodeCount = 1
+  if (guard.walk(bytes, 0, bytes.length, 1) !== STATUS_OK || guard.end !== bytes.length) {
+    throw new TypeError(`not one msgpack value: ${Buffer.from(bytes).toString('hex')}`)
+  }
+  const decoder = new MsgpackDecoder()
+  decoder.begin(bytes)
+  return decoder.value(0, bytes.length)
+}
+
+/** Far above what the lane itself lets through. */
+const DEPTH_MAX = 1000
+const NODES_MAX = 10_000_000
+
+export function outputRow(record: SinkRecord, format: ValueFormat): OutputRow<unknown> {
+  return {
+    key: text(record.key),
+    value: decodeValue(format, record.value),
+    timestampMs: record.timestampMs,
+    headers: headerTexts(record.headers),
+  }
+}
+
+export function lateRecord(record: SinkRecord, format: ValueFormat): LateRecord<unknown> {
+  const row = outputRow(record, format)
+  const { headers } = row
+  return {
+    ...row,
+    windowStartMs: Number(headers['millrace-late-window-start']),
+    windowEndMs: Number(headers['millrace-late-window-end']),
+    watermarkMs: Number(headers['millrace-late-watermark']),
+    lateByMs: Number(headers['millrace-late-by']),
+  }
+}
+
+export function deadRecord(record: SinkRecord): DeadRecord {
+  const headers = headerTexts(record.headers)
+  return {
+    key: text(record.key),
+    value: record.value,
+    code: headers['millrace-error-code'] ?? '',
+    text: headers['millrace-error-text'] ?? '',
+    headers,
+  }
+}
+
+function text(bytes: Uint8Array | undefined): string | undefined {
+  return bytes === undefined ? undefined : textDecoder.decode(bytes)
+}
+
+/** Of headers with one name the first: Millrace's own come before those of the record. */
+function headerTexts(headers: readonly RecordHeader[]): Record<string, string> {
+  const texts: Record<string, string> = {}
+  for (const { name, value } of headers) texts[name] ??= value === undefined ? '' : textDecoder.decode(value)
+  return texts
+}
