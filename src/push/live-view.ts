@@ -7,11 +7,13 @@ import type { ViewCounts } from './push-metrics.ts'
 import type { Subscription } from './subscription.ts'
 import type { ViewStore } from './view-store.ts'
 
-/** One or more update messages, made once for all clients at the same position. */
+/** An update message, made once for all clients that are at the same place. */
 export interface SharedUpdate {
-  messages: string[]
+  from: Position
+  message: string
   rowCount: number
   conflatedCount: number
+  endSequence: number
 }
 
 export class LiveView {
@@ -25,7 +27,8 @@ export class LiveView {
   /** Called when clients have something to be told. */
   onChange: () => void = () => undefined
   readonly #messageCharsMax: number
-  readonly #shared = new Map<Position, SharedUpdate>()
+  /** By the sequence that they begin after; of the present position only. */
+  readonly #shared = new Map<number, SharedUpdate>()
   /** Partitions whose end has not been reached since the start. */
   readonly #behind: Set<number>
 
@@ -62,40 +65,22 @@ export class LiveView {
     this.onChange()
   }
 
-  /** The update from a position to now; undefined when the client is too far behind for one. */
+  /**
+   * The next update of a client that has been told `position` and the changes up to `sequence`: a part of them when there
+   * are many, and only the last part moves the position. Undefined when the client is too far behind for updates.
+   */
   updateFrom(position: Position, sequence: number): SharedUpdate | undefined {
-    const known = this.#shared.get(position)
-    if (known !== undefined) return known
-    const changes = this.store.changesSince(sequence)
+    const known = this.#shared.get(sequence)
+    if (known?.from === position) return known
+    const changes = this.store.changesSince(sequence, this.#messageCharsMax)
     if (changes === undefined) return undefined
-    const jsons = changes.rows.map((row) => row.json)
-    const messages = updateMessages(position, this.store.position, jsons, this.#messageCharsMax)
-    const update = { messages, rowCount: jsons.length, conflatedCount: changes.conflatedCount }
-    this.#shared.set(position, update)
+    const { rows, conflatedCount, endSequence } = changes
+    const isLast = endSequence === this.store.sequence
+    const step = isLast ? positionStep(position, this.store.position) : { prev: {}, position: {} }
+    const jsons = rows.map((row) => row.json)
+    const message = updateJson(step.prev, step.position, jsons)
+    const update = { from: position, message, rowCount: rows.length, conflatedCount, endSequence }
+    this.#shared.set(sequence, update)
     return update
   }
-}
-
-/** Updates of at most `charsMax` (one row may be larger); the last one moves the position, those before do not. */
-export function updateMessages(from: Position, to: Position, jsons: readonly string[], charsMax: number): string[] {
-  const parts = splitRows(jsons, charsMax)
-  return parts.map((part, i) => {
-    if (i < parts.length - 1) return updateJson({}, {}, part)
-    const { prev, position } = positionStep(from, to)
-    return updateJson(prev, position, part)
-  })
-}
-
-function splitRows(jsons: readonly string[], charsMax: number): string[][] {
-  const parts: string[][] = [[]]
-  let chars = 0
-  for (const json of jsons) {
-    if (chars > 0 && chars + json.length > charsMax) {
-      parts.push([])
-      chars = 0
-    }
-    parts.at(-1)!.push(json)
-    chars += json.length
-  }
-  return parts
 }

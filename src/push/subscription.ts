@@ -4,8 +4,8 @@
 // PUSH-4 (order per key is monotone).
 
 import type { Position } from '../protocol/messages.ts'
-import { snapshotJson } from '../protocol/messages.ts'
-import { type LiveView, updateMessages } from './live-view.ts'
+import { positionStep, snapshotJson, updateJson } from '../protocol/messages.ts'
+import type { LiveView } from './live-view.ts'
 import type { ViewRow } from './view-store.ts'
 
 /** The client's socket. */
@@ -46,10 +46,17 @@ export class Subscription {
 
   /** Tells the client what it can take now. */
   flush(): void {
-    if (!this.view.isReady || this.view.failure !== undefined || !this.#outlet.isOpen()) return
+    if (!this.view.isReady || this.view.failure !== undefined) return
+    while (this.#outlet.isOpen() && this.#sendNext()) {}
+  }
+
+  /** Sends one message; false when the client has been told all. */
+  #sendNext(): boolean {
+    if (!this.view.store.reaches(this.#sequence) && this.#snapshot === undefined) this.#needsSnapshot = true
     if (this.#needsSnapshot) this.#beginSnapshot()
-    while (this.#snapshot !== undefined && this.#outlet.isOpen()) this.#sendSnapshotPart(this.#snapshot)
-    if (this.#snapshot === undefined && this.#outlet.isOpen()) this.#sendChanges()
+    if (this.#snapshot !== undefined) return this.#sendSnapshotPart(this.#snapshot)
+    if (this.#sequence === this.view.store.sequence) return false
+    return this.#key === undefined ? this.#sendUpdate() : this.#sendKey(this.#key)
   }
 
   /**
@@ -67,7 +74,7 @@ export class Subscription {
     this.#needsSnapshot = false
   }
 
-  #sendSnapshotPart(rows: Iterator<ViewRow>): void {
+  #sendSnapshotPart(rows: Iterator<ViewRow>): boolean {
     const part: string[] = []
     let isLast = false
     for (let chars = 0; chars < this.#messageCharsMax && !isLast; ) {
@@ -81,47 +88,32 @@ export class Subscription {
     this.view.counts.rowsPushed.add(part.length)
     this.#outlet.send(snapshotJson(this.view.name, this.#position, part, this.#isFirstPart, isLast))
     this.#isFirstPart = false
+    return true
   }
 
-  #sendChanges(): void {
-    if (this.#position === this.view.store.position) return
-    if (this.#key === undefined) this.#sendAll()
-    else this.#sendKey(this.#key)
-  }
-
-  #sendAll(): void {
+  #sendUpdate(): boolean {
     const { store, counts } = this.view
-    const update = this.view.updateFrom(this.#position, this.#sequence)
-    if (update === undefined) {
-      this.#needsSnapshot = true
-      this.flush()
-      return
-    }
-    this.#sequence = store.sequence
-    if (update.rowCount === 0) return
-    this.#position = store.position
+    const update = this.view.updateFrom(this.#position, this.#sequence)!
     counts.rowsPushed.add(update.rowCount)
     counts.rowsConflated.add(update.conflatedCount)
-    for (const message of update.messages) this.#outlet.send(message)
+    this.#outlet.send(update.message)
+    this.#sequence = update.endSequence
+    if (this.#sequence === store.sequence) this.#position = store.position
+    return true
   }
 
-  #sendKey(key: string): void {
+  #sendKey(key: string): boolean {
     const { store, counts } = this.view
-    if (!store.reaches(this.#sequence)) {
-      this.#needsSnapshot = true
-      this.flush()
-      return
-    }
     const row = store.latest(key)
     const isNew = row !== undefined && row.sequence > this.#sequence
     this.#sequence = store.sequence
-    if (!isNew) return
+    if (!isNew) return false
     counts.rowsPushed.add(1)
     counts.rowsConflated.add(Math.max(0, row.revision - this.#revision - 1))
     this.#revision = row.revision
-    for (const message of updateMessages(this.#position, store.position, [row.json], this.#messageCharsMax)) {
-      this.#outlet.send(message)
-    }
+    const step = positionStep(this.#position, store.position)
+    this.#outlet.send(updateJson(step.prev, step.position, [row.json]))
     this.#position = store.position
+    return true
   }
 }

@@ -23,6 +23,8 @@ export interface Changes {
   rows: ViewRow[]
   /** Changes that newer ones of the same key replaced. */
   conflatedCount: number
+  /** They go up to here. */
+  endSequence: number
 }
 
 export interface ViewStoreLimits {
@@ -93,15 +95,21 @@ export class ViewStore {
     return isMoved
   }
 
-  /** What changed after `sequence`; undefined when the ring does not reach back so far. */
-  changesSince(sequence: number): Changes | undefined {
+  /**
+   * What changed after `sequence`, about `charsMax` characters of it (one row may be larger); undefined when the ring does
+   * not reach back so far.
+   */
+  changesSince(sequence: number, charsMax = Number.POSITIVE_INFINITY): Changes | undefined {
     if (!this.reaches(sequence)) return undefined
     const rows: ViewRow[] = []
-    for (let i = sequence + 1; i <= this.sequence; i++) {
-      const row = this.#ring[i % this.#ring.length]!
-      if (row.isCurrent) rows.push(row)
+    let endSequence = sequence
+    for (let chars = 0; endSequence < this.sequence && chars < charsMax; ) {
+      const row = this.#ring[++endSequence % this.#ring.length]!
+      if (!row.isCurrent) continue
+      rows.push(row)
+      chars += row.json.length
     }
-    return { rows, conflatedCount: this.sequence - sequence - rows.length }
+    return { rows, conflatedCount: endSequence - sequence - rows.length, endSequence }
   }
 
   /** True when every change after `sequence` is remembered, removals too. */

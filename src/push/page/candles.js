@@ -19,7 +19,7 @@ export function drawCandles(canvas, candles, style) {
   const area = { right: width - AXIS_WIDTH_PX, top: 12, bottom: height - AXIS_HEIGHT_PX }
   drawPrices(context, shown, area, style)
   drawTimes(context, shown, area, style)
-  shown.forEach((candle, i) => drawCandle(context, candle, xOf(i, shown.length, area), shown, area, style))
+  for (const [i, candle] of shown.entries()) drawCandle(context, candle, xOf(i, shown.length, area), shown, area, style)
   return shown.length
 }
 
@@ -46,7 +46,12 @@ function drawCandle(context, candle, x, shown, area, style) {
   const close = yOf(candle.close, range, area)
   const body = CANDLE_WIDTH_PX - 3
   context.fillStyle = candle.close >= candle.open ? style.rise : style.fall
-  context.fillRect(x - 0.5, yOf(candle.high, range, area), 1, yOf(candle.low, range, area) - yOf(candle.high, range, area))
+  context.fillRect(
+    x - 0.5,
+    yOf(candle.high, range, area),
+    1,
+    yOf(candle.low, range, area) - yOf(candle.high, range, area),
+  )
   context.fillRect(x - body / 2, Math.min(open, close), body, Math.max(1, Math.abs(close - open)))
   const volumeMax = Math.max(...shown.map((each) => each.volume)) || 1
   const volume = (candle.volume / volumeMax) * (area.bottom - area.top) * VOLUME_SHARE * 0.85

@@ -150,7 +150,12 @@ function showTop() {
     const rows = [...candles.values()]
     const first = rows.reduce((a, b) => (b.windowStart < a.windowStart ? b : a))
     const last = rows.reduce((a, b) => (b.windowStart > a.windowStart ? b : a))
-    return { symbol, last: last.close, change: last.close / first.open - 1, volume: rows.reduce((sum, row) => sum + row.volume, 0) }
+    return {
+      symbol,
+      last: last.close,
+      change: last.close / first.open - 1,
+      volume: rows.reduce((sum, row) => sum + row.volume, 0),
+    }
   })
   totals.sort((a, b) => b.volume - a.volume)
   byId('top').replaceChildren(...totals.slice(0, TOP_ROWS).map(topRow))
