@@ -5,7 +5,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { buildSync } from 'esbuild'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -52,6 +52,12 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
+const children: ChildProcess[] = []
+/** A test that failed leaves nothing behind. */
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
 class Running {
   readonly child: ChildProcess
   text = ''
@@ -59,6 +65,7 @@ class Running {
 
   constructor(manner: string) {
     this.child = spawn(process.execPath, [program, manner], { stdio: ['ignore', 'pipe', 'pipe'] })
+    children.push(this.child)
     for (const stream of [this.child.stdout!, this.child.stderr!]) {
       stream.on('data', (data) => {
         this.text += String(data)
