@@ -51,7 +51,8 @@ function readingOf(operator: OperatorPlan, decoded: string | undefined, madeBy: 
     case 'flatMap':
       return takesWhole('its function', madeBy)
     case 'keyBy':
-      return { path: 'none', why: `takes the Kafka key, which is checked against ${operator.field}` }
+      // The source has checked the field; no function can stand before keyBy that changes it.
+      return { path: decoded === undefined ? 'fast' : 'free', why: `checks the Kafka key against ${operator.field}` }
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)
     case 'window':

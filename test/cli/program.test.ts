@@ -97,7 +97,7 @@ describe('plan', () => {
   test('tells people the same in lines', async () => {
     const { stdout } = await called('plan', 'examples/candles/job.ts')
     expect(stdout).toMatch(
-      /^job candles\nsource +trades, msgpack, event time ts, out of order 2s\nfilter +\S+ +fast +reads qty from the bytes\n/,
+      /^job candles\nfrom trades +msgpack, key sym, event time ts, out of order 2s.*\n└─ filter-1 \(qty\) +fast +reads qty from the bytes\n/,
     )
   })
 

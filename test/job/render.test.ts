@@ -19,7 +19,7 @@ const pathsOf = (stage: { build(): { plan: Parameters<typeof operatorPaths>[0] }
 test('the candles job stays on the fast path', () => {
   expect(pathsOf(candles)).toEqual([
     'filter-1: fast, reads qty from the bytes',
-    'keyby-sym: none, takes the Kafka key, which is checked against sym',
+    'keyby-sym: fast, checks the Kafka key against sym',
     '1s: none, works on event time alone',
     '1s-aggregate: fast, reads price, qty from the bytes',
     'late: none, passes the original bytes on',
@@ -42,7 +42,7 @@ test('envelopes of msgpack are fast, functions over the record and what follows 
   expect(pathsOf(stage)).toEqual([
     'filter-1: fast, reads qty from the bytes',
     'filter-2: free, its function takes the whole record',
-    'keyby-sym: none, takes the Kafka key, which is checked against sym',
+    'keyby-sym: fast, checks the Kafka key against sym',
     'map-1: fast, reads qty from the bytes',
     'filter-3: free, takes qty from the row of map-1',
     'aggregate: free, takes qty from the row of map-1',
@@ -97,7 +97,7 @@ test('a plan is drawn as a tree with the path of each operator', () => {
 job x
 from in                                                          msgpack, key sym, event time ts, out of order 0ms, idle after 10s, closes on idle 5s behind
 └─ filter-1 (qty)                                                fast  reads qty from the bytes
-   └─ keyBy sym                                                  -     takes the Kafka key, which is checked against sym
+   └─ keyBy sym                                                  fast  checks the Kafka key against sym
       └─ window 1s: tumbling 1s, offset 100ms, grace 500ms       -     works on event time alone
          └─ aggregate 1s-aggregate: n = count, total = sum(qty)  fast  reads qty from the bytes
             ├─ late -> in-late                                   -     passes the original bytes on
