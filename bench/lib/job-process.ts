@@ -1,5 +1,7 @@
 // A job in its own process, started with the command that users start it with. Main thread.
+import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { RunSummary } from '../../src/cli/running-job.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { type Child, resultOf, startChild } from './child.ts'
@@ -15,6 +17,8 @@ export interface JobProcessOptions {
   stateDir: string
   instanceId: string
   untilEnd: boolean
+  /** Of its admin server. Default: any that is free. */
+  httpPort?: number
   /** More flags, e.g. `['--commit-min-ms', '5']`. */
   flags?: readonly string[]
   showsErrors?: boolean
@@ -27,7 +31,7 @@ export function startJobProcess(options: JobProcessOptions): Child {
     brokers,
     'instance-id': instanceId,
     'state-dir': stateDir,
-    'http-port': '0',
+    'http-port': String(options.httpPort ?? 0),
     'log-level': 'warn',
   }
   const args = [
@@ -49,4 +53,39 @@ export function startJobProcess(options: JobProcessOptions): Child {
 /** The summary of a job that ended by itself or after SIGTERM. */
 export function summaryOf(child: Child): Promise<RunSummary> {
   return resultOf<RunSummary>('millrace run', child)
+}
+
+const READY_MS_MAX = 60_000
+const ASK_EVERY_MS = 20
+
+/** Resolves when the job's partitions are assigned and restored. Rejects when it ends before, or takes over a minute. */
+export async function untilReady(child: Child, httpPort: number): Promise<void> {
+  const limitMs = child.startedMs + READY_MS_MAX
+  while (!(await isReady(httpPort))) {
+    if (child.hasEnded) throw new Error(`the job ended before it was ready: ${(await child.end).stderrTail}`)
+    if (performance.now() > limitMs) throw new Error(`the job was not ready within ${READY_MS_MAX} ms`)
+    await sleep(ASK_EVERY_MS)
+  }
+}
+
+async function isReady(httpPort: number): Promise<boolean> {
+  try {
+    return (await fetch(`http://127.0.0.1:${httpPort}/readyz`)).ok
+  } catch (error) {
+    // Nobody listens yet.
+    if (error instanceof TypeError) return false
+    throw error
+  }
+}
+
+/** A TCP port that nobody uses at this moment. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as { port: number }
+      server.close(() => resolve(port))
+    })
+  })
 }

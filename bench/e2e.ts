@@ -1,0 +1,179 @@
+// `npm run bench:e2e`: a candles job over a loaded topic of a real Kafka, exactly once, every row checked; beside it, in
+// the same run, what only fetching costs (floor) and what a hand-written loop gives. Main thread; each runs in a process
+// of its own, one after the other.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { tradeStream } from '../src/cli/trades.ts'
+import type { Candle, CandleOracle, RowDifferences } from '../test/harness/oracle.ts'
+import { isEqual } from '../test/harness/oracle.ts'
+import { readNumbers } from './lib/arguments.ts'
+import { candleOracle, checkCandles } from './lib/candle-check.ts'
+import { runProgram } from './lib/child.ts'
+import { type Cluster, openCluster } from './lib/cluster.ts'
+import { type Cost, e2eNumbers, type Round } from './lib/e2e-result.ts'
+import { startJobProcess, summaryOf } from './lib/job-process.ts'
+import { report, runBench, tell } from './lib/report.ts'
+import { loadTrades } from './lib/trade-load.ts'
+import type { FloorTask } from './peers/floor.ts'
+import type { LoopResult, LoopTask } from './peers/loop.ts'
+
+const OPTIONS = {
+  records: { default: 10_000_000, min: 1 },
+  rounds: { default: 1, min: 1 },
+  seed: { default: 1, min: 0 },
+  partitions: { default: 4, min: 1 },
+  /** The loop is slow: it reads the first so many records. */
+  'loop-records': { default: 2_000_000, min: 1 },
+} as const
+
+const START_MS = 1_760_000_000_000
+
+interface Input {
+  source: string
+  records: number
+  partitions: number
+  oracle: CandleOracle
+  partitionCounts: number[]
+  loop: { records: number; partitionCounts: number[]; rows: Candle[] }
+}
+
+/** A sink to check at the end of a round, so that checking disturbs no measurement. */
+interface Output {
+  who: string
+  sink: string
+  rows: Candle[]
+}
+
+await runBench(async () => {
+  const options = readNumbers(process.argv.slice(2), OPTIONS)
+  const cluster = await openCluster()
+  const stateDir = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
+  try {
+    const input = await loadInput(cluster, options)
+    const rounds: Round[] = []
+    const differences: Record<string, RowDifferences> = {}
+    for (let round = 1; round <= options.rounds; round++) {
+      const { costs, outputs } = await runRound(cluster, input, round, stateDir)
+      rounds.push(costs)
+      for (const output of outputs) differences[`${output.who} ${round}`] = await check(cluster, input, output)
+    }
+    report(resultOf(input, options.rounds, rounds, differences))
+  } finally {
+    await cluster.close()
+    await rm(stateDir, { recursive: true, force: true })
+  }
+})
+
+async function loadInput(cluster: Cluster, options: Record<keyof typeof OPTIONS, number>): Promise<Input> {
+  const { records, partitions, seed } = options
+  const trades = tradeStream({ seed, count: records, startMs: START_MS })
+  const source = cluster.name('trades')
+  await cluster.createTopic(source, partitions)
+  tell(`loading ${records} trades into ${partitions} partitions`)
+  await loadTrades(cluster.kafka, source, trades, records)
+  tell('working out what must come out')
+  const { oracle, partitionCounts } = candleOracle(trades, records, partitions)
+  const loopRecords = Math.min(records, options['loop-records'])
+  const loop = candleOracle(trades, loopRecords, partitions)
+  return {
+    source,
+    records,
+    partitions,
+    oracle,
+    partitionCounts,
+    loop: { records: loopRecords, partitionCounts: loop.partitionCounts, rows: loop.oracle.rows() },
+  }
+}
+
+async function runRound(
+  cluster: Cluster,
+  input: Input,
+  round: number,
+  stateDir: string,
+): Promise<{ costs: Round; outputs: Output[] }> {
+  const floor = await runFloor(cluster, input)
+  tell(costText(`round ${round}: floor`, floor))
+  const jobSink = cluster.name(`candles-${round}`)
+  const job = await runJob(cluster, input, jobSink, cluster.name(`job-${round}`), stateDir)
+  tell(costText(`round ${round}: job`, job))
+  const loopSink = cluster.name(`loop-candles-${round}`)
+  const loop = await runLoop(cluster, input, loopSink, cluster.name(`loop-${round}`))
+  tell(costText(`round ${round}: loop`, loop))
+  const outputs = [
+    { who: 'job', sink: jobSink, rows: input.oracle.rows() },
+    { who: 'loop', sink: loopSink, rows: input.loop.rows },
+  ]
+  return { costs: { floor, job, loop }, outputs }
+}
+
+function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string {
+  const perSecond = Math.round((records * 1_000) / Math.max(1, elapsedMs))
+  return `${who}: ${perSecond} records/s, ${(cpuMicros / records).toFixed(3)} us of CPU a record`
+}
+
+async function runFloor(cluster: Cluster, input: Input): Promise<Cost> {
+  const task: FloorTask = { brokers: cluster.brokers, topic: input.source, partitionCounts: input.partitionCounts }
+  return await runProgram<Cost>('bench/peers/floor.ts', [], { BENCH_FLOOR: JSON.stringify(task) })
+}
+
+async function runJob(cluster: Cluster, input: Input, sink: string, job: string, stateDir: string): Promise<Cost> {
+  await cluster.createTopic(sink, input.partitions)
+  const process = startJobProcess({
+    brokers: cluster.brokers,
+    file: 'bench/jobs/candles.ts',
+    job,
+    source: input.source,
+    sink,
+    stateDir,
+    instanceId: 'bench',
+    untilEnd: true,
+  })
+  const summary = await summaryOf(process)
+  if (summary.records !== input.records || summary.late !== input.oracle.lateCount || summary.dead > 0) {
+    throw new Error(`the job counted otherwise than the oracle: ${JSON.stringify(summary)}`)
+  }
+  return summary
+}
+
+async function runLoop(cluster: Cluster, input: Input, sink: string, groupId: string): Promise<Cost> {
+  await cluster.createTopic(sink, input.partitions)
+  const task: LoopTask = {
+    brokers: cluster.brokers,
+    groupId,
+    source: input.source,
+    sink,
+    endOffsets: input.loop.partitionCounts,
+  }
+  const result = await runProgram<LoopResult>('bench/peers/loop.ts', [], { BENCH_LOOP: JSON.stringify(task) })
+  if (result.records !== input.loop.records) throw new Error(`the loop read ${result.records} records`)
+  return result
+}
+
+async function check(cluster: Cluster, input: Input, output: Output): Promise<RowDifferences> {
+  const { kafka } = cluster
+  const differences = await checkCandles(
+    { kafka, topic: output.sink, partitionCount: input.partitions, checksTimestamps: true },
+    output.rows,
+  )
+  tell(
+    `${output.who}: ${differences.rows} rows, ${isEqual(differences) ? 'all as they must be' : 'NOT as they must be'}`,
+  )
+  for (const example of differences.examples) tell(`  ${example}`)
+  return differences
+}
+
+function resultOf(input: Input, roundCount: number, rounds: Round[], differences: Record<string, RowDifferences>) {
+  const all = Object.values(differences)
+  return {
+    command: 'bench:e2e',
+    correct: all.every(isEqual),
+    records: input.records,
+    rounds: roundCount,
+    rows: input.oracle.rows().length,
+    lost: all.reduce((sum, one) => sum + one.lost, 0),
+    duplicated: all.reduce((sum, one) => sum + one.duplicated, 0),
+    wrong: all.reduce((sum, one) => sum + one.wrong, 0),
+    ...e2eNumbers(rounds),
+  }
+}

@@ -1,0 +1,32 @@
+// The sender of the latency bench: open loop, each record at its intended time, whatever the system does. Own process.
+import { openRdKafka } from '../../src/kafka/rdkafka/rdkafka.ts'
+import { sendPaced } from '../lib/paced.ts'
+import { report, runBench } from '../lib/report.ts'
+import { SentRecords } from '../lib/sent-records.ts'
+
+/** What it is told, as JSON in BENCH_SEND. */
+export interface SendTask {
+  brokers: string
+  topic: string
+  seed: number
+  recordsPerSecond: number
+  recordCount: number
+  /** Intended time of the first record, milliseconds of the machine's monotonic clock. */
+  startMs: number
+}
+
+const FLUSH_MS = 60_000
+
+await runBench(async () => {
+  const task = JSON.parse(process.env.BENCH_SEND ?? '') as SendTask
+  const kafka = openRdKafka({ brokers: task.brokers, settings: {} })
+  const producer = await kafka.openProducer({ settings: { 'linger.ms': 0 } })
+  const sent = new SentRecords(task)
+  await sendPaced({
+    ...task,
+    send: (from, to) => producer.produce(sent.frame(from, to), [task.topic]),
+  })
+  await producer.flush(FLUSH_MS)
+  await producer.close()
+  report({ command: 'latency-producer', correct: true, records: task.recordCount })
+})
