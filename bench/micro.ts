@@ -4,6 +4,7 @@ import { readNumbers } from './lib/arguments.ts'
 import { commitCase } from './lib/commit-cases.ts'
 import { decodeCases } from './lib/decode-cases.ts'
 import { frameCases } from './lib/frame-cases.ts'
+import { laneCases } from './lib/lane-bench.ts'
 import { type MicroResult, runCases, WrongAnswer } from './lib/micro-case.ts'
 import { report, runBench, tell } from './lib/report.ts'
 
@@ -14,7 +15,7 @@ await runBench(async () => {
   const { 'time-ms': timeMs } = readNumbers(process.argv.slice(2), OPTIONS)
   const cases: MicroResult[] = []
   try {
-    for (const group of [frameCases(), decodeCases(), [await commitCase()]]) {
+    for (const group of [frameCases(), decodeCases(), await laneCases(), [await commitCase()]]) {
       const results = await runCases(group, { timeMs })
       for (const result of results) tell(words(result))
       cases.push(...results)

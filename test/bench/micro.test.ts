@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest'
 import { commitCase } from '../../bench/lib/commit-cases.ts'
 import { decodeCases } from '../../bench/lib/decode-cases.ts'
 import { frameCases } from '../../bench/lib/frame-cases.ts'
+import { laneCases } from '../../bench/lib/lane-bench.ts'
 import { type MicroCase, runCases } from '../../bench/lib/micro-case.ts'
 
 const SMOKE = { timeMs: 5 }
@@ -23,6 +24,11 @@ describe('the micro benches', () => {
     const results = await runCases(decodeCases(1_500), SMOKE)
     expect(results.map(({ runs }) => runs > 0)).toEqual([true, true])
     expect(results[1]!.factor).toBeGreaterThan(0)
+  })
+
+  test('run candles on a lane', async () => {
+    const results = await runCases(await laneCases(1_000), SMOKE)
+    expect(results.map(({ runs }) => runs > 0)).toEqual([true, true, true, true])
   })
 
   test('commit epochs over Kafka in memory', async () => {
