@@ -11,6 +11,9 @@ import { microTrades, tradeFrame } from './frame-cases.ts'
 import type { MicroCase } from './micro-case.ts'
 
 const WINDOW_MS = 1_000
+/** While input lags, an epoch is 100 ms long: some 100,000 records of a lane; flushes are a second apart. */
+const FRAMES_PER_SEAL = 5
+const SEALS_PER_FLUSH = 10
 const LIMITS: LaneSetup['limits'] = {
   stateMemoryBytesMax: 256 << 20,
   unflushedBytesMax: 64 << 20,
@@ -133,11 +136,14 @@ async function laneCase(
   return {
     name,
     recordsPerRun: recordCount,
-    run() {
+    async run() {
       epoch++
       answered(lane.handle({ op: 'frame', ...task, epoch, frame: tradeTimes.next() }))
+      if (epoch % FRAMES_PER_SEAL !== 0) return
       lane.handle({ op: 'seal', epoch, attempt: 0 })
       lane.handle({ op: 'committed', epoch, attempt: 0 })
+      if (epoch % (FRAMES_PER_SEAL * SEALS_PER_FLUSH) !== 0) return
+      await lane.handle({ op: 'flush', ...task, attempt: 0, changelogOffset: 0, changelogTopicId: undefined })
     },
     check() {
       const last = answered(lane.handle({ op: 'end', ...task, epoch }))

@@ -65,7 +65,7 @@ class OtherParts {
   prepare(parts: RowParts): number {
     let bytes = 0
     for (let i = 0; i < parts.numbers.length; i++) {
-      const other = parts.numbers[i] === parts.numbers[i] ? undefined : parts.others[i]
+      const other = !Number.isNaN(parts.numbers[i]) ? undefined : parts.others[i]
       const encoded = other === undefined || other === null ? undefined : encodeValue(this.#format, other)
       this.encoded[i] = encoded
       if (encoded !== undefined) bytes += encoded.length

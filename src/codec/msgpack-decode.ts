@@ -75,7 +75,7 @@ export class MsgpackDecoder implements ColumnBytes {
     if (size === 2) return isSigned ? view.getInt16(at) : view.getUint16(at)
     if (size === 4) return isSigned ? view.getInt32(at) : view.getUint32(at)
     const number = safeInteger(isSigned ? view.getInt32(at) : view.getUint32(at), view.getUint32(at + 4))
-    if (number === number) return number
+    if (!Number.isNaN(number)) return number
     return isSigned ? view.getBigInt64(at) : view.getBigUint64(at)
   }
 

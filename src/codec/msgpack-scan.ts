@@ -235,7 +235,7 @@ export class MsgpackScanner {
     }
     if (kind >= 0xe0 || (kind >= 0xca && kind <= 0xd3)) {
       const number = this.#number(kind, at + 1)
-      const isBig = number !== number && kind !== 0xca
+      const isBig = Number.isNaN(number) && kind !== 0xca
       columns.tags[cell] = isBig ? TAG_BIG : TAG_NUMBER
       columns.values[cell] = number
       columns.starts[cell] = at

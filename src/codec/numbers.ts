@@ -2,24 +2,29 @@
 // Runs on a lane.
 // Keeps SPEC: CODEC-6 (a number is read back as the same number; one that is not finite or not there is null).
 
-const scratch = new Float64Array(1)
-const scratchBytes = new Uint8Array(scratch.buffer)
+let view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0))
+
+/** A view over the target's buffer; the last one is kept, since rows go into the same buffer one after the other. */
+function viewOf(target: Uint8Array): DataView<ArrayBufferLike> {
+  if (view.buffer !== target.buffer) view = new DataView(target.buffer)
+  return view
+}
 
 /**
  * Writes a number as msgpack: integers of up to 32 bits as integers, everything else as float64 (readers in JavaScript
- * give a bigint for a 64-bit integer, and times in ms would then be no numbers). NaN is nil. Returns the end.
+ * give a bigint for a 64-bit integer, and times in ms would then be no numbers). NaN is nil. Returns the end. `target` must
+ * begin at byte 0 of its buffer.
  */
 export function writeNumberMsgpack(target: Uint8Array, at: number, value: number): number {
-  if (value >= 0 ? value <= 0xffffffff : value >= -0x80000000) {
-    if (value === Math.floor(value)) return writeIntegerMsgpack(target, at, value)
+  if (value >= -0x80000000 && value <= 0xffffffff && value === Math.floor(value)) {
+    return writeIntegerMsgpack(target, at, value)
   }
-  if (value !== value) {
+  if (Number.isNaN(value)) {
     target[at] = 0xc0
     return at + 1
   }
-  scratch[0] = value
   target[at] = 0xcb
-  for (let i = 0; i < 8; i++) target[at + 1 + i] = scratchBytes[7 - i]!
+  viewOf(target).setFloat64(at + 1, value)
   return at + 9
 }
 

@@ -272,22 +272,11 @@ export class FrameWriter {
   }
 
   /**
-   * Ends the record started by `begin`: its value ends at `valueEnd`. Of `packedHeaders` the first `headersBytes` bytes
-   * count, so that a caller can pack the headers of every row in the same array.
+   * Ends the record started by `begin`: its value ends at `valueEnd`, and `headersBytes` of packed headers, if any, were
+   * written right behind it (in the room that `begin` was asked for).
    */
-  end(
-    valueStart: number,
-    valueEnd: number,
-    packedHeaders?: Uint8Array,
-    headersBytes = packedHeaders === undefined ? 0 : packedHeaders.length,
-  ): void {
-    const at = this.used
-    if (headersBytes > 0) {
-      this.reserve(valueEnd + headersBytes + 8 - this.used)
-      const bytes = this.bytes
-      for (let i = 0; i < headersBytes; i++) bytes[valueEnd + i] = packedHeaders![i]!
-    }
-    this.#finish(at, valueEnd - valueStart, headersBytes, valueEnd + headersBytes)
+  end(valueStart: number, valueEnd: number, headersBytes = 0): void {
+    this.#finish(this.used, valueEnd - valueStart, headersBytes, valueEnd + headersBytes)
   }
 
   /** Appends a copy of the record at `at` of a source frame (key, value, headers, timestamp) as a sink record. Hot. */

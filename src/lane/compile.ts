@@ -24,6 +24,9 @@ import { RunningAggregate } from './operators/running-aggregate.ts'
 import { type StatefulStep, WindowAggregate } from './operators/window-aggregate.ts'
 import { SourceReader } from './source-reader.ts'
 
+/** Kafka timestamps that an answer carries for the latency statistics, at most. */
+const SAMPLES_MAX = 16
+
 export interface CompileOptions {
   limits: LaneLimits
   /** max.message.bytes by topic index. */
@@ -121,9 +124,13 @@ class JobPipeline implements Pipeline {
   }
 
   process(run: FrameRun): void {
+    const { recordCount } = run.view
+    // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
+    const share = Math.max(1, Math.floor((SAMPLES_MAX * this.#chunk.capacity) / Math.max(1, recordCount)))
     this.#reader.begin(run.view)
     while (this.#reader.fill()) {
       run.task.requestCounts.in += this.#chunk.count
+      sample(this.#chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
       for (const step of this.#steps) step.run(this.#chunk, run)
     }
     this.advance(run)
@@ -254,6 +261,15 @@ class JobPipeline implements Pipeline {
       (operator) => operator.kind === 'aggregate' && operator.aggregates.some((plan) => isNumericIn(plan, field)),
     )
     return isNumeric ? 'number' : 'value'
+  }
+}
+
+/** Takes the Kafka timestamps of up to `count` records of a chunk, evenly spaced. */
+function sample(chunk: Chunk, run: FrameRun, count: number): void {
+  const taken = Math.min(count, chunk.count)
+  for (let i = 0; i < taken; i++) {
+    const row = Math.floor((i * chunk.count) / taken)
+    run.samplesMs.push(run.view.timestampMs(chunk.at[row]!))
   }
 }
 

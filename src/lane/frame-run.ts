@@ -11,6 +11,8 @@ export interface FrameRun {
   task: Task
   view: FrameView
   readonly out: FrameWriter
+  /** Kafka timestamps of a few records, for the latency statistics. */
+  readonly samplesMs: number[]
 }
 
 /** A step of a job: sees the records of a chunk in order and may end some, change them, or write rows. */

@@ -29,8 +29,6 @@ import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-s
 import { Restore } from './restore.ts'
 import { noCounts, Task } from './task.ts'
 
-/** Kafka timestamps that an answer carries for the latency statistics, at most. */
-const SAMPLES_MAX = 16
 const EMPTY_FRAME = new ArrayBuffer(0)
 
 /** What a lane takes beside its setup; tests give their own clock. */
@@ -210,7 +208,7 @@ export class Lane {
   #process(task: Task, request: RequestOf<'frame' | 'idle' | 'end'>, view: FrameView | undefined): LaneProcessed {
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
-    const run: FrameRun = { task, view: view as FrameView, out: this.#out }
+    const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [] }
     if (view === undefined) this.#pipeline.advance(run)
     else {
       this.#pipeline.process(run)
@@ -218,7 +216,7 @@ export class Lane {
       task.isTouched = true
     }
     task.endRequest()
-    const sampleCount = view === undefined ? 0 : Math.min(view.recordCount, SAMPLES_MAX)
+    const { samplesMs } = run
     return {
       op: request.op,
       taskId: task.taskId,
@@ -232,8 +230,8 @@ export class Lane {
       watermarkMs: task.watermarkMs,
       counts: task.requestCounts,
       lastDead: task.lastDead,
-      sampleTimestampsMs: view === undefined ? [] : sampleTimestamps(view),
-      sampleWeight: view === undefined ? 0 : view.recordCount / Math.max(1, sampleCount),
+      sampleTimestampsMs: samplesMs,
+      sampleWeight: view === undefined || samplesMs.length === 0 ? 0 : view.recordCount / samplesMs.length,
     }
   }
 
@@ -372,14 +370,4 @@ function dropped(request: RequestOf<'frame' | 'idle' | 'end'>, frame: ArrayBuffe
     sampleTimestampsMs: [],
     sampleWeight: 0,
   }
-}
-
-/** Kafka timestamps of up to 16 records, evenly spaced. */
-function sampleTimestamps(view: FrameView): number[] {
-  const samples: number[] = []
-  const step = Math.max(1, Math.floor(view.recordCount / SAMPLES_MAX))
-  for (let i = 0, at = view.firstAt; i < view.recordCount && samples.length < SAMPLES_MAX; i++, at = view.nextAt(at)) {
-    if (i % step === 0) samples.push(view.timestampMs(at))
-  }
-  return samples
 }

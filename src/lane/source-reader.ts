@@ -305,20 +305,21 @@ export class SourceReader {
   /** Event times, and R7. A record without one ends here. */
   #readTimes(): void {
     const chunk = this.#chunk
-    const { status, timesMs } = chunk
+    const { status, timesMs, at } = chunk
     const { doubles } = this.#view!
     const { maxFutureMs } = this.#source
     const maxPastMs = this.#source.maxPastMs ?? Number.POSITIVE_INFINITY
-    const values = this.#timeField < 0 ? undefined : chunk.columns.values
+    const isField = this.#timeField >= 0
+    const { values } = chunk.columns
     const base = this.#timeField * chunk.capacity
     for (let row = 0; row < chunk.count; row++) {
       if (status[row] !== STATUS_OK) {
         timesMs[row] = Number.NEGATIVE_INFINITY
         continue
       }
-      const recordTimeMs = doubles[(chunk.at[row]! >> 3) + 3]!
+      const recordTimeMs = doubles[(at[row]! >> 3) + 3]!
       let timeMs = recordTimeMs
-      if (values !== undefined) timeMs = Math.floor(values[base + row]!)
+      if (isField) timeMs = Math.floor(values[base + row]!)
       else if (this.#timeFunction !== undefined) timeMs = this.#callTime(row)
       timesMs[row] = timeMs
       if (isAbsurdTime(timeMs, recordTimeMs, maxFutureMs, maxPastMs)) this.#refuseTime(row, timeMs)
@@ -341,7 +342,7 @@ export class SourceReader {
     const chunk = this.#chunk
     chunk.timesMs[row] = Number.NEGATIVE_INFINITY
     if (chunk.status[row] !== STATUS_OK) return
-    if (timeMs === timeMs) chunk.fail(row, DEAD_EVENT_TIME, timeMs)
+    if (!Number.isNaN(timeMs)) chunk.fail(row, DEAD_EVENT_TIME, timeMs)
     else if (this.#timeField >= 0) this.#refuseField(row, this.#timeField)
     else chunk.failThrown(row, DEAD_FUNCTION, 'the event time is not a number')
   }
@@ -354,26 +355,33 @@ export class SourceReader {
   /** The Kafka key must be the text of the declared field. A record that fails does not move the watermark. */
   #checkKeys(): void {
     const chunk = this.#chunk
-    const { columns, status, timesMs } = chunk
+    const { status, timesMs, at } = chunk
+    const { tags, starts, lengths } = chunk.columns
     const { bytes, words } = this.#view!
     const { keyBytesMax } = this.#limits
     const base = this.#keyField * chunk.capacity
     for (let row = 0; row < chunk.count; row++) {
       if (status[row] !== STATUS_OK) continue
-      const at = chunk.at[row]!
-      const keyBytes = words[(at >> 2) + 1]!
-      if (keyBytes > keyBytesMax) chunk.fail(row, DEAD_KEY_BYTES, keyBytes)
-      else if (columns.tags[base + row] === TAG_TEXT) {
-        if (columns.lengths[base + row] === keyBytes) {
-          const start = columns.starts[base + row]!
-          let i = 0
-          while (i < keyBytes && bytes[start + i] === bytes[at + 32 + i]) i++
-          if (i === keyBytes) continue
-        }
-        chunk.fail(row, DEAD_KEY_MISMATCH, this.#keyField)
-      } else this.#checkOddKey(row, at + 32, keyBytes)
+      const record = at[row]!
+      const keyBytes = words[(record >> 2) + 1]!
+      if (keyBytes <= keyBytesMax && tags[base + row] === TAG_TEXT && lengths[base + row] === keyBytes) {
+        const start = starts[base + row]!
+        let i = 0
+        while (i < keyBytes && bytes[start + i] === bytes[record + 32 + i]) i++
+        if (i === keyBytes) continue
+      }
+      this.#refuseKey(row, record + 32, keyBytes)
       if (status[row] !== STATUS_OK) timesMs[row] = Number.NEGATIVE_INFINITY
     }
+  }
+
+  /** A key that is not byte for byte the field's text: too long, another text, or a field that is a number. */
+  #refuseKey(row: number, start: number, keyBytes: number): void {
+    const chunk = this.#chunk
+    if (keyBytes > this.#limits.keyBytesMax) chunk.fail(row, DEAD_KEY_BYTES, keyBytes)
+    else if (chunk.columns.tags[this.#keyField * chunk.capacity + row] === TAG_TEXT) {
+      chunk.fail(row, DEAD_KEY_MISMATCH, this.#keyField)
+    } else this.#checkOddKey(row, start, keyBytes)
   }
 
   /** A key field that is a number, or that was decoded. */

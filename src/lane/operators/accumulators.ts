@@ -221,7 +221,7 @@ export class Accumulators {
         const { aggregate, slotAt, input } = this.#slotted[place.index]!
         const number = aggregate.result(table.slots, base + slotAt)
         this.numbers[i] = number
-        if (number !== number) this.others[i] = aggregate.hasCell ? cells?.[input.cell] : undefined
+        if (Number.isNaN(number)) this.others[i] = aggregate.hasCell ? cells?.[input.cell] : undefined
       } else {
         const custom = this.#customs[place.index]!
         this.numbers[i] = Number.NaN
@@ -233,7 +233,7 @@ export class Accumulators {
   /** The results read last, as values of a row object. */
   valueAt(i: number): unknown {
     const number = this.numbers[i]!
-    return number === number ? number : (this.others[i] ?? null)
+    return !Number.isNaN(number) ? number : (this.others[i] ?? null)
   }
 }
 

@@ -1,4 +1,4 @@
-// Packs headers into one reused array, in the layout of core/frame.ts. Hot for result rows: no object a header.
+// Packs headers into one reused array, in the layout of core/frame.ts: for records that are not written in place.
 // Runs on a lane.
 // Keeps SPEC: FRAME-1 (headers as frames carry them).
 
@@ -19,7 +19,7 @@ export function headerName(name: string): Uint8Array {
  * const headers = new HeaderBytes()
  * headers.clear()
  * headers.addNumber(REV, 3)
- * writer.end(valueStart, valueEnd, headers.bytes, headers.length)
+ * writer.append(topicIndex, -1, timestampMs, key, value, headers.packed())
  */
 export class HeaderBytes {
   bytes = new Uint8Array(1024)
@@ -37,7 +37,7 @@ export class HeaderBytes {
   /** Opens a header whose value of at most `valueBytesMax` bytes the caller writes from the returned place on. */
   open(name: Uint8Array, valueBytesMax: number): number {
     const at = this.length
-    this.#reserve(at + 6 + name.length + valueBytesMax)
+    this.reserve(at + 6 + name.length + valueBytesMax)
     const { bytes } = this
     bytes[at] = name.length & 0xff
     bytes[at + 1] = name.length >> 8
@@ -79,7 +79,7 @@ export class HeaderBytes {
 
   /** Headers that are packed already: those a record came with. */
   addPacked(source: Uint8Array, start: number, length: number): void {
-    this.#reserve(this.length + length)
+    this.reserve(this.length + length)
     for (let i = 0; i < length; i++) this.bytes[this.length + i] = source[start + i]!
     this.length += length
   }
@@ -88,7 +88,8 @@ export class HeaderBytes {
     for (const { name, value } of headers) this.addBytes(headerName(name), value ?? new Uint8Array(0))
   }
 
-  #reserve(bytes: number): void {
+  /** Makes room for `bytes` in all. */
+  reserve(bytes: number): void {
     if (bytes <= this.bytes.length) return
     const grown = new Uint8Array(Math.max(bytes, this.bytes.length * 2))
     grown.set(this.bytes.subarray(0, this.length))

@@ -4,7 +4,6 @@
 
 import { encodeValue } from '../../codec/encode.ts'
 import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
-import { writeDigits } from '../../codec/numbers.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { CompiledJob, EmitPlan, OperatorPlan, PlanTopics, SinkFormatPlan } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
@@ -16,12 +15,7 @@ import type { DeadLetters } from './dead-letters.ts'
 import { callOnObject } from './filter.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-
-const REV = headerName('millrace-rev')
-const PHASE = headerName('millrace-phase')
-const ID = headerName('millrace-id')
-const EARLY = headerName('early')
-const FINAL = headerName('final')
+import { RowHeaders } from './row-headers.ts'
 
 const textEncoder = new TextEncoder()
 const textDecoder = new TextDecoder()
@@ -80,13 +74,13 @@ export class ResultSinks {
   readonly #options: ResultSinksOptions
   readonly #parts: RowParts
   readonly #headers = new HeaderBytes()
-  readonly #idPrefix: Uint8Array
-  #phase: Uint8Array = EARLY
+  readonly #rowHeaders: RowHeaders
+  #isFinal = false
 
   constructor(options: ResultSinksOptions) {
     this.#options = options
     const { accumulators } = options
-    this.#idPrefix = textEncoder.encode(`${options.operator}:`)
+    this.#rowHeaders = new RowHeaders(options.operator, options.windowSizeMs !== undefined)
     this.#parts = {
       keySource: new Uint8Array(0),
       keyStart: 0,
@@ -160,10 +154,10 @@ export class ResultSinks {
     if (!this.#load(run, table, row)) return
     const count = table.slots[row * table.width + SLOT_COUNT]!
     const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(table, row, -1)
-    this.#phase = FINAL
+    this.#isFinal = true
     for (const sink of this.#finals) {
       const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? count + 1 : every
-      this.#write(run, table, row, sink, rev, this.#finalTimeMs(table, row, sink))
+      this.#write(run, sink, rev, this.#finalTimeMs(table, row, sink))
     }
   }
 
@@ -171,9 +165,9 @@ export class ResultSinks {
   emitUpdate(run: FrameRun, table: SlabTable, row: number): void {
     if (this.#updates.length === 0 || !this.#load(run, table, row)) return
     const base = row * table.width
-    this.#phase = EARLY
+    this.#isFinal = false
     const rev = table.slots[base + SLOT_COUNT]!
-    for (const sink of this.#updates) this.#write(run, table, row, sink, rev, table.slots[base + SLOT_EVENT_TIME_MAX]!)
+    for (const sink of this.#updates) this.#write(run, sink, rev, table.slots[base + SLOT_EVENT_TIME_MAX]!)
   }
 
   /** The row at a tick of interval `n`, if it changed since the last one; its changed bit is cleared. */
@@ -183,9 +177,9 @@ export class ResultSinks {
     const rev = this.#nextEveryRev(table, row, n)
     table.touch(row)
     if (!this.#load(run, table, row)) return
-    this.#phase = EARLY
+    this.#isFinal = false
     const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
-    for (const sink of this.#every[n]!) this.#write(run, table, row, sink, rev, timeMs)
+    for (const sink of this.#every[n]!) this.#write(run, sink, rev, timeMs)
   }
 
   /** Takes the next rev of `every` sinks and clears the changed bit of interval `n` (-1: all of them). */
@@ -223,48 +217,29 @@ export class ResultSinks {
     }
   }
 
-  #write(run: FrameRun, _table: SlabTable, _row: number, sink: ResultSink, rev: number, timestampMs: number): void {
-    const headers = this.#headers
-    headers.clear()
-    headers.addNumber(REV, rev)
-    headers.addBytes(PHASE, this.#phase)
-    this.#addId()
-    if (sink.isDirect) this.#writeDirect(run, sink, timestampMs)
-    else this.#writeObject(run, sink, timestampMs)
+  #write(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
+    if (sink.isDirect) this.#writeDirect(run, sink, rev, timestampMs)
+    else this.#writeObject(run, sink, rev, timestampMs)
   }
 
-  /** `<operator>:<key>:<windowStart>`, or `<operator>:<key>` without a window. */
-  #addId(): void {
-    const { keySource, keyStart, keyBytes, windowStartMs } = this.#parts
-    const headers = this.#headers
-    const prefix = this.#idPrefix
-    const start = headers.open(ID, prefix.length + keyBytes + 24)
-    const { bytes } = headers
-    let at = start
-    for (let i = 0; i < prefix.length; i++) bytes[at++] = prefix[i]!
-    for (let i = 0; i < keyBytes; i++) bytes[at++] = keySource[keyStart + i]!
-    if (this.#options.windowSizeMs !== undefined) {
-      bytes[at++] = 0x3a
-      at = writeDigits(bytes, at, windowStartMs)
-    }
-    headers.close(start, at, ID)
-  }
-
-  #writeDirect(run: FrameRun, sink: ResultSink, timestampMs: number): void {
+  /** Key, value and headers go straight into the frame. */
+  #writeDirect(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
     const { out } = run
     const parts = this.#parts
-    const headers = this.#headers
-    const bytesMax = sink.encoder.prepare(parts)
+    const rowHeaders = this.#rowHeaders
     const { keySource, keyStart, keyBytes } = parts
+    const bytesMax = sink.encoder.prepare(parts) + rowHeaders.bytesMax(keyBytes)
     const start = out.begin(sink.topicIndex, -1, timestampMs, keySource, keyStart, keyBytes, bytesMax)
     const end = sink.encoder.write(out.bytes, start, parts)
-    this.#checkSize(sink, keyBytes + end - start + headers.length)
-    out.end(start, end, headers.bytes, headers.length)
+    const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#isFinal)
+    this.#checkSize(sink, keyBytes + headersEnd - start)
+    out.end(start, end, headersEnd - end)
     run.task.requestCounts.results++
   }
 
-  #writeObject(run: FrameRun, sink: ResultSink, timestampMs: number): void {
+  #writeObject(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
     const row = this.#rowObject()
+    this.#rowHeaders.pack(this.#headers, this.#parts, rev, this.#isFinal)
     try {
       const value = applyFunctions(sink.functions, row)
       if (value === DROPPED) return
