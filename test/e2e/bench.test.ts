@@ -1,0 +1,22 @@
+// The benches in their smoke size on a real Kafka: they run, and every answer is right.
+import { expect, inject, test } from 'vitest'
+import { runProgram } from '../../bench/lib/child.ts'
+
+const ENV = { KAFKA_BROKERS: inject('brokers') }
+
+test('the end-to-end bench gives every row right and all its numbers', async () => {
+  const args = ['--records', '100000', '--rounds', '1', '--json']
+  const result = await runProgram<Record<string, unknown>>('bench/e2e.ts', args, ENV)
+  expect(result).toMatchObject({ command: 'bench:e2e', correct: true, records: 100_000, loopRecords: 100_000 })
+  for (const name of ['recordsPerSecond', 'cpuMicrosPerRecord', 'rssBytesMax', 'floorShare', 'loopFactor']) {
+    expect(result[name], name).toBeGreaterThan(0)
+  }
+})
+
+test('the latency bench sees every row, right and after its intended time', async () => {
+  const args = ['--rate', '1000', '--seconds', '2', '--warm-up', '1', '--json']
+  const result = await runProgram<Record<string, unknown>>('bench/latency.ts', args, ENV)
+  expect(result).toMatchObject({ command: 'bench:latency', correct: true, records: 2_000, rows: 3_000, missing: 0 })
+  expect(result.latencyMsP50).toBeGreaterThan(0)
+  expect(result.latencyMsMax).toBeGreaterThanOrEqual(result.latencyMsP50 as number)
+})
