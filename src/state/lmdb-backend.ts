@@ -2,21 +2,25 @@
 // Runs on a lane; writes go on lmdb's own thread and need the lane's event loop.
 // Keeps SPEC: STATE-1 (a write is all or nothing, durable), STATE-6 (damage is never read as state).
 
-import { existsSync, mkdirSync, rmSync, statSync, truncateSync } from 'node:fs'
+import { mkdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
 import { open, type RootDatabase } from 'lmdb'
 import { MillraceError } from '../core/errors.ts'
 import type { Backend } from './contract.ts'
 import { crc32c } from './crc32c.ts'
 import { MARKER_KEY } from './keys.ts'
+import { assertAccess, fileDamage, lmdbDataFile } from './lmdb-file.ts'
 import { type EncodedRows, encodeRows, ROW_CRC_BYTES, storedCrc } from './lmdb-rows.ts'
 import { type Envelope, readEnvelope, writeEnvelope } from './meta-envelope.ts'
+import { clearOpenMark, setOpenMark, startsWithoutWrite } from './open-mark.ts'
 import { RowHash } from './row-hash.ts'
 
 /** The meta record lies above all operators' keys, so no range of rows holds it. */
 const META_KEY = MARKER_KEY
 /** A write that has not ended after this is given up, and with it the store. */
 const WRITE_WAIT_MS_MAX = 60_000
+/** A damaged page can end the process inside LMDB. After so many starts that ended early it is taken as damaged unread. */
+const STARTS_WITHOUT_WRITE_MAX = 4
 
 type Database = RootDatabase<Uint8Array, Uint8Array>
 
@@ -37,23 +41,44 @@ export interface LmdbBackendOptions {
  * const backend = await openLmdbBackend({ folder: '/state/candles/0_3', taskId: '0_3' })
  */
 export async function openLmdbBackend(options: LmdbBackendOptions): Promise<Backend> {
+  const { taskId } = options
+  const startCount = markStart(options)
   const database = openDatabase(options)
   try {
-    const hasGrown = growToLastPage(database, options.folder)
-    const envelope = readStoredEnvelope(database, options.taskId)
-    if (hasGrown || envelope?.isClean === false || envelope === undefined)
-      verifyRows(database, envelope, options.taskId)
+    const envelope = readStoredEnvelope(database)
+    if (startCount > 1 || envelope === undefined) verifyRows(database, envelope)
     return new LmdbBackend(options, database, envelope)
   } catch (error) {
     await database.close()
-    throw damaged(options.taskId, error)
+    throw damaged(taskId, error)
   }
 }
 
 /** Deletes a task's environment; the rows go first, so a crash in between leaves an empty one. */
 export function wipeLmdbFolder(folder: string): void {
-  rmSync(join(folder, 'data.mdb'), { force: true })
+  rmSync(lmdbDataFile(folder), { force: true })
   rmSync(join(folder, 'lock.mdb'), { force: true })
+  clearOpenMark(folder)
+}
+
+/** Marks the environment as open; 1 when the last end was clean, more when its rows have to be checked. */
+function markStart({ folder, taskId }: LmdbBackendOptions): number {
+  try {
+    mkdirSync(folder, { recursive: true })
+    const startsBefore = startsWithoutWrite(folder)
+    if (startsBefore !== undefined && startsBefore >= STARTS_WITHOUT_WRITE_MAX) {
+      const reason = `${startsBefore} starts in a row ended before they could write to it`
+      throw new MillraceError('MR5002', { task: taskId, reason })
+    }
+    assertAccess(folder)
+    const damage = fileDamage(folder)
+    if (damage !== undefined) throw new MillraceError('MR5002', { task: taskId, reason: damage })
+    const startCount = startsBefore === undefined ? 1 : startsBefore + 1
+    setOpenMark(folder, startCount)
+    return startsBefore === undefined ? 1 : Math.max(2, startCount)
+  } catch (error) {
+    throw unusable(folder, error)
+  }
 }
 
 class LmdbBackend implements Backend {
@@ -61,6 +86,10 @@ class LmdbBackend implements Backend {
   #database: Database
   #envelope: Envelope | undefined
   #hash: RowHash
+  /** A write of this start has ended well. */
+  #hasWritten = false
+  /** A read found damage: the mark stays, so that the next start checks every row. */
+  #isDamaged = false
   /** A write failed or has no known end: the environment is only closed any more. */
   #isBroken = false
 
@@ -84,7 +113,7 @@ class LmdbBackend implements Backend {
         yield [key, checkedValue(key, value)]
       }
     } catch (error) {
-      throw damaged(this.#options.taskId, error)
+      throw this.#damaged(error)
     }
   }
 
@@ -98,8 +127,9 @@ class LmdbBackend implements Backend {
   async write(rows: Iterable<[key: Uint8Array, value: Uint8Array | undefined]>, meta: Uint8Array): Promise<void> {
     const hash = this.#hash.copy()
     const encoded = await encodeRows(rows, hash, (key) => this.#storedCrcOf(key))
-    const envelope: Envelope = { isClean: false, hash, meta: meta.slice() }
+    const envelope: Envelope = { hash, meta: meta.slice() }
     await this.#commit(encoded, envelope)
+    this.#noteWrite()
     this.#hash = hash
     this.#envelope = envelope
   }
@@ -111,21 +141,33 @@ class LmdbBackend implements Backend {
   async wipe(): Promise<void> {
     await this.#database.close()
     wipeLmdbFolder(this.#options.folder)
+    setOpenMark(this.#options.folder, 1)
     this.#database = openDatabase(this.#options)
+    this.#hasWritten = false
     this.#envelope = undefined
     this.#hash = new RowHash()
+    this.#isDamaged = false
     this.#isBroken = false
   }
 
-  /** Marks a clean end, which spares the next start the check of every row. */
+  /** A clean end spares the next start the check of every row. */
   async close(): Promise<void> {
-    if (!this.#isBroken && this.#envelope !== undefined && !this.#envelope.isClean) {
-      await this.#commit({ keys: [], values: [] }, { ...this.#envelope, isClean: true }).catch(() => {
-        // Without the mark the next start checks every row: nothing is lost.
-      })
-    }
-    if (this.#isBroken) closeBroken(this.#database)
-    else await this.#database.close()
+    if (this.#isBroken) return closeBroken(this.#database)
+    await this.#database.close()
+    if (!this.#isDamaged) clearOpenMark(this.#options.folder)
+  }
+
+  /**
+   * LMDB does not write pages that a transaction freed again, and they may be the last ones. The file is filled up to its
+   * last page, so that a file that is too short at a start was cut off.
+   */
+  #noteWrite(): void {
+    const { folder } = this.#options
+    const { lastPageNumber, pageSize } = this.#database.getStats() as { lastPageNumber: number; pageSize: number }
+    const neededBytes = (lastPageNumber + 1) * pageSize
+    if (statSync(lmdbDataFile(folder)).size < neededBytes) truncateSync(lmdbDataFile(folder), neededBytes)
+    if (!this.#hasWritten) setOpenMark(folder, 0)
+    this.#hasWritten = true
   }
 
   async #commit(rows: EncodedRows, envelope: Envelope): Promise<void> {
@@ -142,6 +184,8 @@ class LmdbBackend implements Backend {
       await withinLimit(written)
     } catch (error) {
       this.#isBroken = true
+      // What the system still shows of the file need not be on disk: no later start may trust it.
+      wipeLmdbFolder(this.#options.folder)
       throw await commitError(error)
     }
   }
@@ -156,14 +200,18 @@ class LmdbBackend implements Backend {
     try {
       return read()
     } catch (error) {
-      throw damaged(this.#options.taskId, error)
+      throw this.#damaged(error)
     }
+  }
+
+  #damaged(error: unknown): MillraceError {
+    this.#isDamaged = true
+    return damaged(this.#options.taskId, error)
   }
 }
 
 function openDatabase({ folder, taskId }: LmdbBackendOptions): Database {
   try {
-    mkdirSync(folder, { recursive: true })
     return open<Uint8Array, Uint8Array>({
       path: folder,
       noSubdir: false,
@@ -173,34 +221,20 @@ function openDatabase({ folder, taskId }: LmdbBackendOptions): Database {
       maxDbs: 1,
     })
   } catch (error) {
-    if (isLmdbCode(error)) throw damaged(taskId, error)
-    throw new MillraceError('MR5005', { folder, reason: reasonOf(error) }, { cause: error })
+    throw isLmdbCode(error) ? damaged(taskId, error) : unusable(folder, error)
   }
 }
 
-/**
- * A file that is shorter than its last page would kill the process when a missing page is touched (it is mapped), so it is
- * filled up with zeros; the check of all rows then finds what is missing. True when it was too short.
- */
-function growToLastPage(database: Database, folder: string): boolean {
-  const file = join(folder, 'data.mdb')
-  const stats = database.getStats() as { lastPageNumber: number; pageSize: number }
-  const needed = (stats.lastPageNumber + 1) * stats.pageSize
-  if (!existsSync(file) || statSync(file).size >= needed) return false
-  truncateSync(file, needed)
-  return true
-}
-
-function readStoredEnvelope(database: Database, taskId: string): Envelope | undefined {
+function readStoredEnvelope(database: Database): Envelope | undefined {
   const stored = database.getBinary(META_KEY)
   if (stored === undefined) return undefined
   const envelope = readEnvelope(stored)
-  if (envelope === undefined) throw new MillraceError('MR5002', { task: taskId, reason: 'the meta record is damaged' })
+  if (envelope === undefined) throw new RangeError('its meta record does not match its CRC')
   return envelope
 }
 
 /** Reads every row: each against its CRC, all against the running hash. Without an envelope there must be none. */
-function verifyRows(database: Database, envelope: Envelope | undefined, taskId: string): void {
+function verifyRows(database: Database, envelope: Envelope | undefined): void {
   const found = new RowHash()
   for (const { key, value } of database.getRange({ start: new Uint8Array(1), end: META_KEY })) {
     checkedValue(key, value)
@@ -208,8 +242,7 @@ function verifyRows(database: Database, envelope: Envelope | undefined, taskId: 
   }
   const expected = envelope?.hash ?? new RowHash()
   if (found.equals(expected)) return
-  const reason = `its ${found.rowCount} rows do not give the hash kept for ${expected.rowCount} rows`
-  throw new MillraceError('MR5002', { task: taskId, reason })
+  throw new RangeError(`its ${found.rowCount} rows do not give the hash kept for ${expected.rowCount} rows`)
 }
 
 /** The value behind its CRC. */
@@ -225,6 +258,11 @@ function checkedValue(key: Uint8Array, stored: Uint8Array): Uint8Array {
 function damaged(taskId: string, error: unknown): MillraceError {
   if (error instanceof MillraceError) return error
   return new MillraceError('MR5002', { task: taskId, reason: reasonOf(error) }, { cause: error })
+}
+
+function unusable(folder: string, error: unknown): MillraceError {
+  if (error instanceof MillraceError) return error
+  return new MillraceError('MR5005', { folder, reason: reasonOf(error) }, { cause: error })
 }
 
 /** LMDB's own findings about a file have codes from -30799 up; errors of the system are positive. */

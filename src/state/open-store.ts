@@ -77,6 +77,6 @@ async function openBackend(options: OpenStoreOptions): Promise<{ backend: Backen
   } catch (error) {
     if (!(error instanceof MillraceError) || error.code !== 'MR5002') throw error
     wipeLmdbFolder(folder)
-    return { backend: await openLmdbBackend({ folder, taskId }), damage: error.message }
+    return { backend: await openLmdbBackend({ folder, taskId }), damage: String(error.details.reason) }
   }
 }
