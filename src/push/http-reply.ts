@@ -8,7 +8,7 @@ import type { UwsRequest, UwsResponse } from './uws.ts'
 
 const SAFE_HEADERS: Record<string, string> = {
   'x-content-type-options': 'nosniff',
-  'content-security-policy': "default-src 'self'; frame-ancestors 'none'",
+  'content-security-policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
   'cache-control': 'no-store',
 }
 

@@ -131,10 +131,10 @@ function pushServer({ uws, app, socket, feed, clients, host }: Running): PushSer
 
 function listen(uws: Uws, app: UwsApp, host: string, port: number): Promise<ListenSocket> {
   return new Promise((resolve, reject) => {
-    // Exclusive: otherwise a second process would share the port and take half of the clients.
+    // Exclusive: else two servers of one user would share the port, and each get some of the clients.
     app.listen(host, port, uws.LIBUS_LISTEN_EXCLUSIVE_PORT, (socket) => {
-      if (socket !== false && socket !== null) resolve(socket)
-      else reject(new MillraceError('MR7005', { host, port, reason: 'the address is in use or not of this machine' }))
+      if (socket) resolve(socket)
+      else reject(new MillraceError('MR7005', { host, port, reason: 'it is in use or not of this machine' }))
     })
   })
 }

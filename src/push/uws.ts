@@ -21,7 +21,7 @@ export interface UwsApp {
   get(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   ws<Data>(pattern: string, behavior: UwsBehavior<Data>): UwsApp
-  listen(host: string, port: number, options: number, done: (socket: ListenSocket | false) => void): UwsApp
+  listen(host: string, port: number, options: number, done: (socket: ListenSocket | false | null) => void): UwsApp
   /** Closes listen sockets and every connection. */
   close(): UwsApp
 }

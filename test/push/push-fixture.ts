@@ -1,4 +1,5 @@
 // A push server over memory-kafka with sockets of its own, and clients that keep what they were sent.
+import { type AddressInfo, createServer } from 'node:net'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { createLog } from '../../src/ops/log.ts'
 import { parseServerMessage, type ServerMessage } from '../../src/protocol/messages.ts'
@@ -27,6 +28,18 @@ export async function startRig(options: Partial<PushOptions> = {}, partitionCoun
     kafka.append(TOPIC, { key, value: row === undefined ? undefined : JSON.stringify(row) })
   }
   return { kafka, push, wsUrl: `ws://127.0.0.1:${push.port}`, logged, put }
+}
+
+/** A port that is free now. A port that the system chose (0) cannot be taken again at once, one that was asked for can. */
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.on('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address() as AddressInfo
+      server.close(() => resolve(port))
+    })
+  })
 }
 
 /** A WebSocket that keeps its messages. */

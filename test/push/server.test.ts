@@ -6,7 +6,7 @@ import { FrameWriter } from '../../src/core/frame.ts'
 import { Registry } from '../../src/ops/metrics.ts'
 import { advance, type Position, parseServerMessage, type ServerMessage } from '../../src/protocol/messages.ts'
 import type { PushOptions } from '../../src/push/server.ts'
-import { eventually, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
+import { eventually, freePort, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
 
 let rig: Rig
 let watchers: Watcher[] = []
@@ -358,6 +358,18 @@ describe('limits and failures', () => {
     await start()
     await expect(startRig({ views: [{ name: 'x', topic: 'none' }] })).rejects.toMatchObject({ code: 'MR4002' })
     await expect(startRig({ port: rig.push.port })).rejects.toMatchObject({ code: 'MR7005' })
+  })
+
+  it('starts again at once on the port of a server that had clients', async () => {
+    const port = await freePort()
+    await start({ port })
+    const watcher = watch()
+    await watcher.until(() => watcher.isLoaded)
+    await rig.push.close()
+    await start({ port })
+    expect(rig.push.port).toBe(port)
+    const again = watch()
+    await again.until(() => again.isLoaded)
   })
 
   it('tells its clients to come back when it closes, and closes twice without harm', async () => {
