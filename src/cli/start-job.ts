@@ -184,6 +184,7 @@ function engineLimits(config: Config): EngineLimits {
     callMs: limits.callMs,
     connectMs: limits.connectMs,
     attemptsMax: limits.attemptsMax,
+    backoffMaxMs: limits.backoffMaxMs,
   }
 }
 

@@ -39,7 +39,6 @@ interface Assignment {
 }
 
 const BACKOFF_FIRST_MS = 20
-const BACKOFF_LAST_MS = 5_000
 
 export class Engine {
   readonly #inputs: EngineInputs
@@ -102,7 +101,6 @@ export class Engine {
 
   async #open(): Promise<void> {
     const { kafka, plan, topics, limits, instanceId, scheduler } = this.#inputs
-    await this.#openProducer()
     if (topics.changelog >= 0) this.#reader = await kafka.openReader({})
     this.#consumer = await kafka.openConsumer({
       groupId: plan.job,
@@ -122,17 +120,6 @@ export class Engine {
       onFailure: (error) => this.#clientFailed(error),
     })
     this.#ingest.start()
-  }
-
-  async #openProducer(): Promise<void> {
-    const { kafka, plan, instanceId, limits } = this.#inputs
-    this.#producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}` })
-    try {
-      await this.#producer.initTransactions(limits.connectMs)
-    } catch (cause) {
-      if (cause instanceof KafkaError) throw new EpochError('init', 0, cause)
-      throw cause
-    }
   }
 
   #assigned(partitions: TopicPartition[]): void {
@@ -183,6 +170,7 @@ export class Engine {
     const number = ++this.#attemptNumber
     let tasks: TaskState[] = []
     try {
+      await this.#openProducer()
       tasks = await reopenTasks({
         engine: this.#inputs,
         attempt: number,
@@ -279,7 +267,7 @@ export class Engine {
   async #letGo(end: AttemptEnd): Promise<void> {
     if (end.kind === 'failed') {
       this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
-      await this.#newProducer()
+      await this.#dropProducer()
     }
     this.#assignment?.group.release()
     this.#assignment = undefined
@@ -302,8 +290,8 @@ export class Engine {
     }
     log.warn({ reason: messageOf(error), attempt: this.#attemptNumber + 1 }, 'the epoch is dropped; tasks are reopened')
     observer.rebuilt(this.#attemptNumber + 1, messageOf(error))
-    await delay(scheduler, Math.min(BACKOFF_LAST_MS, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
-    await this.#newProducer()
+    await delay(scheduler, Math.min(limits.backoffMaxMs, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
+    await this.#dropProducer()
   }
 
   #decide(error: unknown): 'stop' | 'rebuild' {
@@ -324,14 +312,27 @@ export class Engine {
   }
 
   /**
-   * A new producer with the same transactional id: initialising it aborts or completes what the old one left, so that
-   * whatever was decided can be read back. Also the way after a plain abort: one path that is always exercised.
+   * A producer with the transactional id of this process: initialising it aborts or completes what an earlier one left, so
+   * that whatever was decided can be read back. Also the way after a plain abort: one path that is always exercised.
    */
-  async #newProducer(): Promise<void> {
-    const old = this.#producer
+  async #openProducer(): Promise<void> {
+    if (this.#producer !== undefined) return
+    const { kafka, plan, instanceId, limits } = this.#inputs
+    const producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}` })
+    try {
+      await producer.initTransactions(limits.connectMs)
+    } catch (cause) {
+      await producer.close()
+      if (cause instanceof KafkaError) throw new EpochError('init', 0, cause)
+      throw cause
+    }
+    this.#producer = producer
+  }
+  /** Gives the producer up with its transaction; the next attempt opens another. */
+  async #dropProducer(): Promise<void> {
+    const producer = this.#producer
     this.#producer = undefined
-    await old?.close()
-    await this.#openProducer()
+    await producer?.close()
   }
 
   async #close(): Promise<void> {

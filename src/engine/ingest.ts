@@ -31,6 +31,7 @@ export class Ingest {
   #assigned: TopicPartition[] = []
   #isHeld = false
   #isClosed = false
+  #isRunning = false
   #onHeld: (() => void) | undefined
   #resume: (() => void) | undefined
   #loop: Promise<void> | undefined
@@ -41,6 +42,7 @@ export class Ingest {
   }
 
   start(): void {
+    this.#isRunning = true
     this.#loop = this.#run()
   }
   /** There may be room again. */
@@ -56,7 +58,7 @@ export class Ingest {
   hold(): Promise<void> {
     this.#isHeld = true
     this.#room.ring()
-    if (this.#resume !== undefined || this.#loop === undefined) return Promise.resolve()
+    if (this.#resume !== undefined || !this.#isRunning) return Promise.resolve()
     return new Promise((resolve) => {
       this.#onHeld = resolve
     })
@@ -86,6 +88,7 @@ export class Ingest {
       this.#isClosed = true
       this.#options.onFailure(error)
     }
+    this.#isRunning = false
     this.#onHeld?.()
     this.#onHeld = undefined
   }

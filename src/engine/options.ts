@@ -28,6 +28,8 @@ export interface EngineLimits {
   connectMs: number
   /** New attempts in a row without a commit between them. */
   attemptsMax: number
+  /** The pause before a new attempt doubles from 20 ms up to this. */
+  backoffMaxMs: number
 }
 
 export interface EngineLog {

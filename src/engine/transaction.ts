@@ -44,7 +44,8 @@ export interface TransactionOptions {
 /*
  *   none --begin--> open --commitEpoch--> none
  *                    |  produce as results come, while no commit is under way
- *                    +--a call failed--> the producer is given up with its transaction (engine.ts)
+ *                    +--a call failed--> nothing more is done here: what was queued behind fails with it, and the
+ *                                        engine gives the producer up with its transaction
  */
 export class Transaction {
   readonly #producer: Producer
@@ -53,8 +54,8 @@ export class Transaction {
   readonly #callMs: number
   readonly #pending: PendingFrame[] = []
   #isOpen = false
-  /** All calls of the producer, one after the other. */
-  #tail: Promise<void> = Promise.resolve()
+  /** All calls of the producer, one after the other; none after one failed. */
+  #tail: Promise<unknown> = Promise.resolve()
   pendingBytes = 0
   isCommitting = false
 
@@ -132,10 +133,7 @@ export class Transaction {
   }
   #serially<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(run)
-    this.#tail = result.then(
-      () => {},
-      () => {}, // the caller of `run` has the failure; the next call is decided by the supervisor
-    )
+    this.#tail = result
     return result
   }
 }

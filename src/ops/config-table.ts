@@ -199,6 +199,14 @@ export const CONFIG_ROWS = [
     reason: 'New attempts in a row without a commit, after a failure of Kafka, state or a lane; then the job stops.',
   },
   {
+    key: 'limits.backoffMaxMs',
+    type: 'ms',
+    default: 5_000,
+    min: 20,
+    max: 600_000,
+    reason: 'The pause before a new attempt doubles from 20 ms up to this.',
+  },
+  {
     key: 'limits.stateMemoryBytesMax',
     type: 'bytes',
     default: 256 * MIB,

@@ -1,0 +1,100 @@
+// A job on memory-kafka with lanes in the calling thread: the whole engine in one test, no broker, no worker.
+import { Engine } from '../../src/engine/engine.ts'
+import { inlineLanes } from '../../src/engine/lanes.ts'
+import { addCounts, type EngineLimits, type EngineObserver, noCounts } from '../../src/engine/options.ts'
+import { prepareTopics } from '../../src/engine/topics.ts'
+import type { CompiledJob } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan.ts'
+import { planHash } from '../../src/job/plan-hash.ts'
+import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { Lane } from '../../src/lane/lane.ts'
+import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
+
+export const TEST_ENGINE_LIMITS: EngineLimits = {
+  commitMinMs: 1,
+  commitMaxMs: 5,
+  catchUpRecords: 100,
+  flushEveryMs: 10,
+  unflushedBytesMax: 1 << 20,
+  pollRecordsMax: 50,
+  pollBytesMax: 1 << 20,
+  laneBytesMax: 1 << 20,
+  pendingOutputBytesMax: 1 << 20,
+  deadShareMax: 0.5,
+  deadWindow: 1_000,
+  callMs: 1_000,
+  connectMs: 1_000,
+  attemptsMax: 20,
+  backoffMaxMs: 20,
+}
+
+export interface MemoryJobOptions {
+  kafka: MemoryKafka
+  job: CompiledJob
+  instanceId?: string
+  /** Undefined: state in memory, restored from the changelog at each start. */
+  stateDir?: string
+  laneCount?: number
+  untilEnd?: boolean
+  limits?: Partial<EngineLimits>
+  stateMemoryBytesMax?: number
+}
+
+export interface MemoryJob {
+  engine: Engine
+  /** Resolves at a clean end, rejects with what stopped the job. */
+  done: Promise<void>
+  counts: ReturnType<typeof noCounts>
+  rebuilds: string[]
+}
+
+/** Starts a job; stop it with `engine.stop()`. */
+export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJob> {
+  const { kafka, job, instanceId = 'one', stateDir, laneCount = 2, untilEnd = true } = options
+  const topics = planTopics(job.plan)
+  const jobTopics = await prepareTopics(await kafka.openAdmin(), {
+    plan: job.plan,
+    topics,
+    createTopics: true,
+    replicationFactor: 1,
+    timeoutMs: 1_000,
+  })
+  const handlers = Array.from({ length: laneCount }, (_, lane) => {
+    const limits = {
+      stateMemoryBytesMax: options.stateMemoryBytesMax ?? 1 << 20,
+      unflushedBytesMax: 1 << 20,
+      valueBytesMax: 1 << 20,
+      keyBytesMax: 1024,
+      decodeDepthMax: 32,
+      decodeNodesMax: 10_000,
+    }
+    const setup = { lane, jobUrl: '', stateDir, instanceId, limits, messageBytesMax: jobTopics.messageBytesMax }
+    return new Lane(job, setup, { nowMs: Date.now })
+  })
+  const counts = noCounts()
+  const rebuilds: string[] = []
+  const observer: EngineObserver = {
+    processed: (_partition, more) => addCounts(counts, more),
+    committed: () => {},
+    restoring: () => {},
+    rebuilt: (_attempt, reason) => void rebuilds.push(reason),
+  }
+  const engine = new Engine({
+    plan: job.plan,
+    topics,
+    planHash: planHash(job.plan),
+    kafka,
+    lanes: inlineLanes(handlers),
+    clock: systemClock,
+    scheduler: systemScheduler,
+    instanceId,
+    limits: { ...TEST_ENGINE_LIMITS, ...options.limits },
+    untilEnd,
+    changelogTopicId: jobTopics.changelogTopicId,
+    log: { info: () => {}, warn: () => {}, error: () => {} },
+    observer,
+  })
+  const done = engine.run()
+  done.catch(() => {}) // whoever awaits `done` has the error
+  return { engine, done, counts, rebuilds }
+}

@@ -1,0 +1,88 @@
+// A small seeded candles workload for memory-kafka: records in, the rows that must be there, and how the log differs.
+import { count, first, job, json, kafka, last, max, min, sum, tumbling, weightedMean } from 'millrace'
+import type { CompiledJob } from '../../src/job/plan.ts'
+import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { CandleOracle, type OracleTrade, RowComparer, type RowDifferences } from './oracle.ts'
+
+export const PARTITIONS = 3
+const RULES = { sizeMs: 1_000, graceMs: 100, outOfOrderMs: 500 }
+
+/** The candles job over JSON. */
+export function candlesJob(name = 'candles'): CompiledJob {
+  return job(name)
+    .from(kafka('trades', { value: json<OracleTrade>(), key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
+    .keyBy('sym')
+    .window('1s', tumbling('1s', { grace: '100ms' }))
+    .aggregate({
+      open: first('price'),
+      high: max('price'),
+      low: min('price'),
+      close: last('price'),
+      volume: sum('qty'),
+      vwap: weightedMean('price', 'qty'),
+      n: count(),
+    })
+    .late(kafka('late'))
+    .to(kafka('rows', { value: json() }), { emit: 'final' })
+    .build()
+}
+
+/** mulberry32: a seed, then numbers in [0, 1). */
+export function seeded(seed: number): () => number {
+  let state = seed >>> 0
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0
+    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
+    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
+    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
+  }
+}
+
+/** Appends trades and keeps the oracle up to date with them. */
+export class TradeFeed {
+  readonly oracle = new CandleOracle(RULES)
+  readonly #random: () => number
+  readonly #kafka: MemoryKafka
+  #nowMs = Date.now() - 3_600_000
+  count = 0
+
+  constructor(kafka: MemoryKafka, seed: number) {
+    this.#kafka = kafka
+    this.#random = seeded(seed)
+  }
+  /** One trade in ten is late or nearly so; time moves 0 to 100 ms a trade, now and then by seconds. */
+  append(count: number): void {
+    const random = this.#random
+    for (let i = 0; i < count; i++) {
+      this.#nowMs += Math.floor(random() * 100) + (random() < 0.01 ? 5_000 : 0)
+      const lateByMs = random() < 0.1 ? Math.floor(random() * 3_000) : 0
+      const symbol = Math.floor(random() * 7)
+      const trade = {
+        sym: `S${symbol}`,
+        price: Math.floor(random() * 1_000) / 8,
+        qty: 1 + Math.floor(random() * 9),
+        ts: this.#nowMs - lateByMs,
+      }
+      const partition = symbol % PARTITIONS
+      this.#kafka.append('trades', { key: trade.sym, value: JSON.stringify(trade), partition, timestampMs: trade.ts })
+      this.oracle.add(partition, trade)
+      this.count++
+    }
+  }
+  /** What is committed in `rows`, held against the oracle. */
+  differences(): RowDifferences {
+    const comparer = new RowComparer(this.oracle.rows())
+    for (const row of committedRows(this.#kafka, 'rows')) comparer.add(row.value, row.at)
+    return comparer.finish()
+  }
+}
+
+/** Committed JSON rows of a topic. */
+export function committedRows(kafka: MemoryKafka, topic: string): { value: Record<string, unknown>; at: string }[] {
+  return Array.from({ length: PARTITIONS }, (_, partition) =>
+    kafka.log(topic, partition).map((record) => ({
+      value: JSON.parse(new TextDecoder().decode(record.value)),
+      at: `${topic}-${partition}@${record.offset}`,
+    })),
+  ).flat()
+}
