@@ -1,6 +1,6 @@
 // Counts a producer's deliveries and keeps the failed ones, told by librdkafka's acknowledgement interceptor.
 // Written by librdkafka's threads, read by the pool's and the main thread.
-// Keeps SPEC: KAFKA-4 (no delivery failure is lost, and a flush knows of all of them when it returns).
+// Keeps SPEC: NATIVE-2 (no delivery failure is lost, and a flush knows of all of them when it returns).
 #pragma once
 #include <rdkafka.h>
 

@@ -1,6 +1,6 @@
 // One asynchronous native call: runs on a thread of the addon's own pool, ends on the main thread.
 // The pool is our own so that a poll that waits never holds one of libuv's four threads.
-// Keeps SPEC: KAFKA-3 (every native call holds a counted lease on its client).
+// Keeps SPEC: NATIVE-1 (every native call holds a counted lease on its client).
 #pragma once
 #include <nan.h>
 

@@ -1,5 +1,5 @@
 // The JavaScript class NativeClient: takes the librdkafka handle out of node-rdkafka's object and counts leases on it.
-// Main thread. Keeps SPEC: KAFKA-3 (every native call holds a counted lease on its client).
+// Main thread. Keeps SPEC: NATIVE-1 (every native call holds a counted lease on its client).
 #include "client.h"
 
 #include "acknowledgement.h"

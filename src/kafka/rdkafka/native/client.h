@@ -1,6 +1,6 @@
 // A client of node-rdkafka, seen from the addon: its librdkafka handle and what the addon holds on it. Main thread, except
 // where noted. node-rdkafka owns the handle and deletes it in its `disconnect`; `release` here must come first.
-// Keeps SPEC: KAFKA-3 (every native call holds a counted lease on its client).
+// Keeps SPEC: NATIVE-1 (every native call holds a counted lease on its client).
 #pragma once
 #include <nan.h>
 #include <rdkafka.h>
@@ -70,7 +70,7 @@ NAN_METHOD(ProduceMethod);             // produce(frames, topicsOfEach, callback
 NAN_METHOD(FlushMethod);               // flush(timeoutMs, callback)
 NAN_METHOD(FailuresMethod);            // failures() -> DeliveryFailure[]
 NAN_METHOD(InitTransactionsMethod);    // initTransactions(timeoutMs, callback)
-NAN_METHOD(BeginMethod);               // begin(callback)
+NAN_METHOD(BeginMethod);               // begin(0, callback)
 NAN_METHOD(CommitMethod);              // commit(timeoutMs, callback)
 NAN_METHOD(AbortMethod);               // abort(timeoutMs, callback)
 NAN_METHOD(SendOffsetsMethod);         // sendOffsets(offsets, group, timeoutMs, callback)

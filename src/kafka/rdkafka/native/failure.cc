@@ -66,6 +66,7 @@ v8::Local<v8::Object> ToJs(const Failure& failure) {
   SetField(object, "requiresAbort", Nan::New(failure.requires_abort));
   if (!failure.topic.empty()) SetField(object, "topic", ToJs(failure.topic));
   if (failure.has_partition) SetField(object, "partition", Nan::New(failure.partition));
+  if (failure.frame_index >= 0) SetField(object, "frameIndex", Nan::New(failure.frame_index));
   return scope.Escape(object);
 }
 

@@ -17,6 +17,8 @@ struct Failure {
   std::string topic;
   int32_t partition = -1;
   bool has_partition = false;
+  /** Which of several frames of a produce call failed. */
+  int frame_index = -1;
 
   explicit operator bool() const { return code != RD_KAFKA_RESP_ERR_NO_ERROR; }
 };

@@ -1,6 +1,6 @@
 // Hot path: hands the records of sink frames to librdkafka, which copies them. Pool thread; one produce call a client.
 // A full queue is waited for, in order; flush waits until the fate of every record is known.
-// Keeps SPEC: FRAME-1, KAFKA-4 (no delivery failure is lost), KAFKA-5 (the client's queue is limited, the wait is ours).
+// Keeps SPEC: FRAME-1, NATIVE-2 (no delivery failure is lost), NATIVE-3 (the client's queue is limited, the wait is ours).
 #include <sched.h>
 
 #include <chrono>
@@ -59,8 +59,10 @@ class ProduceCall : public Call {
   }
 
   void Run() override {
-    for (SinkFrame& frame : frames_) {
-      if (!ProduceFrame(frame)) return;
+    for (size_t i = 0; i < frames_.size(); i++) {
+      if (ProduceFrame(frames_[i])) continue;
+      failure_.frame_index = static_cast<int>(i);
+      return;
     }
     rd_kafka_poll(client_->rk(), 0);
   }

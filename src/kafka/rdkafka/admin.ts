@@ -1,0 +1,145 @@
+// Topics on node-rdkafka: through the addon, and in plain JavaScript as far as node-rdkafka can. Main thread.
+import { setTimeout } from 'node:timers/promises'
+import { type Admin, KafkaError, type NewTopic, type TopicDescription } from '../port.ts'
+import type { ClientLife } from './client-life.ts'
+import { failureOf, localFailure } from './failure.ts'
+import type { Callback, RdAdmin, RdMetadata, RdProducer } from './node-rdkafka.ts'
+
+/** How often brokers are asked whether they have heard of a new topic. */
+const SEEN_AGAIN_MS = 10
+const UNSUPPORTED = '_UNSUPPORTED_FEATURE'
+const TOPIC_ALREADY_EXISTS = 36
+const UNKNOWN_TOPIC_OR_PART = 3
+
+export class AddonAdmin implements Admin {
+  readonly #life: ClientLife<RdProducer>
+
+  constructor(life: ClientLife<RdProducer>) {
+    this.#life = life
+  }
+
+  describe(names: string[], timeoutMs: number): Promise<TopicDescription[]> {
+    if (names.length === 0) return Promise.resolve([])
+    return this.#life.callNative((native, done) => native.describeTopics(names, timeoutMs, done))
+  }
+
+  async create(topics: NewTopic[], timeoutMs: number): Promise<void> {
+    if (topics.length === 0) return
+    try {
+      await this.#life.callNative((native, done) => native.createTopics(topics, timeoutMs, done))
+    } catch (error) {
+      if (!isUnsupported(error)) throw error
+      await createByAsking(this.#life, topics, timeoutMs)
+    }
+    await untilSeen(this, topics, timeoutMs)
+  }
+
+  async config(topic: string, timeoutMs: number): Promise<Record<string, string>> {
+    try {
+      return await this.#life.callNative<Record<string, string>>((native, done) =>
+        native.describeConfig(topic, timeoutMs, done),
+      )
+    } catch (error) {
+      if (isUnsupported(error)) return {}
+      throw error
+    }
+  }
+
+  delete(names: string[], timeoutMs: number): Promise<void> {
+    if (names.length === 0) return Promise.resolve()
+    return this.#life.callNative((native, done) => native.deleteTopics(names, timeoutMs, done))
+  }
+
+  close(): Promise<void> {
+    return this.#life.close()
+  }
+}
+
+/** node-rdkafka's admin: no topic ids, no settings. */
+export class PlainAdmin implements Admin {
+  readonly #life: ClientLife<RdProducer>
+  readonly #openClient: () => RdAdmin
+  #client: RdAdmin | undefined
+
+  constructor(life: ClientLife<RdProducer>, openClient: () => RdAdmin) {
+    this.#life = life
+    this.#openClient = openClient
+  }
+
+  async describe(names: string[], timeoutMs: number): Promise<TopicDescription[]> {
+    const metadata = await this.#life.callPlain<RdMetadata>((client, done) =>
+      client.getMetadata({ allTopics: true, timeout: timeoutMs }, done),
+    )
+    return metadata.topics
+      .filter((topic) => names.includes(topic.name))
+      .map((topic) => ({ name: topic.name, partitionCount: topic.partitions.length, topicId: undefined }))
+  }
+
+  async create(topics: NewTopic[], timeoutMs: number): Promise<void> {
+    for (const { name, partitionCount, replicationFactor, config } of topics) {
+      const topic = { topic: name, num_partitions: partitionCount, replication_factor: replicationFactor, config }
+      try {
+        await this.#admin(TOPIC_ALREADY_EXISTS, (client, done) => client.createTopic(topic, timeoutMs, done))
+      } catch (error) {
+        if (!isUnsupported(error)) throw error
+        await createByAsking(this.#life, topics, timeoutMs)
+      }
+    }
+    await untilSeen(this, topics, timeoutMs)
+  }
+
+  config(): Promise<Record<string, string>> {
+    return Promise.resolve({})
+  }
+
+  async delete(names: string[], timeoutMs: number): Promise<void> {
+    for (const name of names) {
+      await this.#admin(UNKNOWN_TOPIC_OR_PART, (client, done) => client.deleteTopic(name, timeoutMs, done))
+    }
+  }
+
+  async close(): Promise<void> {
+    this.#client?.disconnect()
+    this.#client = undefined
+    await this.#life.close()
+  }
+
+  #admin(accepted: number, start: (client: RdAdmin, done: Callback) => void): Promise<void> {
+    this.#life.requireOpen()
+    this.#client ??= this.#openClient()
+    const client = this.#client
+    return new Promise((resolve, reject) => {
+      start(client, (error) =>
+        error && error.code !== accepted ? reject(new KafkaError(failureOf(error))) : resolve(),
+      )
+    })
+  }
+}
+
+/** A topic is created when the controller says so; the brokers hear of it a moment later. */
+async function untilSeen(admin: Admin, topics: NewTopic[], timeoutMs: number): Promise<void> {
+  const names = topics.map((topic) => topic.name)
+  const untilMs = performance.now() + timeoutMs
+  while ((await admin.describe(names, timeoutMs)).length < names.length) {
+    if (performance.now() > untilMs)
+      throw new KafkaError(localFailure(-185, `created, but not seen: ${names.join(', ')}`))
+    await setTimeout(SEEN_AGAIN_MS)
+  }
+}
+
+function isUnsupported(error: unknown): boolean {
+  return error instanceof KafkaError && error.failure.name === UNSUPPORTED
+}
+
+/** A mock cluster has no CreateTopics, but makes a topic when a producer asks for it, with its own number of partitions. */
+async function createByAsking(life: ClientLife<RdProducer>, topics: NewTopic[], timeoutMs: number): Promise<void> {
+  for (const { name, partitionCount } of topics) {
+    const metadata = await life.callPlain<RdMetadata>((client, done) =>
+      client.getMetadata({ topic: name, timeout: timeoutMs }, done),
+    )
+    const made = metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
+    if (made === partitionCount) continue
+    const message = `this cluster cannot create topics by request and made ${name} with ${made} partitions, not ${partitionCount}`
+    throw new KafkaError({ ...localFailure(-165, message), topic: name })
+  }
+}

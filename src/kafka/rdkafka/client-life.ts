@@ -1,0 +1,174 @@
+// The life of one client of node-rdkafka: connected, its calls counted, closed only when none is out. Main thread.
+// Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle that a call's thread still uses, so it is never
+// called while a call is out: the client is abandoned then, and freed when its call returns).
+import { MillraceError } from '../../core/errors.ts'
+import { KafkaError, type KafkaFailure } from '../port.ts'
+import type { Addon, Done, NativeClient } from './addon.ts'
+import { closedError, failureOf, stateError } from './failure.ts'
+import type { Callback, RdClient } from './node-rdkafka.ts'
+
+/** How long a new client looks for a broker. */
+const CONNECT_LIMIT_MS = 15_000
+/** How long close waits for calls that are out, and then for the disconnect itself. */
+const CLOSE_LIMIT_MS = 5_000
+/** Errors of the client kept between two polls; the oldest go first. */
+const CLIENT_ERRORS_MAX = 100
+
+let abandonedCount = 0
+
+/** Clients whose call or disconnect has not come back. At two, a process should end: each holds threads and memory. */
+export function abandonedClients(): number {
+  return abandonedCount
+}
+
+export class ClientLife<C extends RdClient> {
+  readonly client: C
+  /** Undefined on the plain path. */
+  readonly native: NativeClient | undefined
+  readonly #disconnect: (done: Callback) => void
+  #outCount = 0
+  #isClosing = false
+  #closing: Promise<void> | undefined
+  #whenIdle: (() => void)[] = []
+  #errors: KafkaFailure[] = []
+
+  private constructor(client: C, native: NativeClient | undefined, disconnect: (done: Callback) => void) {
+    this.client = client
+    this.native = native
+    this.#disconnect = disconnect
+    client.on('event.error', (error: Parameters<typeof failureOf>[0]) => this.#note(failureOf(error)))
+  }
+
+  /**
+   * Connects a client; it has an answer of a broker then.
+   *
+   * @throws MR4001 when none answers in time
+   */
+  static async open<C extends RdClient>(
+    client: C,
+    addon: Addon | undefined,
+    brokers: string,
+    disconnect: (done: Callback) => void,
+  ): Promise<ClientLife<C>> {
+    await connect(client, brokers)
+    const native = addon === undefined ? undefined : new addon.NativeClient(client._client)
+    return new ClientLife(client, native, disconnect)
+  }
+
+  get isClosing(): boolean {
+    return this.#isClosing
+  }
+  get outCount(): number {
+    return this.#outCount
+  }
+
+  /** A call of the addon, counted. */
+  callNative<T = undefined>(start: (native: NativeClient, done: Done<T>) => void): Promise<T> {
+    return this.#count<T>((resolve, reject) =>
+      start(this.native!, (failure, result) =>
+        failure === undefined ? resolve(result) : reject(new KafkaError(failure)),
+      ),
+    )
+  }
+
+  /** A call of node-rdkafka, counted. */
+  callPlain<T = unknown>(start: (client: C, done: Callback<T>) => void): Promise<T> {
+    return this.#count<T>((resolve, reject) =>
+      start(this.client, (error, result) => (error ? reject(new KafkaError(failureOf(error))) : resolve(result))),
+    )
+  }
+
+  /** @throws KafkaError `_STATE` after close */
+  requireOpen(): void {
+    if (this.#isClosing) throw stateError('the client is closed')
+  }
+
+  /** What the client reported beside its calls since the last time. */
+  takeErrors(): KafkaFailure[] {
+    const errors = this.#errors
+    this.#errors = []
+    return errors
+  }
+
+  /** Ends waiting calls, then disconnects; idempotent. `beforeDisconnect` runs when no call is out. */
+  close(): Promise<void> {
+    this.#closing ??= this.#close()
+    return this.#closing
+  }
+
+  async #close(): Promise<void> {
+    this.#isClosing = true
+    this.native?.stop()
+    const isIdle = await within(CLOSE_LIMIT_MS, this.#idle())
+    if (isIdle) {
+      await this.#free()
+      return
+    }
+    abandonedCount++
+    // Owned by the client itself from here on: it is freed when its call returns.
+    void this.#idle()
+      .then(() => this.#free())
+      .finally(() => abandonedCount--)
+  }
+
+  async #free(): Promise<void> {
+    this.native?.release()
+    const gone = new Promise<void>((resolve) => this.#disconnect(() => resolve()))
+    if (await within(CLOSE_LIMIT_MS, gone)) return
+    abandonedCount++
+    void gone.finally(() => abandonedCount--)
+  }
+
+  #idle(): Promise<void> {
+    if (this.#outCount === 0) return Promise.resolve()
+    return new Promise((resolve) => this.#whenIdle.push(resolve))
+  }
+
+  #count<T>(start: (resolve: (value: T) => void, reject: (error: Error) => void) => void): Promise<T> {
+    if (this.#isClosing) return Promise.reject(closedError())
+    this.#outCount++
+    return new Promise<T>((resolve, reject) => start(resolve, reject))
+      .catch((error: unknown) => {
+        // The addon throws failures as plain objects from its synchronous part.
+        throw error instanceof Error ? error : new KafkaError(error as KafkaFailure)
+      })
+      .finally(() => this.#ended())
+  }
+
+  #ended(): void {
+    this.#outCount--
+    if (this.#outCount > 0) return
+    const waiting = this.#whenIdle
+    this.#whenIdle = []
+    for (const resolve of waiting) resolve()
+  }
+
+  #note(failure: KafkaFailure): void {
+    this.#errors.push(failure)
+    if (this.#errors.length > CLIENT_ERRORS_MAX) this.#errors.shift()
+  }
+}
+
+function connect(client: RdClient, brokers: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    client.connect({ allTopics: false, timeout: CONNECT_LIMIT_MS }, (error) => {
+      if (!error) return resolve()
+      const failure = failureOf(error)
+      const isAway = failure.name === '_TRANSPORT' || failure.name === '_TIMED_OUT'
+      reject(isAway ? new MillraceError('MR4001', { brokers, waitedMs: CONNECT_LIMIT_MS }) : new KafkaError(failure))
+    })
+  })
+}
+
+/** Whether `done` comes within the time. */
+async function within(limitMs: number, done: Promise<void>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined
+  const late = new Promise<boolean>((resolve) => {
+    timer = setTimeout(() => resolve(false), limitMs)
+  })
+  try {
+    return await Promise.race([done.then(() => true), late])
+  } finally {
+    clearTimeout(timer)
+  }
+}

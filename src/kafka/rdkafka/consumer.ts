@@ -1,0 +1,152 @@
+// Readers and group consumers on node-rdkafka. Main thread. What blocks is behind ConsumerDriver, which has an addon and
+// a plain form; assignment, pausing and rebalances are here, the same for both.
+// Keeps SPEC: KAFKA-1 (read committed only), KAFKA-6 (a poll never returns records from before an assign).
+import {
+  type CommittedOffset,
+  type GroupConsumer,
+  type GroupConsumerOptions,
+  type GroupMetadata,
+  KafkaError,
+  type KafkaFailure,
+  type PollLimits,
+  type PollResult,
+  type RebalanceListener,
+  type TopicPartition,
+  type TopicPartitionOffset,
+} from '../port.ts'
+import type { ClientLife } from './client-life.ts'
+import { failureOf, type RdkafkaError, stateError } from './failure.ts'
+import type { RdConsumer, RdTopicPartition } from './node-rdkafka.ts'
+
+/** The calls of a consumer that block, and those that node-rdkafka lacks. */
+export interface ConsumerDriver {
+  poll(limits: PollLimits): Promise<PollResult>
+  /** Ends a poll that waits. */
+  wake(): void
+  committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]>
+  watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }>
+  groupMetadata(): GroupMetadata
+  isAssignmentLost(): boolean
+  close(): Promise<void>
+}
+
+const ASSIGN_PARTITIONS = -175
+const REVOKE_PARTITIONS = -174
+
+export class RdKafkaConsumer implements GroupConsumer {
+  readonly #life: ClientLife<RdConsumer>
+  readonly #driver: ConsumerDriver
+  #isPolling = false
+  /** An assign or unassign came while a poll was out: what that poll brings is of the past. */
+  #isPollStale = false
+  /** Changes that wait for the poll that is out: librdkafka must not move positions under a batch. A few at most. */
+  #changes: (() => void)[] = []
+  #rebalanceFailure: KafkaFailure | undefined
+
+  constructor(life: ClientLife<RdConsumer>, driver: ConsumerDriver) {
+    this.#life = life
+    this.#driver = driver
+  }
+
+  /** Joins the group; `listener` is told of assignments from polls on. */
+  subscribe(topics: string[]): void {
+    this.#life.client.subscribe(topics)
+  }
+
+  /** What node-rdkafka calls on a rebalance, on the main thread. */
+  onRebalance(error: RdkafkaError | undefined, assignment: RdTopicPartition[], listener: RebalanceListener): void {
+    const partitions = assignment.map(({ topic, partition }) => ({ topic, partition }))
+    if (error?.code === ASSIGN_PARTITIONS && !this.#life.isClosing) {
+      listener.onAssign(partitions)
+    } else if (error?.code === REVOKE_PARTITIONS && !this.#life.isClosing) {
+      listener.onRevoke(partitions, this.#driver.isAssignmentLost())
+    } else {
+      // Closing, or the rebalance itself failed: librdkafka waits for an answer all the same.
+      this.#life.client.unassign()
+      if (error !== undefined && !this.#life.isClosing) this.#rebalanceFailure = failureOf(error)
+    }
+  }
+
+  assign(partitions: TopicPartitionOffset[]): void {
+    this.#change(() => this.#life.client.assign(partitions), true)
+  }
+  unassign(): void {
+    this.#change(() => this.#life.client.unassign(), true)
+  }
+  pause(partitions: TopicPartition[]): void {
+    this.#change(() => this.#life.client.pause(partitions), false)
+  }
+  resume(partitions: TopicPartition[]): void {
+    this.#change(() => this.#life.client.resume(partitions), false)
+  }
+
+  async poll(limits: PollLimits): Promise<PollResult> {
+    this.#life.requireOpen()
+    if (this.#isPolling) throw stateError('one poll at a time')
+    this.#isPolling = true
+    this.#isPollStale = false
+    try {
+      const result = await this.#driver.poll(limits)
+      return this.#withErrors(this.#isPollStale ? { ...result, batches: [], ends: [] } : result)
+    } finally {
+      this.#isPolling = false
+      this.#applyChanges()
+    }
+  }
+
+  committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {
+    return this.#driver.committed(partitions, timeoutMs)
+  }
+  watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }> {
+    return this.#driver.watermarks(partition, timeoutMs)
+  }
+  groupMetadata(): GroupMetadata {
+    this.#life.requireOpen()
+    return this.#driver.groupMetadata()
+  }
+
+  async close(): Promise<void> {
+    this.#changes = []
+    const closed = this.#life.close()
+    await this.#driver.close()
+    await closed
+  }
+
+  #change(apply: () => void, isMove: boolean): void {
+    this.#life.requireOpen()
+    if (!this.#isPolling) {
+      asKafkaError(apply)
+      return
+    }
+    this.#changes.push(apply)
+    if (isMove) this.#isPollStale = true
+    this.#driver.wake()
+  }
+
+  #applyChanges(): void {
+    const changes = this.#changes
+    this.#changes = []
+    if (this.#life.isClosing) return
+    for (const apply of changes) asKafkaError(apply)
+  }
+
+  #withErrors(result: PollResult): PollResult {
+    const errors = [...result.errors, ...this.#life.takeErrors()]
+    if (this.#rebalanceFailure !== undefined) errors.push(this.#rebalanceFailure)
+    this.#rebalanceFailure = undefined
+    const fatal = errors.find((failure) => failure.isFatal)
+    if (fatal !== undefined) throw new KafkaError(fatal)
+    return { ...result, errors }
+  }
+}
+
+/** node-rdkafka throws plain errors from its synchronous calls. */
+function asKafkaError(apply: () => void): void {
+  try {
+    apply()
+  } catch (error) {
+    throw error instanceof Error ? new KafkaError(failureOf({ message: error.message, code: -1 })) : error
+  }
+}
+
+export type { GroupConsumerOptions }

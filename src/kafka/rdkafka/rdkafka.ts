@@ -1,0 +1,163 @@
+// Kafka for real: the port on node-rdkafka and librdkafka, with the addon or, where it cannot be built, without. Main
+// thread; the work is done on librdkafka's and the addon's threads.
+// Keeps SPEC: KAFKA-1, KAFKA-2, KAFKA-3, NATIVE-1.
+
+import { MillraceError } from '../../core/errors.ts'
+import type {
+  Admin,
+  GroupConsumer,
+  GroupConsumerOptions,
+  Kafka,
+  Producer,
+  ProducerOptions,
+  Reader,
+  ReaderOptions,
+} from '../port.ts'
+import { type Addon, loadAddon } from './addon.ts'
+import { AddonConsumerDriver } from './addon-consumer.ts'
+import { AddonProducerDriver } from './addon-producer.ts'
+import { AddonAdmin, PlainAdmin } from './admin.ts'
+import { ClientLife } from './client-life.ts'
+import { RdKafkaConsumer } from './consumer.ts'
+import type { RdkafkaError } from './failure.ts'
+import { type RdConsumer, type RdProducer, type RdTopicPartition, rdkafka, type Settings } from './node-rdkafka.ts'
+import { PlainConsumerDriver } from './plain-consumer.ts'
+import { PlainProducerDriver } from './plain-producer.ts'
+import { RdKafkaProducer } from './producer.ts'
+import {
+  adminSettings,
+  type ClientSettings,
+  type ConsumerChoice,
+  consumerSettings,
+  type PlainSettings,
+  producerSettings,
+  refusedSettings,
+} from './settings.ts'
+
+const TRANSACTION_TIMEOUT_MS = 10_000
+/** How often an idle producer serves librdkafka's callbacks. */
+const IDLE_POLL_MS = 1_000
+
+export interface RdKafkaOptions {
+  /** `host:port,host:port` */
+  brokers: string
+  /** librdkafka's settings by its own names; those that exactly-once owns are refused. */
+  settings?: PlainSettings
+  /**
+   * `addon`: packed batches off the main thread, or an error. `plain`: node-rdkafka alone, about ten times the CPU a record.
+   * `auto` (the default): the addon, or the plain path with the reason told once.
+   */
+  native?: 'auto' | 'addon' | 'plain'
+  /** Told once, when `auto` has to take the plain path. Default: a warning of the process. */
+  onPlain?: (reason: string) => void
+}
+
+/**
+ * Kafka through librdkafka. Nothing is connected until a client is opened.
+ *
+ * @throws MR3001 for a setting that exactly-once owns; MR3005 when a native part is missing
+ * @example
+ * const kafka = openRdKafka({ brokers: 'localhost:9092', settings: { 'socket.timeout.ms': 9000 } })
+ * const producer = await kafka.openProducer({ transactionalId: 'candles-1' })
+ */
+export function openRdKafka(options: RdKafkaOptions): Kafka {
+  const refused = refusedSettings(options.settings ?? {})
+  if (refused.length > 0) throw new MillraceError('MR3001', { problems: refused.join('; ') })
+  return new RdKafka(options, chooseAddon(options))
+}
+
+class RdKafka implements Kafka {
+  readonly kind = 'rdkafka'
+  readonly #brokers: string
+  readonly #settings: PlainSettings
+  readonly #addon: Addon | undefined
+
+  constructor(options: RdKafkaOptions, addon: Addon | undefined) {
+    this.#brokers = options.brokers
+    this.#settings = options.settings ?? {}
+    this.#addon = addon
+  }
+
+  async openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer> {
+    const { groupId, instanceId, listener } = options
+    const settings = consumerSettings({ ...this.#consumerChoice(options), group: { groupId, instanceId } })
+    // Rebalances come from polls, so the consumer below is there when the first one does.
+    const rebalance = (error: RdkafkaError | undefined, assignment: RdTopicPartition[]) =>
+      consumer.onRebalance(error, assignment, listener)
+    const life = await this.#openRdConsumer(settings, { rebalance_cb: rebalance })
+    const consumer = new RdKafkaConsumer(life, this.#consumerDriver(life, instanceId))
+    consumer.subscribe(options.topics)
+    return consumer
+  }
+
+  async openReader(options: ReaderOptions): Promise<Reader> {
+    const life = await this.#openRdConsumer(consumerSettings(this.#consumerChoice(options)), {})
+    return new RdKafkaConsumer(life, this.#consumerDriver(life, 'reader'))
+  }
+
+  async openProducer(options: ProducerOptions): Promise<Producer> {
+    const life = await this.#openRdProducer(
+      producerSettings({
+        brokers: this.#brokers,
+        transactionalId: options.transactionalId,
+        transactionTimeoutMs: options.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS,
+        plugin: this.#addon?.path,
+        settings: { ...this.#settings, ...options.settings },
+      }),
+    )
+    life.client.setPollInterval(IDLE_POLL_MS)
+    const isNative = this.#addon !== undefined
+    return new RdKafkaProducer(life, isNative ? new AddonProducerDriver(life) : new PlainProducerDriver(life))
+  }
+
+  async openAdmin(): Promise<Admin> {
+    const settings = adminSettings(this.#brokers, this.#settings)
+    const life = await this.#openRdProducer(settings)
+    if (this.#addon !== undefined) return new AddonAdmin(life)
+    return new PlainAdmin(life, () => rdkafka().AdminClient.create({ ...settings.global }))
+  }
+
+  #consumerChoice(options: ReaderOptions): ConsumerChoice {
+    return {
+      brokers: this.#brokers,
+      readUncommitted: options.readUncommitted ?? false,
+      group: undefined,
+      settings: { ...this.#settings, ...options.settings },
+    }
+  }
+
+  #consumerDriver(life: ClientLife<RdConsumer>, instanceId: string): AddonConsumerDriver | PlainConsumerDriver {
+    if (this.#addon !== undefined) return new AddonConsumerDriver(life)
+    const uncommitted = consumerSettings(this.#consumerChoice({ readUncommitted: true }))
+    return new PlainConsumerDriver(life, { instanceId, openUncommitted: () => this.#openRdConsumer(uncommitted, {}) })
+  }
+
+  #openRdConsumer({ global, topic }: ClientSettings, callbacks: Settings): Promise<ClientLife<RdConsumer>> {
+    const client = new (rdkafka().KafkaConsumer)({ ...global, ...callbacks }, topic)
+    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client.disconnect(done))
+  }
+
+  #openRdProducer({ global, topic }: ClientSettings): Promise<ClientLife<RdProducer>> {
+    const client = new (rdkafka().Producer)(global, topic)
+    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client._disconnect(done))
+  }
+}
+
+let isPlainTold = false
+
+function chooseAddon({ native = 'auto', onPlain = warn }: RdKafkaOptions): Addon | undefined {
+  if (native === 'plain') return undefined
+  try {
+    return loadAddon()
+  } catch (error) {
+    if (native === 'addon' || !(error instanceof MillraceError) || error.details.part === 'node-rdkafka') throw error
+    if (!isPlainTold)
+      onPlain(`${error.message} ${error.remedy} Going on without it, at about ten times the CPU a record.`)
+    isPlainTold = true
+    return undefined
+  }
+}
+
+function warn(reason: string): void {
+  process.emitWarning(reason, { type: 'Millrace', code: 'MR3005' })
+}
