@@ -1,10 +1,10 @@
 // The files of the page, read once at the start. They are found from the package's own folder, so that it does not matter
 // whether this code runs from src or bundled from dist. Main thread.
 
-import { existsSync, readFileSync } from 'node:fs'
-import { dirname, join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
+import { packageRoot } from '../ops/package-root.ts'
 
 export interface Asset {
   contentType: string
@@ -20,8 +20,8 @@ const FILES = {
 const TYPES: Record<string, string> = { html: 'text/html', css: 'text/css', js: 'text/javascript' }
 
 /** The assets by path. Throws MR3005 when they are not there. */
-export function loadAssets(from: string = import.meta.url): Map<string, Asset> {
-  const folder = join(packageRoot(dirname(fileURLToPath(from))), 'src', 'push', 'page')
+export function loadAssets(): Map<string, Asset> {
+  const folder = join(packageRoot(), 'src', 'push', 'page')
   const assets = new Map<string, Asset>()
   for (const [path, file] of Object.entries(FILES)) {
     const contentType = `${TYPES[file.split('.').at(-1)!]}; charset=utf-8`
@@ -37,15 +37,4 @@ function readAsset(file: string): string {
     const reason = (error as Error).message
     throw new MillraceError('MR3005', { part: file, reason, remedy: 'Install the package again.' }, { cause: error })
   }
-}
-
-function packageRoot(folder: string): string {
-  if (existsSync(join(folder, 'package.json'))) return folder
-  const parent = dirname(folder)
-  if (parent !== folder) return packageRoot(parent)
-  throw new MillraceError('MR3005', {
-    part: 'page',
-    reason: 'no package.json above',
-    remedy: 'Install the package again.',
-  })
 }
