@@ -113,7 +113,12 @@ function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string 
 }
 
 async function runFloor(cluster: Cluster, input: Input): Promise<Cost> {
-  const task: FloorTask = { brokers: cluster.brokers, topic: input.source, partitionCounts: input.partitionCounts }
+  const task: FloorTask = {
+    brokers: cluster.brokers,
+    topic: input.source,
+    partitionCount: input.partitions,
+    recordCount: input.records,
+  }
   return await runProgram<Cost>('bench/peers/floor.ts', [], { BENCH_FLOOR: JSON.stringify(task) })
 }
 
