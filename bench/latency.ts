@@ -60,7 +60,16 @@ async function measure(cluster: Cluster, options: Options, stateDir: string): Pr
   await untilReady(running, httpPort)
   const recordCount = rate * (seconds + options['warm-up'])
   const startMs = machineMs() + SENDER_START_MS
-  const task: SendTask = { brokers: cluster.brokers, topic: source, seed, recordsPerSecond: rate, recordCount, startMs }
+  const startWallMs = Date.now() + SENDER_START_MS
+  const task: SendTask = {
+    brokers: cluster.brokers,
+    topic: source,
+    seed,
+    recordsPerSecond: rate,
+    recordCount,
+    startMs,
+    startWallMs,
+  }
   const sender = startChild(programArgs('bench/peers/latency-producer.ts'), {
     env: { RUN_TS_IS_SET_UP: '1', BENCH_SEND: JSON.stringify(task) },
   })

@@ -9,6 +9,8 @@ export interface SentOptions {
   recordsPerSecond: number
   /** Intended time of record 0, milliseconds of the machine's monotonic clock. */
   startMs: number
+  /** The same on the wall clock. Kafka timestamps count from it: they must not go back, or `last` would keep an older record. */
+  startWallMs: number
 }
 
 /** A row of bench/jobs/running-sum.ts. */
@@ -20,12 +22,12 @@ export interface SumRow {
   sentMs: number
 }
 
-/** Kafka timestamps count from here: they must not go back, or `last` would keep an older record. */
-const TIMESTAMP_START_MS = 1_760_000_000_000
+/** Of the trades that give symbols and quantities; their prices are not used. */
+const TRADES_START_MS = 1_760_000_000_000
 const textEncoder = new TextEncoder()
 
 export function sentTrades({ seed }: Pick<SentOptions, 'seed'>): TradeStream {
-  return tradeStream({ seed, count: Number.POSITIVE_INFINITY, startMs: TIMESTAMP_START_MS })
+  return tradeStream({ seed, count: Number.POSITIVE_INFINITY, startMs: TRADES_START_MS })
 }
 
 /**
@@ -49,7 +51,7 @@ export class SentRecords {
     for (let id = from; id < to; id++) {
       const { sym, qty } = this.#trades.next(id)
       const sentMs = intendedMs(this.#options, id)
-      const timestampMs = TIMESTAMP_START_MS + Math.floor((id * 1_000) / this.#options.recordsPerSecond)
+      const timestampMs = Math.floor(this.#options.startWallMs + (id * 1_000) / this.#options.recordsPerSecond)
       this.#writer.append(0, -1, timestampMs, textEncoder.encode(sym), pack({ sym, qty, id, sentMs }))
     }
     return this.#writer.take()!

@@ -2,17 +2,13 @@
 import { openRdKafka } from '../../src/kafka/rdkafka/rdkafka.ts'
 import { sendPaced } from '../lib/paced.ts'
 import { report, runBench } from '../lib/report.ts'
-import { SentRecords } from '../lib/sent-records.ts'
+import { type SentOptions, SentRecords } from '../lib/sent-records.ts'
 
 /** What it is told, as JSON in BENCH_SEND. */
-export interface SendTask {
+export interface SendTask extends SentOptions {
   brokers: string
   topic: string
-  seed: number
-  recordsPerSecond: number
   recordCount: number
-  /** Intended time of the first record, milliseconds of the machine's monotonic clock. */
-  startMs: number
 }
 
 const FLUSH_MS = 60_000

@@ -9,7 +9,7 @@ import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { partitionOfKey } from '../../src/kafka/murmur2.ts'
 
 const PARTITIONS = 3
-const SENT = { seed: 9, recordsPerSecond: 1_000, startMs: 5_000 }
+const SENT = { seed: 9, recordsPerSecond: 1_000, startMs: 5_000, startWallMs: 1_790_000_000_000 }
 const textEncoder = new TextEncoder()
 const partitionOf = (sym: string): number => partitionOfKey(textEncoder.encode(sym), PARTITIONS)
 
