@@ -341,14 +341,11 @@ describe('a slab table', () => {
     const row = rowOf(table, 'a', 1000)
     table.slots.set([1.5, -0], row * WIDTH)
     table.cells[row] = [undefined, 'x', Number.NaN, { deep: [1n] }]
-    table.evict()
-    expect(table.rowCount).toBe(1)
     table.seal(1, new FrameWriter(), 0, 0)
     store.sealed(1, positionAt(1))
-    table.evict()
     store.committed(1)
     table.evict()
-    expect(table.rowCount).toBe(1)
+    expect(table.rowCount).toBe(1) // committed, not flushed
     await store.flush(0, 't')
     table.evict()
     expect([table.rowCount, table.keyCount, table.evictedRowCount, table.windowEndMin]).toEqual([0, 0, 1, 1000])
@@ -356,6 +353,19 @@ describe('a slab table', () => {
     expect(table.wasCreated).toBe(false)
     expect(Array.from(table.slots.subarray(back * WIDTH, back * WIDTH + WIDTH))).toEqual([1.5, -0])
     expect(table.cells[back]).toEqual([undefined, 'x', Number.NaN, { deep: [1n] }])
+  })
+
+  test('does not evict a row that was changed since it was flushed', async () => {
+    const store = await openedStore()
+    const table = tableOver(store, true, 1)
+    const row = rowOf(table, 'a', 1000)
+    table.seal(1, new FrameWriter(), 0, 0)
+    store.sealed(1, positionAt(1))
+    store.committed(1)
+    await store.flush(0, 't')
+    table.touch(row)
+    table.evict()
+    expect(table.rowCount).toBe(1)
   })
 
   test('keeps the rows in use longer than the others', async () => {
