@@ -7,6 +7,7 @@ import { frameCases } from './lib/frame-cases.ts'
 import { laneCases } from './lib/lane-bench.ts'
 import { type MicroResult, runCases, WrongAnswer } from './lib/micro-case.ts'
 import { report, runBench, tell } from './lib/report.ts'
+import { stateCases } from './lib/state-bench.ts'
 
 /** Time for each case. */
 const OPTIONS = { 'time-ms': { default: 1_000, min: 1 } } as const
@@ -15,7 +16,7 @@ await runBench(async () => {
   const { 'time-ms': timeMs } = readNumbers(process.argv.slice(2), OPTIONS)
   const cases: MicroResult[] = []
   try {
-    for (const group of [frameCases(), decodeCases(), await laneCases(), [await commitCase()]]) {
+    for (const group of [frameCases(), decodeCases(), await laneCases(), await stateCases(), [await commitCase()]]) {
       const results = await runCases(group, { timeMs })
       for (const result of results) tell(words(result))
       cases.push(...results)

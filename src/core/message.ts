@@ -60,7 +60,7 @@ export interface TaskCounts {
 
 /** What a store holds when a task is opened. */
 export interface StoredTask {
-  /** Undefined: the store is empty and must be restored from the start of the changelog. */
+  /** Undefined: the store is empty, or its last restore was cut off; its rows are of no known epoch until a marker is read. */
   position: TaskPosition | undefined
   /** Read the changelog from here. */
   changelogOffset: number

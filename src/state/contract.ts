@@ -28,7 +28,10 @@ export interface Backend {
   range(from: Uint8Array, to: Uint8Array): Iterable<[key: Uint8Array, value: Uint8Array]>
   /** First key >= from, or undefined: for skipping from window end to window end. */
   firstKeyAtOrAfter(from: Uint8Array): Uint8Array | undefined
-  /** All of it or nothing, durable when it resolves. `undefined` deletes. */
+  /**
+   * All of it or nothing, durable when it resolves. `undefined` deletes. A key comes at most once, and the rows must not
+   * change until it resolves. After a failure the backend is only closed.
+   */
   write(rows: Iterable<[key: Uint8Array, value: Uint8Array | undefined]>, meta: Uint8Array): Promise<void>
   /** The meta of the last write. */
   meta(): Uint8Array | undefined
@@ -105,7 +108,10 @@ export interface SlabTable {
   windowEndOf(row: number): number
   /** Marks the row changed in the open epoch. Hot and idempotent. */
   touch(row: number): void
-  /** Window ends <= `upToMs` that have rows, ascending (rows in memory and rows only in the store). */
+  /**
+   * Window ends <= `upToMs` that have rows, ascending (rows in memory and rows only in the store). After a reopen one may
+   * be named whose stored rows were all deleted one by one: closing it visits nothing.
+   */
   windowEndsUpTo(upToMs: number): number[]
   /** Smallest window end that has rows, +Infinity when there is none: lets the hot path skip closing. */
   readonly windowEndMin: number
