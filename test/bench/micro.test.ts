@@ -5,6 +5,7 @@ import { decodeCases } from '../../bench/lib/decode-cases.ts'
 import { frameCases } from '../../bench/lib/frame-cases.ts'
 import { laneCases } from '../../bench/lib/lane-bench.ts'
 import { type MicroCase, runCases } from '../../bench/lib/micro-case.ts'
+import { stateCases } from '../../bench/lib/state-bench.ts'
 
 const SMOKE = { timeMs: 5 }
 
@@ -29,6 +30,12 @@ describe('the micro benches', () => {
   test('run candles on a lane', async () => {
     const results = await runCases(await laneCases(1_000), SMOKE)
     expect(results.map(({ runs }) => runs > 0)).toEqual([true, true, true, true])
+  })
+
+  test('intern, find, seal, close and flush rows', async () => {
+    const results = await runCases(await stateCases(300), SMOKE)
+    expect(results.length).toBeGreaterThan(5)
+    for (const { name, runs } of results) expect(runs, name).toBeGreaterThan(0)
   })
 
   test('commit epochs over Kafka in memory', async () => {
