@@ -205,7 +205,7 @@ export class Engine {
     this.#attempt = undefined
     await ingest.hold()
     ingest.feed(undefined, [])
-    if (!this.#isRevoking) consumer.pause(assignment.partitions)
+    if (!this.#isRevoking && this.#clientFailure === undefined) consumer.pause(assignment.partitions)
     ingest.release()
     if (attempt.committedCount > 0) this.#failuresInRow = 0
     if (end.kind === 'drained') await this.#flushAll(attempt)
@@ -278,8 +278,8 @@ export class Engine {
   /** Gets ready for a new attempt, or throws what stops the job. */
   async #recover(error: unknown): Promise<void> {
     const { limits, log, observer, scheduler } = this.#inputs
-    const decision = this.#decide(error)
-    if (decision === 'stop' || this.#clientFailure !== undefined) throw this.#stopError(error)
+    if (this.#clientFailure !== undefined) throw this.#stopError(this.#clientFailure)
+    if (this.#decide(error) === 'stop') throw this.#stopError(error)
     this.#failuresInRow++
     if (this.#failuresInRow > limits.attemptsMax) {
       throw new MillraceError(
