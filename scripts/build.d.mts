@@ -1,0 +1,2 @@
+/** Builds dist/, or another folder. */
+export function buildDist(outdir?: string): Promise<void>
