@@ -58,7 +58,7 @@ function stopQuietly(job: RunningJob, reason: string): void {
 function sayReady(info: ReadyInfo, terminal: Terminal): void {
   terminal.say(`${info.partitions} partitions on ${info.lanes} lanes`)
   terminal.say(`health and metrics: ${info.urls.admin}`)
-  if (info.urls.push !== undefined) terminal.say(`views: ${info.urls.push}`)
+  if (info.urls.push !== undefined) terminal.say(`views, open it in a browser: ${info.urls.push}`)
   terminal.say(`ready in ${Math.round(info.millis)} ms`)
 }
 

@@ -335,12 +335,22 @@ export const KAFKA_OWNED: Readonly<Record<string, string>> = {
   'metadata.broker.list': 'set `brokers`',
   'isolation.level': 'exactly-once reads committed records only',
   'enable.auto.commit': 'offsets are committed in the transaction of their results',
+  'auto.commit.enable': 'offsets are committed in the transaction of their results',
   'enable.auto.offset.store': 'offsets are committed in the transaction of their results',
+  'enable.partition.eof': 'the ends of partitions are always reported',
   'enable.idempotence': 'exactly-once needs the idempotent producer',
+  acks: 'the idempotent producer waits for all replicas',
+  'request.required.acks': 'the idempotent producer waits for all replicas',
   'transactional.id': 'it follows from the job and `instanceId`, so that a stale process is fenced',
   'group.id': 'it is the name of the job',
   'group.instance.id': 'set `instanceId`',
+  'group.protocol': 'the assignment of partitions needs the classic protocol',
+  'partition.assignment.strategy': 'joins need `range`: equal partitions of their topics on one instance',
   partitioner: 'all records are spread by murmur2, as Java does, so that equal keys meet in one partition',
+  'partitioner.consistent': 'all records are spread by murmur2, as Java does, so that equal keys meet in one partition',
+  'delivery.report.only.error': 'only failed deliveries are reported',
+  'plugin.library.paths': 'the addon is the plugin',
+  'check.crcs': 'checksums are always verified',
 }
 
 /** Settings whose values are never shown. */

@@ -6,8 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { delay } from '../../core/clock.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { Plan } from '../../job/plan.ts'
-import type { Producer } from '../../kafka/port.ts'
+import { type Plan, planTopics } from '../../job/plan.ts'
+import { KafkaError, type Producer } from '../../kafka/port.ts'
+import type { MockCluster } from '../../kafka/rdkafka/mock-cluster.ts'
 import type { Config } from '../../ops/config.ts'
 import { packageRoot } from '../../ops/package-root.ts'
 import { systemClock, systemScheduler } from '../../ops/system-clock.ts'
@@ -32,6 +33,8 @@ const RATE_MAX = 200_000
 const KEYS = (key: string): boolean =>
   key !== 'brokers' && key !== 'createTopics' && key !== 'stateDir' && key !== 'instanceId'
 
+const JOB_FILE = (): string => join(packageRoot(), 'examples/candles/job.ts')
+
 /** Fields of a run's summary that mean nothing here. */
 const HIDDEN_FIELDS: ReadonlySet<string> = new Set(['expanded', 'lagRecords', 'epochs'])
 
@@ -53,12 +56,15 @@ export const demo: CommandSpec = {
   async run(_args, options, context) {
     const stateDir = await mkdtemp(join(tmpdir(), 'millrace-demo-'))
     const { startMockCluster } = await import('../../kafka/rdkafka/mock-cluster.ts')
+    const { loadJob } = await import('../load-job.ts')
+    const { plan } = (await loadJob(JOB_FILE())).job
     const cluster = await startMockCluster()
     try {
+      for (const topic of new Set([plan.source.topic, ...planTopics(plan).names])) createTopic(cluster, topic)
       // Any free ports, unless others are asked for: a demo should start beside whatever runs.
       const env = { MILLRACE_HTTP_PORT: '0', MILLRACE_PUSH_PORT: '0', ...context.env }
       const config = configFromFlags({ ...options, brokers: cluster.brokers, createTopics: true, stateDir }, env)
-      return await runDemo(config, options as unknown as DemoOptions, context)
+      return await runDemo(config, plan, options as unknown as DemoOptions, context)
     } finally {
       await cluster.close()
       await rm(stateDir, { recursive: true, force: true })
@@ -72,21 +78,34 @@ interface DemoOptions {
   seed: number
 }
 
-async function runDemo(config: Config, options: DemoOptions, { terminal }: CommandContext): Promise<CommandResult> {
-  const jobFile = join(packageRoot(), 'examples/candles/job.ts')
+const PARTITION_COUNT = 4
+/** "Not implemented": without the addon the cluster makes a topic, of as many partitions, when it is first asked for. */
+const NOT_IMPLEMENTED = -165
+
+function createTopic(cluster: MockCluster, topic: string): void {
+  try {
+    cluster.createTopic(topic, PARTITION_COUNT)
+  } catch (error) {
+    if (!(error instanceof KafkaError && error.failure.code === NOT_IMPLEMENTED)) throw error
+  }
+}
+
+async function runDemo(
+  config: Config,
+  plan: Plan,
+  options: DemoOptions,
+  { terminal }: CommandContext,
+): Promise<CommandResult> {
   const { startJob } = await import('../start-job.ts')
-  const { loadJob } = await import('../load-job.ts')
   const { openRdKafka } = await import('../../kafka/rdkafka/rdkafka.ts')
-  const { plan } = (await loadJob(jobFile)).job
   terminal.say('A broker inside this process: it forgets everything on exit, and it keeps no transactions, so')
   terminal.say('this shows what a job does and proves nothing about exactly-once.')
   const producer = await openRdKafka({ brokers: config.brokers, settings: config.kafka }).openProducer({})
   const feed = new DemoFeed(producer, plan, options, config)
   const log = commandLog(config, terminal)
   try {
-    const start = async () => feed.stoppedWith(await startJob({ jobFile, config, untilEnd: false, log }))
+    const start = async () => feed.stoppedWith(await startJob({ jobFile: JOB_FILE(), config, untilEnd: false, log }))
     const summary = await runToEnd(start, terminal, (job, info) => {
-      if (info.urls.push !== undefined) terminal.say(`open ${info.urls.push} in a browser`)
       feed.begin(job, info.partitions)
     })
     await feed.ended()
