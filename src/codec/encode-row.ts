@@ -2,8 +2,7 @@
 // Runs on a lane. The msgpack and the JSON writer are twins: the same row, field by field.
 // Keeps SPEC: ROW-1 ({key, windowStart, windowEnd, aggregates} in this order), R9 (what a row carries).
 
-import type { ValueFormat } from '../job/plan.ts'
-import { encodeValue } from './encode.ts'
+import { encodeValue, type ValueFormat } from './encode.ts'
 import { writeDigits, writeNumberMsgpack, writeNumberText } from './numbers.ts'
 
 /** Bytes that one number takes at most, in either format. */

@@ -3,7 +3,9 @@
 // Keeps SPEC: CODEC-5 (undefined is nil, bigint in JSON is its digits as text).
 
 import { Packr } from 'msgpackr'
-import type { ValueFormat } from '../job/plan.ts'
+
+/** The formats of values, as plans name them. */
+export type ValueFormat = 'msgpack' | 'json'
 
 const packr = new Packr({ useRecords: false, variableMapSize: true, encodeUndefinedAsNil: true })
 const textEncoder = new TextEncoder()
