@@ -23,7 +23,7 @@ export const first: Aggregate = {
       if (timeMs >= slots[base]!) continue
       slots[base] = timeMs
       const value = values[i]!
-      if (value === value && slots[base + 1]! === slots[base + 1]!) slots[base + 1] = value
+      if (!Number.isNaN(value) && !Number.isNaN(slots[base + 1])) slots[base + 1] = value
       else setValue(slots, base + 1, row, i, input)
     }
   },
@@ -51,7 +51,7 @@ export const last: Aggregate = {
       if (timeMs < slots[base]!) continue
       slots[base] = timeMs
       const value = values[i]!
-      if (value === value && slots[base + 1]! === slots[base + 1]!) slots[base + 1] = value
+      if (!Number.isNaN(value) && !Number.isNaN(slots[base + 1])) slots[base + 1] = value
       else setValue(slots, base + 1, row, i, input)
     }
   },
@@ -65,7 +65,7 @@ function setValue(slots: Float64Array, at: number, row: number, record: number, 
   const value = input.values[record]!
   slots[at] = value
   let cells = input.cells[row]
-  if (value === value) {
+  if (!Number.isNaN(value)) {
     if (cells !== undefined) cells[input.cell] = null
     return
   }
