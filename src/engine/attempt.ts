@@ -28,6 +28,8 @@ export interface AttemptOptions {
   transaction: Transaction
   flusher: Flusher
   group: GroupMetadata
+  /** A frame's memory is not needed any more. */
+  recycle: (frame: ArrayBuffer) => void
   /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
   onRoom: () => void
 }
@@ -44,6 +46,7 @@ export class Attempt {
   readonly #flusher: Flusher
   readonly #group: GroupMetadata
   readonly #onRoom: () => void
+  readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
   readonly #flood: DeadFlood
   readonly #laneBytes: number[]
@@ -71,6 +74,7 @@ export class Attempt {
     this.#flusher = options.flusher
     this.#group = options.group
     this.#onRoom = options.onRoom
+    this.#recycle = options.recycle
     this.#wake = new Wake(engine.scheduler)
     this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
@@ -191,6 +195,7 @@ export class Attempt {
   }
 
   #processed(task: TaskState, answer: LaneProcessed): void {
+    if (answer.recycled !== undefined) this.#recycle(answer.recycled)
     if (this.#failure !== undefined) return
     if (answer.isDropped) {
       this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))

@@ -228,6 +228,7 @@ export class Engine {
       }),
       flusher: this.#newFlusher(),
       group: assignment.group,
+      recycle: (frame) => this.#consumer!.recycle(frame),
       onRoom: () => this.#ingest?.ring(),
     })
   }

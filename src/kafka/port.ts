@@ -67,7 +67,12 @@ export class KafkaError extends Error {
   }
   get isFenced(): boolean {
     const { name } = this.failure
-    return name === '_FENCED' || name === 'PRODUCER_FENCED' || name === 'INVALID_PRODUCER_EPOCH' || name === 'FENCED_INSTANCE_ID'
+    return (
+      name === '_FENCED' ||
+      name === 'PRODUCER_FENCED' ||
+      name === 'INVALID_PRODUCER_EPOCH' ||
+      name === 'FENCED_INSTANCE_ID'
+    )
   }
 }
 
@@ -96,6 +101,8 @@ export interface ReaderOptions {
 export interface Reader {
   assign(partitions: TopicPartitionOffset[]): void
   poll(limits: PollLimits): Promise<PollResult>
+  /** Takes a frame back when nobody reads it any more: its memory is free at once, not at some collection. */
+  recycle(frame: ArrayBuffer): void
   pause(partitions: TopicPartition[]): void
   resume(partitions: TopicPartition[]): void
   /** First and next offset of a partition, asked of the broker; `high` is the high watermark (read uncommitted). */
@@ -150,7 +157,11 @@ export interface Producer {
   flush(timeoutMs: number): Promise<void>
   /** Deliveries that failed since the last call. */
   failures(): DeliveryFailure[]
-  sendOffsets(offsets: (TopicPartitionOffset & { metadata?: string })[], group: GroupMetadata, timeoutMs: number): Promise<void>
+  sendOffsets(
+    offsets: (TopicPartitionOffset & { metadata?: string })[],
+    group: GroupMetadata,
+    timeoutMs: number,
+  ): Promise<void>
   commit(timeoutMs: number): Promise<void>
   abort(timeoutMs: number): Promise<void>
   /** Closes when no call is outstanding, else abandons the client and frees it when its call returns. */

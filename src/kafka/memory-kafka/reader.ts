@@ -61,6 +61,9 @@ export class MemoryReader implements Reader {
     return this.gate.run('poll', this.name, () => this.#poll(limits))
   }
 
+  /** These frames are ordinary JavaScript memory. */
+  recycle(): void {}
+
   pause(partitions: TopicPartition[]): void {
     this.#setPaused(partitions, true)
   }

@@ -1,6 +1,7 @@
 // The blocking calls of a consumer through the addon: packed frames, no object a record. Main thread.
 import type { CommittedOffset, GroupMetadata, PollLimits, PollResult, TopicPartition } from '../port.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
+import { loadAddon } from './addon.ts'
 import type { ClientLife } from './client-life.ts'
 import type { ConsumerDriver } from './consumer.ts'
 import type { RdConsumer } from './node-rdkafka.ts'
@@ -14,6 +15,9 @@ export class AddonConsumerDriver implements ConsumerDriver {
 
   poll({ recordsMax, bytesMax, waitMs }: PollLimits): Promise<PollResult> {
     return this.#life.callNative<PollResult>((native, done) => native.poll(recordsMax, bytesMax, waitMs, done))
+  }
+  recycle(frame: ArrayBuffer): void {
+    loadAddon().freeFrame(frame)
   }
   wake(): void {
     this.#life.native!.wake()

@@ -55,6 +55,8 @@ export interface NativeClient {
 
 export interface Addon {
   NativeClient: new (client: object) => NativeClient
+  /** Frees a frame's memory now; the ArrayBuffer is detached. */
+  freeFrame(frame: ArrayBuffer): void
   /** Where its file is: librdkafka loads it as a plugin, to tell it of deliveries. */
   path: string
 }
@@ -72,8 +74,8 @@ export function loadAddon(): Addon {
   rdkafka() // first: the addon finds librdkafka in the process, and its version is checked there
   const path = join(packageFolder(), 'src/kafka/rdkafka/native/build/Release/millrace_kafka.node')
   try {
-    const { NativeClient } = require(path) as Pick<Addon, 'NativeClient'>
-    loaded = { NativeClient, path }
+    const { NativeClient, freeFrame } = require(path) as Omit<Addon, 'path'>
+    loaded = { NativeClient, freeFrame, path }
     return loaded
   } catch (cause) {
     const remedy = 'Run `node scripts/build-addon.mjs`; it needs a C++20 compiler, make and python3.'

@@ -21,6 +21,8 @@ import type { RdConsumer, RdTopicPartition } from './node-rdkafka.ts'
 /** The calls of a consumer that block, and those that node-rdkafka lacks. */
 export interface ConsumerDriver {
   poll(limits: PollLimits): Promise<PollResult>
+  /** Frees the memory of a frame that nobody reads any more. */
+  recycle(frame: ArrayBuffer): void
   /** Ends a poll that waits. */
   wake(): void
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]>
@@ -92,6 +94,10 @@ export class RdKafkaConsumer implements GroupConsumer {
       this.#isPolling = false
       this.#applyChanges()
     }
+  }
+
+  recycle(frame: ArrayBuffer): void {
+    this.#driver.recycle(frame)
   }
 
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {

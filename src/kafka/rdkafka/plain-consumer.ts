@@ -82,6 +82,8 @@ export class PlainConsumerDriver implements ConsumerDriver {
     return result
   }
 
+  /** These frames are ordinary JavaScript memory. */
+  recycle(): void {}
   wake(): void {
     this.#isAwake = true
   }

@@ -21,12 +21,22 @@ NAN_METHOD(ErrorName) {
   info.GetReturnValue().Set(ToJs(std::string(rd_kafka_err2name(code))));
 }
 
+/**
+ * Lets go of a frame's memory now. Left to the garbage collector, megabytes behind tiny objects make it run full
+ * collections all the time: a sixth of the CPU of a job at full speed.
+ */
+NAN_METHOD(FreeFrame) {
+  auto frame = info[0].As<v8::ArrayBuffer>();
+  if (info[0]->IsArrayBuffer() && frame->IsDetachable()) frame->Detach(v8::Local<v8::Value>()).Check();
+}
+
 NAN_MODULE_INIT(Init) {
   InitCalls();
   Group::Define(target);
   SetField(target, "NativeClient", Client::Define());
   SetField(target, "librdkafkaVersion", ToJs(std::string(rd_kafka_version_str())));
   Nan::SetMethod(target, "errorName", ErrorName);
+  Nan::SetMethod(target, "freeFrame", FreeFrame);
 }
 
 }  // namespace
