@@ -162,12 +162,17 @@ export class SourceReader {
     const chunk = this.#chunk
     const start = chunk.starts[row]!
     const end = chunk.ends[row]!
-    const status = this.#source.format === 'json' ? this.#parseJson(row, start, end) : this.#walk(start, end)
+    const status = this.#source.format === 'json' ? this.#parseJson(row, start, end) : this.#check(row, start, end)
     if (status !== STATUS_OK) {
       chunk.fail(row, status)
       return
     }
     this.#takeObject(row, this.#source.format === 'json' ? this.#json.value : this.#decoder.value(start, end - start))
+  }
+
+  /** A schema may make a map of anything; without one a value must be a map, as for the scanner. */
+  #check(row: number, start: number, end: number): number {
+    return this.#schema === undefined ? this.#scanner.scan(row, start, end) : this.#walk(start, end)
   }
 
   #walk(start: number, end: number): number {

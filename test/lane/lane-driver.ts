@@ -242,7 +242,7 @@ export function sourceFrame(records: readonly InputRecord[], offset: number): Ar
 
 function changelogFrame(records: readonly SinkRecord[], offset: number): ArrayBuffer {
   const writer = new FrameWriter()
-  records.forEach(({ key, value }, i) => writer.appendSource(offset + i, 0, key, value))
+  for (const [i, { key, value }] of records.entries()) writer.appendSource(offset + i, 0, key, value)
   return writer.take(TASK.partition, offset + records.length)!
 }
 
