@@ -64,6 +64,8 @@ interface Scene {
   sink: string
   stateDir: string
   watch: CommitWatch
+  /** Before the first commit a start is no restart: it also makes the job's topics and the broker's own. */
+  hasCommitted: boolean
   warmMs: number[]
   coldMs: number[]
 }
@@ -106,7 +108,7 @@ async function setScene(cluster: Cluster, options: ChaosOptions): Promise<Scene>
   await cluster.createTopic(sink, options.partitions)
   const stateDir = await mkdtemp(join(tmpdir(), 'millrace-chaos-'))
   const watch = await CommitWatch.open(cluster.brokers, job, source)
-  return { cluster, options, job, source, sink, stateDir, watch, warmMs: [], coldMs: [] }
+  return { cluster, options, job, source, sink, stateDir, watch, hasCommitted: false, warmMs: [], coldMs: [] }
 }
 
 interface Load {
@@ -171,35 +173,45 @@ async function killing(scene: Scene, kills: PlannedKill[], load: Load): Promise<
 
 async function liveAndDie(scene: Scene, kill: PlannedKill, before: PlannedKill | undefined, i: number): Promise<void> {
   const child = startProcess(scene, false)
-  let restartMs: number | undefined
-  if (kill.when === 'running') restartMs = await firstCommitMs(scene, child, before)
+  let committed = 'no commit awaited'
+  if (kill.when === 'running') {
+    const tookMs = await firstCommitMs(scene, child, before)
+    if (tookMs === undefined) throw await unexpectedEnd(child)
+    committed = `first commit after ${Math.round(tookMs)} ms`
+  }
   await Promise.race([sleep(kill.afterMs), child.end])
-  if (child.hasEnded) throw new Error(`the job ended by itself: ${(await child.end).stderrTail}`)
+  if (child.hasEnded) throw await unexpectedEnd(child)
   child.kill('SIGKILL')
   await child.end
   const state = kill.wipesState ? 'without its state' : 'with its state'
-  const committed = restartMs === undefined ? 'no commit awaited' : `first commit after ${Math.round(restartMs)} ms`
   scene.options.tell(`kill ${i + 1}: ${kill.when}, ${committed}, killed ${kill.afterMs} ms later; comes back ${state}`)
 }
 
-/** Time from the start of the process to the first commit of its own; kept when it is a restart. */
-async function firstCommitMs(scene: Scene, child: Child, before: PlannedKill | undefined): Promise<number> {
+async function unexpectedEnd(child: Child): Promise<Error> {
+  const what = child.hasEnded ? 'ended by itself' : `committed nothing within ${RESTART_MS_MAX} ms`
+  child.kill('SIGKILL')
+  return new Error(`the job ${what}: ${(await child.end).stderrTail}`)
+}
+
+/**
+ * Time from the start of the process to the first commit of its own; kept when it is a restart after a commit. Undefined
+ * when the process ended or a minute passed before.
+ */
+async function firstCommitMs(scene: Scene, child: Child, before: PlannedKill | undefined): Promise<number | undefined> {
   const limitMs = child.startedMs + RESTART_MS_MAX
   const isOver = (): boolean => child.hasEnded || performance.now() > limitMs
   const atMs = await scene.watch.nextCommit(child.startedMs + SETTLED_AFTER_MS, isOver)
-  if (atMs === undefined) {
-    child.kill('SIGKILL')
-    throw new Error(`no commit within ${RESTART_MS_MAX} ms, or the job ended: ${(await child.end).stderrTail}`)
-  }
+  if (atMs === undefined) return undefined
   const tookMs = atMs - child.startedMs
-  if (before !== undefined) (before.wipesState ? scene.coldMs : scene.warmMs).push(tookMs)
+  if (scene.hasCommitted) (before?.wipesState ? scene.coldMs : scene.warmMs).push(tookMs)
+  scene.hasCommitted = true
   return tookMs
 }
 
-/** The last process ends by itself when all input is consumed. */
+/** The last process ends by itself when all input is consumed; its offsets need not move when nothing is left. */
 async function runLast(scene: Scene, before: PlannedKill | undefined): Promise<void> {
   const child = startProcess(scene, true)
-  if (before !== undefined) await firstCommitMs(scene, child, before)
+  await firstCommitMs(scene, child, before)
   await summaryOf(child)
 }
 

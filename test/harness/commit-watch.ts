@@ -6,6 +6,10 @@ const { Kafka, logLevel } = kafkajs
 
 /** The offsets are asked for this often: the resolution of what is timed. */
 const ASK_EVERY_MS = 5
+/** A fresh broker has a coordinator for the group within this time. */
+const COORDINATOR_MS_MAX = 30_000
+/** What cannot be answered yet is asked again soon: kafkajs' own pauses grow to seconds. */
+const RETRY = { initialRetryTime: 20, maxRetryTime: 200, retries: 200 }
 
 export class CommitWatch {
   readonly #admin: Admin
@@ -19,17 +23,34 @@ export class CommitWatch {
   }
 
   static async open(brokers: string, groupId: string, topic: string): Promise<CommitWatch> {
-    const kafka = new Kafka({ brokers: brokers.split(','), clientId: 'commit-watch', logLevel: logLevel.ERROR })
+    // What it tries again it would log as an error; what fails for good is thrown.
+    const kafka = new Kafka({
+      brokers: brokers.split(','),
+      clientId: 'commit-watch',
+      logLevel: logLevel.NOTHING,
+      retry: RETRY,
+    })
     const admin = kafka.admin()
     await admin.connect()
-    return new CommitWatch(admin, groupId, topic)
+    const watch = new CommitWatch(admin, groupId, topic)
+    // A fresh broker makes its topic of offsets for the first who asks; nothing that is timed shall wait for that.
+    await watch.total()
+    return watch
   }
 
   /** The committed offsets of all partitions, added up; 0 before the first commit. */
   async total(): Promise<number> {
-    const [topic] = await this.#admin.fetchOffsets({ groupId: this.#groupId, topics: [this.#topic] })
-    const offsets = topic?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
-    return offsets.reduce((sum, offset) => sum + offset, 0)
+    const untilMs = performance.now() + COORDINATOR_MS_MAX
+    for (;;) {
+      try {
+        const [topic] = await this.#admin.fetchOffsets({ groupId: this.#groupId, topics: [this.#topic] })
+        const offsets = topic?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
+        return offsets.reduce((sum, offset) => sum + offset, 0)
+      } catch (error) {
+        if (!isRetriable(error) || performance.now() > untilMs) throw error
+        await sleep(ASK_EVERY_MS)
+      }
+    }
   }
 
   /**
@@ -51,4 +72,9 @@ export class CommitWatch {
   close(): Promise<void> {
     return this.#admin.disconnect()
   }
+}
+
+/** kafkajs says of its errors whether asking again may help. */
+function isRetriable(error: unknown): boolean {
+  return error instanceof Error && (error as { retriable?: boolean }).retriable === true
 }
