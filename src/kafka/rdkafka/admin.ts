@@ -66,13 +66,8 @@ export class PlainAdmin implements Admin {
     this.#openClient = openClient
   }
 
-  async describe(names: string[], timeoutMs: number): Promise<TopicDescription[]> {
-    const metadata = await this.#life.callPlain<RdMetadata>((client, done) =>
-      client.getMetadata({ allTopics: true, timeout: timeoutMs }, done),
-    )
-    return metadata.topics
-      .filter((topic) => names.includes(topic.name))
-      .map((topic) => ({ name: topic.name, partitionCount: topic.partitions.length, topicId: undefined }))
+  describe(names: string[], timeoutMs: number): Promise<TopicDescription[]> {
+    return describeByMetadata(this.#life, names, timeoutMs)
   }
 
   async create(topics: NewTopic[], timeoutMs: number): Promise<void> {
@@ -116,6 +111,47 @@ export class PlainAdmin implements Admin {
   }
 }
 
+/**
+ * For the mock cluster, which has no controller: every admin call would wait for one until its time-out. Topics are found
+ * in the metadata and made by asking for them.
+ */
+export class MockAdmin implements Admin {
+  readonly #life: ClientLife<RdProducer>
+
+  constructor(life: ClientLife<RdProducer>) {
+    this.#life = life
+  }
+  describe(names: string[], timeoutMs: number): Promise<TopicDescription[]> {
+    return describeByMetadata(this.#life, names, timeoutMs)
+  }
+  create(topics: NewTopic[], timeoutMs: number): Promise<void> {
+    return createByAsking(this.#life, topics, timeoutMs)
+  }
+  config(): Promise<Record<string, string>> {
+    return Promise.resolve({})
+  }
+  delete(): Promise<void> {
+    return Promise.reject(new KafkaError(localFailure(-165, 'a mock cluster cannot delete topics')))
+  }
+  close(): Promise<void> {
+    return this.#life.close()
+  }
+}
+
+/** What the metadata says: no topic ids. */
+async function describeByMetadata(
+  life: ClientLife<RdProducer>,
+  names: string[],
+  timeoutMs: number,
+): Promise<TopicDescription[]> {
+  const metadata = await life.callPlain<RdMetadata>((client, done) =>
+    client.getMetadata({ allTopics: true, timeout: timeoutMs }, done),
+  )
+  return metadata.topics
+    .filter((topic) => names.includes(topic.name))
+    .map((topic) => ({ name: topic.name, partitionCount: topic.partitions.length, topicId: undefined }))
+}
+
 /** A topic is created when the controller says so; the brokers hear of it a moment later. */
 async function untilSeen(admin: Admin, topics: NewTopic[], timeoutMs: number): Promise<void> {
   const names = topics.map((topic) => topic.name)
@@ -134,12 +170,22 @@ function isUnsupported(error: unknown): boolean {
 /** A mock cluster has no CreateTopics, but makes a topic when a producer asks for it, with its own number of partitions. */
 async function createByAsking(life: ClientLife<RdProducer>, topics: NewTopic[], timeoutMs: number): Promise<void> {
   for (const { name, partitionCount } of topics) {
+    const made = await partitionsOnceAsked(life, name, timeoutMs)
+    if (made === partitionCount) continue
+    const message = `this cluster cannot create topics by request and made ${name} with ${made} partitions, not ${partitionCount}`
+    throw new KafkaError({ ...localFailure(-165, message), topic: name })
+  }
+}
+
+/** Partitions of a topic that is made by this question; the first answers may not have it yet. 0 after the time-out. */
+async function partitionsOnceAsked(life: ClientLife<RdProducer>, name: string, timeoutMs: number): Promise<number> {
+  const untilMs = performance.now() + timeoutMs
+  for (;;) {
     const metadata = await life.callPlain<RdMetadata>((client, done) =>
       client.getMetadata({ topic: name, timeout: timeoutMs }, done),
     )
     const made = metadata.topics.find((topic) => topic.name === name)?.partitions.length ?? 0
-    if (made === partitionCount) continue
-    const message = `this cluster cannot create topics by request and made ${name} with ${made} partitions, not ${partitionCount}`
-    throw new KafkaError({ ...localFailure(-165, message), topic: name })
+    if (made > 0 || performance.now() > untilMs) return made
+    await setTimeout(SEEN_AGAIN_MS)
   }
 }

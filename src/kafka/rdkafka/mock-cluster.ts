@@ -32,11 +32,24 @@ export async function startMockCluster(brokerCount = 1): Promise<MockCluster> {
   const metadata = await life.callPlain<RdMetadata>((owner, done) =>
     owner.getMetadata({ allTopics: true, timeout: METADATA_LIMIT_MS }, done),
   )
+  const brokers = metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(',')
+  running.add(brokers)
   return {
-    brokers: metadata.brokers.map(({ host, port }) => `${host}:${port}`).join(','),
+    brokers,
     createTopic: (name, partitionCount) => createTopic(life, name, partitionCount, brokerCount),
-    close: () => life.close(),
+    close: () => {
+      running.delete(brokers)
+      return life.close()
+    },
   }
+}
+
+/** Addresses of the mock clusters of this process. */
+const running = new Set<string>()
+
+/** True for the address of a mock cluster that runs in this process. */
+export function isMockCluster(brokers: string): boolean {
+  return running.has(brokers)
 }
 
 function createTopic(life: ClientLife<RdProducer>, name: string, partitionCount: number, brokerCount: number): void {

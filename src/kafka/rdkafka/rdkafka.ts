@@ -16,10 +16,11 @@ import type {
 import { type Addon, loadAddon } from './addon.ts'
 import { AddonConsumerDriver } from './addon-consumer.ts'
 import { AddonProducerDriver } from './addon-producer.ts'
-import { AddonAdmin, PlainAdmin } from './admin.ts'
+import { AddonAdmin, MockAdmin, PlainAdmin } from './admin.ts'
 import { ClientLife } from './client-life.ts'
 import { RdKafkaConsumer } from './consumer.ts'
 import type { RdkafkaError } from './failure.ts'
+import { isMockCluster } from './mock-cluster.ts'
 import { type RdConsumer, type RdProducer, type RdTopicPartition, rdkafka, type Settings } from './node-rdkafka.ts'
 import { PlainConsumerDriver } from './plain-consumer.ts'
 import { PlainProducerDriver } from './plain-producer.ts'
@@ -113,6 +114,7 @@ class RdKafka implements Kafka {
   async openAdmin(): Promise<Admin> {
     const settings = adminSettings(this.#brokers, this.#settings)
     const life = await this.#openRdProducer(settings)
+    if (isMockCluster(this.#brokers)) return new MockAdmin(life)
     if (this.#addon !== undefined) return new AddonAdmin(life)
     return new PlainAdmin(life, () => rdkafka().AdminClient.create({ ...settings.global }))
   }
