@@ -34,6 +34,9 @@ export interface EpochOffset {
   position: TaskPosition
 }
 
+/** Results of an epoch are sent before its end when they are more than this: fewer would be small requests. */
+const EARLY_BYTES = 256 * 1024
+
 export interface TransactionOptions {
   producer: Producer
   topicNames: readonly string[]
@@ -72,9 +75,12 @@ export class Transaction {
     this.pendingBytes += frame.byteLength
   }
 
-  /** Produces waiting frames of the open epoch, unless a commit is under way (it will do so itself). */
+  /**
+   * Produces waiting frames of the open epoch when there are many, unless a commit is under way (it will do so itself).
+   * A few wait for the end of the epoch: sent one by one, each would be a request of its own to the broker.
+   */
   produceWaiting(epoch: number): Promise<void> {
-    if (this.isCommitting || this.#pending.length === 0) return Promise.resolve()
+    if (this.isCommitting || this.pendingBytes < EARLY_BYTES) return Promise.resolve()
     return this.#serially(() => (this.isCommitting ? Promise.resolve() : this.#produceUpTo(epoch)))
   }
 
@@ -89,16 +95,19 @@ export class Transaction {
     return this.#serially(async () => {
       const startedMs = this.#clock.monotonicMs()
       await this.#produceUpTo(epoch)
-      await this.#ensureBegun(epoch)
-      for (const frame of changelogFrames) await this.#produce(epoch, frame)
-      await this.#call('flush', epoch, () => this.#producer.flush(this.#callMs))
+      this.pendingBytes += changelogFrames.reduce((sum, frame) => sum + frame.byteLength, 0)
+      await this.#produce(epoch, changelogFrames)
       const committed = offsets.map(({ topic, partition, position }) => ({
         topic,
         partition,
         offset: position.inputOffset,
         metadata: `epoch=${epoch}`,
       }))
-      await this.#call('offsets', epoch, () => this.#producer.sendOffsets(committed, group, this.#callMs))
+      // Offsets ride in the transaction whatever the order; the commit waits for both.
+      await Promise.all([
+        this.#call('flush', epoch, () => this.#producer.flush(this.#callMs)),
+        this.#call('offsets', epoch, () => this.#producer.sendOffsets(committed, group, this.#callMs)),
+      ])
       await this.#call('commit', epoch, () => this.#producer.commit(this.#callMs))
       this.#isOpen = false
       this.isCommitting = false
@@ -106,22 +115,29 @@ export class Transaction {
     })
   }
 
+  /** Frames of later epochs stay. Frames go to the client together, which keeps their order. */
   async #produceUpTo(epoch: number): Promise<void> {
-    while (this.#pending.length > 0 && this.#pending[0]!.epoch <= epoch) {
-      const { frame } = this.#pending.shift()!
-      await this.#ensureBegun(epoch)
-      const { byteLength } = frame
-      await this.#produce(epoch, frame)
-      this.pendingBytes -= byteLength
-    }
+    const later = this.#pending.findIndex((one) => one.epoch > epoch)
+    const frames = this.#pending.splice(0, later < 0 ? this.#pending.length : later)
+    if (frames.length > 0)
+      await this.#produce(
+        epoch,
+        frames.map((one) => one.frame),
+      )
+  }
+  async #produce(epoch: number, frames: ArrayBuffer[]): Promise<void> {
+    const bytes = frames.reduce((sum, frame) => sum + frame.byteLength, 0)
+    await this.#ensureBegun(epoch)
+    const queued = frames.map((frame) =>
+      this.#call('produce', epoch, () => this.#producer.produce(frame, this.#topicNames)),
+    )
+    await Promise.all(queued)
+    this.pendingBytes -= bytes
   }
   async #ensureBegun(epoch: number): Promise<void> {
     if (this.#isOpen) return
     await this.#call('begin', epoch, () => this.#producer.begin())
     this.#isOpen = true
-  }
-  #produce(epoch: number, frame: ArrayBuffer): Promise<void> {
-    return this.#call('produce', epoch, () => this.#producer.produce(frame, this.#topicNames))
   }
   async #call(phase: EpochPhase, epoch: number, run: () => Promise<void>): Promise<void> {
     try {
