@@ -8,7 +8,7 @@ export const TAG_MISSING = 0
 export const TAG_NUMBER = 1
 /** Text: its UTF-8 bytes are at `starts`, `lengths` of the chunk's bytes. */
 export const TAG_TEXT = 2
-/** An integer outside ±2^53; encoded at `starts`. */
+/** An integer outside ±2^53; encoded at `starts`, or decoded in `objects` where `lengths` is 0. */
 export const TAG_BIG = 3
 /** Any other value, encoded at `starts`, `lengths`, decoded when asked for. */
 export const TAG_OTHER = 4
@@ -77,6 +77,7 @@ export class Columns {
       case TAG_TEXT:
         return this.bytes!.text(this.starts[at]!, this.lengths[at]!)
       case TAG_BIG:
+        return this.lengths[at] === 0 ? this.objects[at] : this.bytes!.value(this.starts[at]!, this.lengths[at]!)
       case TAG_OTHER:
         return this.bytes!.value(this.starts[at]!, this.lengths[at]!)
       case TAG_OBJECT:
@@ -99,7 +100,19 @@ export class Columns {
       this.tags[at] = TAG_MISSING
       return
     }
-    this.tags[at] = typeof value === 'bigint' ? TAG_BIG : TAG_OBJECT
+    if (typeof value === 'bigint') this.setWide(field, row, value)
+    else {
+      this.tags[at] = TAG_OBJECT
+      this.objects[at] = value
+    }
+  }
+
+  /** Takes an integer that is no exact number: a bigint, or what a decoder made of too many digits. */
+  setWide(field: number, row: number, value: number | bigint): void {
+    const at = field * this.capacity + row
+    this.tags[at] = TAG_BIG
+    this.values[at] = Number.NaN
+    this.lengths[at] = 0
     this.objects[at] = value
   }
 }

@@ -112,7 +112,7 @@ export class SourceReader {
       const word = at >> 2
       const keyBytes = words[word + 1]!
       const valueBytes = words[word + 2]!
-      const start = at + 32 + (keyBytes > 0 ? keyBytes : 0)
+      const start = at + 32 + Math.max(keyBytes, 0)
       chunk.at[row] = at
       chunk.starts[row] = start
       chunk.ends[row] = start + valueBytes
@@ -205,10 +205,18 @@ export class SourceReader {
       return
     }
     chunk.objects[row] = value
-    const { columns } = chunk
-    for (let field = 0; field < columns.fields.length; field++) {
-      columns.setValue(field, row, value[columns.fields[field]!])
+    for (let field = 0; field < chunk.columns.fields.length; field++) {
+      this.#takeField(field, row, value[chunk.columns.fields[field]!])
     }
+  }
+
+  /** JSON.parse rounds integers beyond ±2^53 without a word; with a schema it is the schema's to judge. */
+  #takeField(field: number, row: number, value: unknown): void {
+    const { columns } = this.#chunk
+    const isJson = this.#source.format === 'json' && this.#schema === undefined
+    if (isJson && typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
+      columns.setWide(field, row, value)
+    } else columns.setValue(field, row, value)
   }
 
   /** Every event of an envelope is a row; a chunk may end in the middle of an envelope. */

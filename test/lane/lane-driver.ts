@@ -47,6 +47,8 @@ export interface DriveOptions {
   path?: 'planned' | 'free'
   limits?: Partial<LaneLimits>
   messageBytesMax?: number[]
+  /** Flushes after each commit, so that rows may be evicted. */
+  flushEach?: boolean
   /** Sends the end of input after the records. Default true. */
   isEnded?: boolean
 }
@@ -215,6 +217,7 @@ export async function drive(
     for (let i = 0; i < records.length; i += size) {
       await driver.send(records.slice(i, i + size))
       await driver.commit()
+      if (options.flushEach) await driver.flush()
       await driver.restart(options.restart ?? 'never')
     }
     if (options.isEnded !== false) await driver.end()
