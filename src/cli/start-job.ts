@@ -111,6 +111,7 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
     limits: engineLimits(config),
     untilEnd: options.untilEnd,
     changelogTopicId: jobTopics.changelogTopicId,
+    sinkRetentions: jobTopics.sinkRetentions,
     log,
     observer: monitor,
   })

@@ -154,11 +154,6 @@ export const ERRORS = {
     text: 'Another process with the same instance id {instanceId} has taken over (fenced).',
     remedy: 'Give every running process its own instance id.',
   },
-  MR4006: {
-    action: 'rebuild',
-    text: 'Kafka call {call} has an unknown outcome after {waitedMs} ms.',
-    remedy: 'A new producer finds out what was decided; look at the brokers if it repeats.',
-  },
   MR4007: {
     action: 'stop',
     text: 'Kafka refused for good: {reason}',
@@ -177,7 +172,8 @@ export const ERRORS = {
   MR4010: {
     action: 'stop',
     text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but retention has deleted all before {low}.',
-    remedy: 'The records between are lost to this job; raise the retention, or start under a new job name to begin at what is left.',
+    remedy:
+      'The records between are lost to this job; raise the retention, or start under a new job name to begin at what is left.',
   },
   MR4011: {
     action: 'rebuild',
@@ -247,7 +243,8 @@ export const ERRORS = {
   MR7003: {
     action: 'report',
     text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
-    remedy: 'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+    remedy:
+      'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
   },
   MR7004: {
     action: 'report',

@@ -3,13 +3,14 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
-import type { LaneProcessed, TaskCounts } from '../core/message.ts'
+import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
 import type { GroupMetadata, PollResult, SourceBatch } from '../kafka/port.ts'
 import { DeadFlood } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
 import { cutFrame } from './input-end.ts'
 import { addCounts, countsAddUp, type EngineOptions, type LatencySample, noCounts } from './options.ts'
+import { checkRetention } from './retention.ts'
 import type { TaskState } from './task-state.ts'
 import type { EpochOffset, Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
@@ -320,6 +321,7 @@ export class Attempt {
     const touched = seals.flatMap((seal) => seal.tasks)
     if (touched.length === 0) return
     this.#checkCounts(counts)
+    this.#checkRetention(touched.map((task) => task.position))
     const offsets: EpochOffset[] = touched.map(({ partition, position }) => {
       const task = this.#byPartition[partition]!
       task.position = position
@@ -355,6 +357,11 @@ export class Attempt {
   /** Ends the attempt at once: nothing more of it is committed. */
   fail(error: unknown): void {
     this.#fail(error)
+  }
+
+  #checkRetention(positions: TaskPosition[]): void {
+    const { sinkRetentions, clock } = this.#engine
+    for (const { eventTimeMsMax } of positions) checkRetention(sinkRetentions, eventTimeMsMax, clock.wallMs())
   }
 
   #fail(error: unknown): void {

@@ -5,6 +5,7 @@ import type { TaskCounts } from '../core/message.ts'
 import type { Plan, PlanTopics } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
+import type { SinkRetention } from './retention.ts'
 
 /** Every wait, queue and pace of the engine; the defaults and reasons are in ops/config-table.ts. */
 export interface EngineLimits {
@@ -63,6 +64,7 @@ export interface EngineOptions {
   scheduler: Scheduler
   instanceId: string
   limits: EngineLimits
+  sinkRetentions: readonly SinkRetention[]
   /** Read to the end offsets seen at the start, commit, flush and finish. */
   untilEnd: boolean
   log: EngineLog

@@ -4,6 +4,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
+import { type SinkRetention, sinkRetentions } from './retention.ts'
 
 const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
 /** Kafka's default of max.message.bytes, where the broker does not tell. */
@@ -15,6 +16,7 @@ export interface JobTopics {
   changelogTopicId: string | undefined
   /** max.message.bytes by topic index of PlanTopics. */
   messageBytesMax: number[]
+  sinkRetentions: SinkRetention[]
 }
 
 export interface TopicsOptions {
@@ -92,9 +94,11 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
     })
   }
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
+  const configOf = new Map(topics.names.map((name, index) => [name, configs[index]!]))
   return {
     partitionCount,
     changelogTopicId: changelogTopic?.topicId,
     messageBytesMax: configs.map((config) => Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT)),
+    sinkRetentions: sinkRetentions(plan, configOf),
   }
 }

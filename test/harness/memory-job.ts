@@ -91,6 +91,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     limits: { ...TEST_ENGINE_LIMITS, ...options.limits },
     untilEnd,
     changelogTopicId: jobTopics.changelogTopicId,
+    sinkRetentions: jobTopics.sinkRetentions,
     log: { info: () => {}, warn: () => {}, error: () => {} },
     observer,
   })
