@@ -1,11 +1,10 @@
 // Signals to a process that runs a job to its end. Keeps SPEC: STOP-1, STOP-2.
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { buildSync } from 'esbuild'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { CommandProcess, endCommandProcesses } from '../harness/command-process.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 
@@ -52,48 +51,17 @@ beforeAll(() => {
 })
 afterAll(() => rmSync(folder, { recursive: true }))
 
-const children: ChildProcess[] = []
-/** A test that failed leaves nothing behind. */
-afterEach(() => {
-  for (const child of children.splice(0)) child.kill('SIGKILL')
-})
+afterEach(endCommandProcesses)
 
-class Running {
-  readonly child: ChildProcess
-  text = ''
-  #look = () => {}
-
-  constructor(manner: string) {
-    this.child = spawn(process.execPath, [program, manner], { stdio: ['ignore', 'pipe', 'pipe'] })
-    children.push(this.child)
-    for (const stream of [this.child.stdout!, this.child.stderr!]) {
-      stream.on('data', (data) => {
-        this.text += String(data)
-        this.#look()
-      })
-    }
-  }
-  /** Resolves when the output has `words`. */
-  async saying(words: string): Promise<void> {
-    while (!this.text.includes(words)) {
-      await new Promise<void>((resolve) => {
-        this.#look = resolve
-      })
-    }
-  }
-  async exit(): Promise<number | null> {
-    const [code] = await once(this.child, 'close')
-    return code as number | null
-  }
-}
+const runningAs = (manner: string): CommandProcess => new CommandProcess([program, manner])
 
 test.each(['SIGTERM', 'SIGINT'] as const)('the first %s stops the job and the process ends with 0', async (signal) => {
-  const running = new Running('good')
-  await running.saying('ready in 1 ms')
+  const running = runningAs('good')
+  await running.saying(/ready in 1 ms/)
   running.child.kill(signal)
   expect(await running.exit()).toBe(0)
-  expect(running.text).toContain(`${signal}: stopping; a second signal ends at once\nstop for ${signal}\n`)
-  expect(running.text).toMatch(/ended\n$/)
+  expect(running.stderr).toContain(`${signal}: stopping; a second signal ends at once\nstop for ${signal}\n`)
+  expect(running.stdout).toBe('ended\n')
 })
 
 test.each([
@@ -101,21 +69,21 @@ test.each([
   ['SIGINT', 'SIGINT', 130],
   ['SIGTERM', 'SIGINT', 130],
 ] as const)('%s and then %s end at once with %d, though the stop hangs', async (first, second, code) => {
-  const running = new Running('hangs')
-  await running.saying('ready in 1 ms')
+  const running = runningAs('hangs')
+  await running.saying(/ready in 1 ms/)
   running.child.kill(first)
-  await running.saying(`stop for ${first}`)
+  await running.saying(new RegExp(`stop for ${first}`))
   running.child.kill(second)
   expect(await running.exit()).toBe(code)
-  expect(running.text).not.toContain('ended')
+  expect(running.stdout).toBe('')
 })
 
 test('a signal while the job starts stops it as soon as it has started', async () => {
-  const running = new Running('slow')
-  await running.saying('starting')
+  const running = runningAs('slow')
+  await running.saying(/starting/)
   running.child.kill('SIGTERM')
-  await running.saying('SIGTERM: stopping')
+  await running.saying(/SIGTERM: stopping/)
   running.child.kill('SIGUSR2')
   expect(await running.exit()).toBe(0)
-  expect(running.text).toContain('stop for SIGTERM')
+  expect(running.stderr).toContain('stop for SIGTERM')
 })
