@@ -189,6 +189,7 @@ export interface Admin {
   create(topics: NewTopic[], timeoutMs: number): Promise<void>
   /** Settings of a topic in effect (`max.message.bytes`, `retention.ms`, `cleanup.policy`...); empty where the broker does not tell. */
   config(topic: string, timeoutMs: number): Promise<Record<string, string>>
+  /** Deletes topics; one that is absent is no error. */
   delete(names: string[], timeoutMs: number): Promise<void>
   close(): Promise<void>
 }

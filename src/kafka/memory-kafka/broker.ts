@@ -63,8 +63,10 @@ export class Broker {
     this.bell.ring()
   }
 
+  /** One that is absent is no error: deleting twice ends the same. */
   delete(name: string): void {
-    const topic = this.topic(name)
+    const topic = this.#topics.get(name)
+    if (topic === undefined) return
     this.#topics.delete(name)
     for (const log of topic.partitions) log.isDeleted = true
     this.onTopicsChanged([name])

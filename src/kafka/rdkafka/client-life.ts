@@ -4,7 +4,7 @@
 import { MillraceError } from '../../core/errors.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import type { Addon, Done, NativeClient } from './addon.ts'
-import { closedError, failureOf, stateError } from './failure.ts'
+import { closedError, failureOf } from './failure.ts'
 import type { Callback, RdClient } from './node-rdkafka.ts'
 
 /** How long a new client looks for a broker. */
@@ -78,9 +78,9 @@ export class ClientLife<C extends RdClient> {
     )
   }
 
-  /** @throws KafkaError `_STATE` after close */
+  /** @throws KafkaError `_DESTROY` after close */
   requireOpen(): void {
-    if (this.#isClosing) throw stateError('the client is closed')
+    if (this.#isClosing) throw closedError()
   }
 
   /** What the client reported beside its calls since the last time. */

@@ -53,6 +53,8 @@ export interface RdConsumer extends RdClient {
   pause(partitions: RdTopicPartition[]): void
   resume(partitions: RdTopicPartition[]): void
   committed(partitions: RdTopicPartition[], timeoutMs: number, done: Callback<RdTopicPartition[]>): void
+  /** As the last fetch told them, without asking. */
+  getWatermarkOffsets(topic: string, partition: number): { lowOffset: number; highOffset: number }
   setDefaultConsumeTimeout(ms: number): void
   consume(count: number, done: Callback<RdMessage[]>): void
 }

@@ -76,7 +76,7 @@ export class PlainConsumerDriver implements ConsumerDriver {
       bytes += sizeOf(more)
       if (more.length < wanted) break
     }
-    result.batches = pack(messages)
+    result.batches = pack(messages, (topic, partition) => this.#highWatermark(topic, partition))
     result.ends = this.#ends
     this.#ends = []
     return result
@@ -147,6 +147,11 @@ export class PlainConsumerDriver implements ConsumerDriver {
     }
   }
 
+  /** As of the last fetch; -1 when none told it. */
+  #highWatermark(topic: string, partition: number): number {
+    return Math.max(-1, this.#life.client.getWatermarkOffsets(topic, partition).highOffset)
+  }
+
   #onRebalance(code: number | undefined): void {
     this.#isMember = code === -175
     if (this.#isMember) this.#assignments++
@@ -157,7 +162,9 @@ function sizeOf(messages: RdMessage[]): number {
   return messages.reduce((sum, { key, value }) => sum + 32 + (key?.length ?? 0) + (value?.length ?? 0), 0)
 }
 
-function pack(messages: RdMessage[]): SourceBatch[] {
+type HighWatermark = (topic: string, partition: number) => number
+
+function pack(messages: RdMessage[], highWatermark: HighWatermark): SourceBatch[] {
   const groups = new Map<string, RdMessage[]>()
   for (const message of messages) {
     const name = `${message.partition} ${message.topic}`
@@ -165,10 +172,10 @@ function pack(messages: RdMessage[]): SourceBatch[] {
     if (group === undefined) groups.set(name, [message])
     else group.push(message)
   }
-  return [...groups.values()].map(packGroup)
+  return [...groups.values()].map((group) => packGroup(group, highWatermark))
 }
 
-function packGroup(messages: RdMessage[]): SourceBatch {
+function packGroup(messages: RdMessage[], highWatermark: HighWatermark): SourceBatch {
   const { topic, partition } = messages[0]!
   const nextOffset = messages.at(-1)!.offset + 1
   const writer = new FrameWriter(1 << 14)
@@ -181,7 +188,7 @@ function packGroup(messages: RdMessage[]): SourceBatch {
       headers && encodeHeaders(headersOf(headers)),
     )
   }
-  const frame = writer.take(partition, nextOffset)!
+  const frame = writer.take(partition, nextOffset, highWatermark(topic, partition))!
   return { topic, partition, frame, recordCount: messages.length, bytes: frame.byteLength, nextOffset }
 }
 

@@ -4,12 +4,13 @@ import { setImmediate as turn } from 'node:timers/promises'
 import { decodeHeaders, FrameView } from '../../core/frame.ts'
 import { type DeliveryFailure, type GroupMetadata, KafkaError } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
-import { failureOf, type RdkafkaError, stateError } from './failure.ts'
+import { failureOf, localFailure, type RdkafkaError } from './failure.ts'
 import type { RdProducer } from './node-rdkafka.ts'
 import { PlainGroupMetadata } from './plain-consumer.ts'
 import type { OffsetWithMetadata, ProducerDriver } from './producer.ts'
 
 const QUEUE_FULL = -184
+const INVALID_ARG = -186
 const QUEUE_FULL_WAIT_MS = 2
 /** Delivery failures kept between two calls of `failures`. */
 const FAILURES_MAX = 10_000
@@ -62,7 +63,9 @@ export class PlainProducerDriver implements ProducerDriver {
     await this.#life.callPlain((client, done) => client.beginTransaction(done))
   }
   async sendOffsets(offsets: OffsetWithMetadata[], group: GroupMetadata, timeoutMs: number): Promise<void> {
-    if (!(group instanceof PlainGroupMetadata) || group.isReleased) throw stateError('the group metadata is released')
+    if (!(group instanceof PlainGroupMetadata) || group.isReleased) {
+      throw new KafkaError(localFailure(INVALID_ARG, 'the group metadata is released'))
+    }
     await this.#life.callPlain((client, done) =>
       client.sendOffsetsToTransaction(offsets, group.consumer, timeoutMs, done),
     )

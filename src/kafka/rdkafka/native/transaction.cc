@@ -61,7 +61,7 @@ NAN_METHOD(SendOffsetsMethod) {
   if (client == nullptr) return;
   GroupMetadata group = Group::Of(info[1]);
   if (group == nullptr) {
-    Failure failure = FailureOf(client->rk(), RD_KAFKA_RESP_ERR__STATE, "the group metadata is released");
+    Failure failure = FailureOf(client->rk(), RD_KAFKA_RESP_ERR__INVALID_ARG, "the group metadata is released");
     return ThrowFailure(failure);
   }
   Start(std::make_unique<SendOffsetsCall>(client, PartitionsOf(info[0]), group,
