@@ -34,7 +34,6 @@ interface Input {
   records: number
   partitions: number
   oracle: CandleOracle
-  partitionCounts: number[]
   loop: { records: number; partitionCounts: number[]; rows: Candle[] }
 }
 
@@ -73,7 +72,7 @@ async function loadInput(cluster: Cluster, options: Record<keyof typeof OPTIONS,
   tell(`loading ${records} trades into ${partitions} partitions`)
   await loadTrades(cluster.kafka, source, trades, records)
   tell('working out what must come out')
-  const { oracle, partitionCounts } = candleOracle(trades, records, partitions)
+  const { oracle } = candleOracle(trades, records, partitions)
   const loopRecords = Math.min(records, options['loop-records'])
   const loop = candleOracle(trades, loopRecords, partitions)
   return {
@@ -81,7 +80,6 @@ async function loadInput(cluster: Cluster, options: Record<keyof typeof OPTIONS,
     records,
     partitions,
     oracle,
-    partitionCounts,
     loop: { records: loopRecords, partitionCounts: loop.partitionCounts, rows: loop.oracle.rows() },
   }
 }
@@ -113,12 +111,7 @@ function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string 
 }
 
 async function runFloor(cluster: Cluster, input: Input): Promise<Cost> {
-  const task: FloorTask = {
-    brokers: cluster.brokers,
-    topic: input.source,
-    partitionCount: input.partitions,
-    recordCount: input.records,
-  }
+  const task: FloorTask = { brokers: cluster.brokers, topic: input.source, recordCount: input.records }
   return await runProgram<Cost>('bench/peers/floor.ts', [], { BENCH_FLOOR: JSON.stringify(task) })
 }
 
