@@ -55,7 +55,7 @@ describe('dead letters', () => {
       'MR2004',
       /86401001 is more than 86400000 ms away/,
     ],
-    ['another key', { ...order('A', 1), key: 'B' }, 'MR2005', /not the declared key field user/],
+    ['another key, much later', { ...order('A', 1, 5_000), key: 'B' }, 'MR2005', /not the declared key field user/],
     ['no key', { value: { user: 'A', amount: 1, ts: 1 } }, 'MR2005', /not the declared key field user/],
     [
       'no key field',
