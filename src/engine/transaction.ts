@@ -94,20 +94,20 @@ export class Transaction {
     this.isCommitting = true
     return this.#serially(async () => {
       const startedMs = this.#clock.monotonicMs()
-      await this.#produceUpTo(epoch)
-      this.pendingBytes += changelogFrames.reduce((sum, frame) => sum + frame.byteLength, 0)
-      await this.#produce(epoch, changelogFrames)
       const committed = offsets.map(({ topic, partition, position }) => ({
         topic,
         partition,
         offset: position.inputOffset,
         metadata: `epoch=${epoch}`,
       }))
-      // Offsets ride in the transaction whatever the order; the commit waits for both.
-      await Promise.all([
-        this.#call('flush', epoch, () => this.#producer.flush(this.#callMs)),
-        this.#call('offsets', epoch, () => this.#producer.sendOffsets(committed, group, this.#callMs)),
-      ])
+      // The offsets go first. The coordinator may still be writing the last transaction's markers and refuse; for the
+      // offsets librdkafka asks again after a millisecond, for the first record of a partition only after 20.
+      await this.#ensureBegun(epoch)
+      await this.#call('offsets', epoch, () => this.#producer.sendOffsets(committed, group, this.#callMs))
+      await this.#produceUpTo(epoch)
+      this.pendingBytes += changelogFrames.reduce((sum, frame) => sum + frame.byteLength, 0)
+      await this.#produce(epoch, changelogFrames)
+      await this.#call('flush', epoch, () => this.#producer.flush(this.#callMs))
       await this.#call('commit', epoch, () => this.#producer.commit(this.#callMs))
       this.#isOpen = false
       this.isCommitting = false
