@@ -15,7 +15,12 @@ const { oracle, partitionCounts } = candleOracle(trades, RECORDS, PARTITIONS)
 
 /** The output of the job over all trades. */
 async function ranJob(): Promise<MemoryKafka> {
-  const kafka = createMemoryKafka({ topics: { 'bench-trades': PARTITIONS, 'bench-candles-1s': PARTITIONS } })
+  const kafka = createMemoryKafka({
+    topics: {
+      'bench-trades': PARTITIONS,
+      'bench-candles-1s': { partitionCount: PARTITIONS, config: { 'retention.ms': '-1' } },
+    },
+  })
   await loadTrades(kafka, 'bench-trades', trades, RECORDS)
   for (const [partition, count] of partitionCounts.entries()) {
     expect(kafka.offsets('bench-trades', partition).high).toBe(count)

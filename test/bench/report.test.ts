@@ -49,7 +49,7 @@ describe('the numbers of the end-to-end bench', () => {
       cpuFloorFactor: 2,
       loopFactor: 10,
       cpuLoopShare: 0.1,
-      targets: { floorShare: true, cpuFloorFactor: true, loopFactor: true, cpuLoopShare: true },
+      targets: { floorShare: false, cpuFloorFactor: false, loopFactor: true, cpuLoopShare: true, rssBytesMax: true },
     })
   })
 
@@ -60,6 +60,7 @@ describe('the numbers of the end-to-end bench', () => {
       cpuFloorFactor: true,
       loopFactor: false,
       cpuLoopShare: false,
+      rssBytesMax: true,
     })
   })
 
