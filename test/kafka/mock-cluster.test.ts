@@ -1,4 +1,4 @@
-// The cluster inside the process, as the demo uses it. Keeps SPEC: KAFKA-6 (a demo needs no broker).
+// The cluster inside the process, as the demo uses it. Keeps SPEC: KAFKA-7 (a demo needs no broker).
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { FrameWriter, sourceRecords } from '../../src/core/frame.ts'
 import { type MockCluster, startMockCluster } from '../../src/kafka/rdkafka/mock-cluster.ts'

@@ -62,22 +62,22 @@ export class RdKafkaProducer implements Producer {
   }
 
   async flush(timeoutMs: number): Promise<void> {
-    await this.#producing
+    if (this.#producing !== undefined) await this.#producing
     await this.#driver.flush(timeoutMs)
   }
   failures(): DeliveryFailure[] {
     return this.#driver.failures()
   }
   async sendOffsets(offsets: OffsetWithMetadata[], group: GroupMetadata, timeoutMs: number): Promise<void> {
-    await this.#producing
+    if (this.#producing !== undefined) await this.#producing
     await this.#driver.sendOffsets(offsets, group, timeoutMs)
   }
   async commit(timeoutMs: number): Promise<void> {
-    await this.#producing
+    if (this.#producing !== undefined) await this.#producing
     await this.#driver.commit(timeoutMs)
   }
   async abort(timeoutMs: number): Promise<void> {
-    await this.#producing
+    if (this.#producing !== undefined) await this.#producing
     await this.#driver.abort(timeoutMs)
   }
   close(): Promise<void> {

@@ -1,0 +1,112 @@
+// Cases of the Kafka port: groups, their rebalances and memberships, and topics. Used by port-cases.ts.
+// Holds SPEC: KAFKA-2 (a membership is as old as its assignment).
+import { randomUUID } from 'node:crypto'
+import { describe, expect, it } from 'vitest'
+import type { TopicPartition } from '../../src/kafka/port.ts'
+import {
+  type Bench,
+  CALL_MS,
+  failureOf,
+  numbers,
+  type PortSubject,
+  pollTogether,
+  pollUntil,
+  take,
+  texts,
+} from './port-bench.ts'
+
+export function groupCases(bench: Bench): void {
+  describe('a group', () => {
+    it('gives its only member all partitions, and a membership to commit with', async () => {
+      const topic = await bench.topic(3)
+      const { assigned, group } = await bench.member(topic, 3)
+      expect(numbers(assigned)).toEqual([0, 1, 2])
+      expect(group.memberId).not.toBe('')
+      expect(group.generation).toBeGreaterThanOrEqual(0)
+    })
+
+    it('has no membership to give before partitions are assigned', async () => {
+      const topic = await bench.topic(1)
+      const consumer = await bench.consumer(topic, `group-${randomUUID()}`, 'a', { onAssign() {}, onRevoke() {} })
+      expect(await failureOf(Promise.resolve().then(() => consumer.groupMetadata()))).toMatchObject({ name: '_STATE' })
+    })
+
+    it('reads nothing before it is told where from, then from there', async () => {
+      const topic = await bench.topic(1)
+      await bench.produce(topic, texts(10))
+      const events: TopicPartition[][] = []
+      const groupId = `group-${randomUUID()}`
+      const consumer = await bench.consumer(topic, groupId, 'a', {
+        onAssign: (partitions) => events.push(partitions),
+        onRevoke: () => consumer.unassign(),
+      })
+      let recordCount = 0
+      await pollUntil(
+        consumer,
+        () => events.length > 0,
+        (result) => {
+          for (const batch of result.batches) recordCount += batch.recordCount
+        },
+      )
+      expect(recordCount).toBe(0)
+      consumer.assign([{ topic, partition: 0, offset: 6 }])
+      expect((await take(consumer, 4)).map(({ offset }) => offset)).toEqual([6, 7, 8, 9])
+    })
+
+    it('takes all partitions back and shares them out when a member comes', async () => {
+      const topic = await bench.topic(4)
+      const groupId = `group-${randomUUID()}`
+      const first = await bench.member(topic, 4, groupId, 'a')
+      const second = await bench.watchedMember(topic, groupId, 'b')
+      await pollTogether(
+        [first.consumer, second.consumer],
+        () => first.assigned.length === 2 && second.assigned.length === 2,
+      )
+      expect(first.revokes).toEqual([{ partitions: [0, 1, 2, 3], isLost: false }])
+      expect(numbers([...first.assigned, ...second.assigned])).toEqual([0, 1, 2, 3])
+      expect(second.revokes).toEqual([])
+    })
+  })
+}
+
+export function adminCases(subject: PortSubject, bench: Bench): void {
+  describe('topics', () => {
+    it('are made once, described as they are, and deleted', async () => {
+      const admin = await bench.admin()
+      const name = await bench.topic(3, { 'retention.ms': '12345678', 'cleanup.policy': 'compact' })
+      await admin.create([{ name, partitionCount: 3, replicationFactor: 1, config: {} }], CALL_MS)
+      const described = await admin.describe([name, 'absent-topic'], CALL_MS)
+      expect(described).toMatchObject([{ name, partitionCount: 3 }])
+      const config = await admin.config(name, CALL_MS)
+      if (subject.hasTopicDetails) {
+        expect(described[0]!.topicId).toMatch(/^\S+$/)
+        expect(config).toMatchObject({ 'retention.ms': '12345678', 'cleanup.policy': 'compact' })
+        expect(Number(config['max.message.bytes'])).toBeGreaterThan(1_000)
+      } else {
+        expect(described[0]!.topicId).toBeUndefined()
+        expect(config).toEqual({})
+      }
+      await admin.delete([name, 'absent-topic'], CALL_MS)
+      await expect.poll(() => admin.describe([name], CALL_MS), { timeout: CALL_MS }).toEqual([])
+    })
+
+    it('made again under an old name are told apart by their id', async () => {
+      if (!subject.hasTopicDetails) return
+      const admin = await bench.admin()
+      const name = await bench.topic(1)
+      const [before] = await admin.describe([name], CALL_MS)
+      await admin.delete([name], CALL_MS)
+      await expect.poll(() => admin.describe([name], CALL_MS), { timeout: CALL_MS }).toEqual([])
+      await admin.create([{ name, partitionCount: 1, replicationFactor: 1, config: {} }], CALL_MS)
+      const [after] = await admin.describe([name], CALL_MS)
+      expect(after!.topicId).not.toBe(before!.topicId)
+    })
+
+    it('with a setting that is none are refused', async () => {
+      const admin = await bench.admin()
+      const wanted = { name: `refused-${randomUUID()}`, partitionCount: 0, replicationFactor: 1, config: {} }
+      expect(await failureOf(admin.create([wanted], CALL_MS))).toMatchObject({ isRetriable: false })
+      expect(await admin.describe([wanted.name], CALL_MS)).toEqual([])
+    })
+  })
+}
