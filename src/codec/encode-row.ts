@@ -3,6 +3,7 @@
 // Keeps SPEC: ROW-1 ({key, windowStart, windowEnd, aggregates} in this order), R9 (what a row carries).
 
 import { encodeValue, type ValueFormat } from './encode.ts'
+import { Label, writeLabel } from './label.ts'
 import { writeDigits, writeNumberMsgpack, writeNumberText } from './numbers.ts'
 
 /** Bytes that one number takes at most, in either format. */
@@ -74,18 +75,18 @@ class OtherParts {
 }
 
 class MsgpackRowEncoder implements RowEncoder {
-  readonly #head: Uint8Array
-  readonly #windowNames: Uint8Array[]
-  readonly #names: Uint8Array[]
+  readonly #head: Label
+  readonly #windowNames: Label[]
+  readonly #names: Label[]
   readonly #fixedBytes: number
   readonly #others = new OtherParts('msgpack')
 
   constructor(keyField: string, windowNames: readonly string[], names: readonly string[]) {
     const size = 1 + windowNames.length + names.length
     const header = size < 16 ? [0x80 | size] : [0xde, size >> 8, size & 0xff]
-    this.#head = Uint8Array.from([...header, ...encodeValue('msgpack', keyField)])
-    this.#windowNames = windowNames.map((name) => encodeValue('msgpack', name).slice())
-    this.#names = names.map((name) => encodeValue('msgpack', name).slice())
+    this.#head = new Label([...header, ...encodeValue('msgpack', keyField)])
+    this.#windowNames = windowNames.map((name) => new Label(encodeValue('msgpack', name)))
+    this.#names = names.map((name) => new Label(encodeValue('msgpack', name)))
     this.#fixedBytes = fixedBytes([this.#head, ...this.#windowNames, ...this.#names], size)
   }
 
@@ -94,16 +95,16 @@ class MsgpackRowEncoder implements RowEncoder {
   }
 
   write(target: Uint8Array, at: number, parts: RowParts): number {
-    at = copy(target, at, this.#head)
+    at = writeLabel(target, at, this.#head)
     at = writeTextMsgpack(target, at, parts.keySource, parts.keyStart, parts.keyBytes)
     if (this.#windowNames.length > 0) {
-      at = copy(target, at, this.#windowNames[0]!)
+      at = writeLabel(target, at, this.#windowNames[0]!)
       at = writeNumberMsgpack(target, at, parts.windowStartMs)
-      at = copy(target, at, this.#windowNames[1]!)
+      at = writeLabel(target, at, this.#windowNames[1]!)
       at = writeNumberMsgpack(target, at, parts.windowEndMs)
     }
     for (let i = 0; i < this.#names.length; i++) {
-      at = copy(target, at, this.#names[i]!)
+      at = writeLabel(target, at, this.#names[i]!)
       const other = this.#others.encoded[i]
       at = other === undefined ? writeNumberMsgpack(target, at, parts.numbers[i]!) : copy(target, at, other)
     }
@@ -112,15 +113,15 @@ class MsgpackRowEncoder implements RowEncoder {
 }
 
 class JsonRowEncoder implements RowEncoder {
-  readonly #head: Uint8Array
-  readonly #windowNames: Uint8Array[]
-  readonly #names: Uint8Array[]
+  readonly #head: Label
+  readonly #windowNames: Label[]
+  readonly #names: Label[]
   readonly #fixedBytes: number
   readonly #others = new OtherParts('json')
 
   constructor(keyField: string, windowNames: readonly string[], names: readonly string[]) {
-    const label = (name: string): Uint8Array => textEncoder.encode(`,${JSON.stringify(name)}:`)
-    this.#head = textEncoder.encode(`{${JSON.stringify(keyField)}:`)
+    const label = (name: string): Label => new Label(textEncoder.encode(`,${JSON.stringify(name)}:`))
+    this.#head = new Label(textEncoder.encode(`{${JSON.stringify(keyField)}:`))
     this.#windowNames = windowNames.map(label)
     this.#names = names.map(label)
     this.#fixedBytes = fixedBytes([this.#head, ...this.#windowNames, ...this.#names], 1 + names.length + 2) + 2
@@ -132,14 +133,14 @@ class JsonRowEncoder implements RowEncoder {
   }
 
   write(target: Uint8Array, at: number, parts: RowParts): number {
-    at = copy(target, at, this.#head)
+    at = writeLabel(target, at, this.#head)
     at = writeTextJson(target, at, parts.keySource, parts.keyStart, parts.keyBytes)
     if (this.#windowNames.length > 0) {
-      at = writeDigits(target, copy(target, at, this.#windowNames[0]!), parts.windowStartMs)
-      at = writeDigits(target, copy(target, at, this.#windowNames[1]!), parts.windowEndMs)
+      at = writeDigits(target, writeLabel(target, at, this.#windowNames[0]!), parts.windowStartMs)
+      at = writeDigits(target, writeLabel(target, at, this.#windowNames[1]!), parts.windowEndMs)
     }
     for (let i = 0; i < this.#names.length; i++) {
-      at = copy(target, at, this.#names[i]!)
+      at = writeLabel(target, at, this.#names[i]!)
       const other = this.#others.encoded[i]
       at = other === undefined ? writeNumberText(target, at, parts.numbers[i]!) : copy(target, at, other)
     }
@@ -148,8 +149,8 @@ class JsonRowEncoder implements RowEncoder {
   }
 }
 
-function fixedBytes(labels: readonly Uint8Array[], numberCount: number): number {
-  return labels.reduce((sum, label) => sum + label.length, 0) + numberCount * NUMBER_BYTES_MAX
+function fixedBytes(labels: readonly Label[], numberCount: number): number {
+  return labels.reduce((sum, label) => sum + label.roomBytes, 0) + numberCount * NUMBER_BYTES_MAX
 }
 
 function copy(target: Uint8Array, at: number, source: Uint8Array): number {

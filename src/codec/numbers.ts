@@ -1,19 +1,12 @@
 // Numbers to bytes, without a string where it matters. Hot: no object a number.
 // Runs on a lane.
-// Keeps SPEC: CODEC-6 (a number is read back as the same number; one that is not finite or not there is null).
+// Keeps SPEC: CODEC-6 (a number is read back as the same number; one that the format cannot say is null).
 
-let view: DataView<ArrayBufferLike> = new DataView(new ArrayBuffer(0))
-
-/** A view over the target's buffer; the last one is kept, since rows go into the same buffer one after the other. */
-function viewOf(target: Uint8Array): DataView<ArrayBufferLike> {
-  if (view.buffer !== target.buffer) view = new DataView(target.buffer)
-  return view
-}
+import { viewOf } from './byte-view.ts'
 
 /**
  * Writes a number as msgpack: integers of up to 32 bits as integers, everything else as float64 (readers in JavaScript
- * give a bigint for a 64-bit integer, and times in ms would then be no numbers). NaN is nil. Returns the end. `target` must
- * begin at byte 0 of its buffer.
+ * give a bigint for a 64-bit integer, and times in ms would then be no numbers). NaN is nil. Returns the end.
  */
 export function writeNumberMsgpack(target: Uint8Array, at: number, value: number): number {
   if (value >= -0x80000000 && value <= 0xffffffff && value === Math.floor(value)) {

@@ -1,6 +1,6 @@
 // The lane: all tasks of one worker thread. One request in, one answer out; requests take effect in the order they came.
 // Runs on a lane.
-// Keeps SPEC: LANE-1 (work of an older attempt is dropped), LANE-2 (positions), STATE-1 (rows leave only with a seal).
+// Keeps SPEC: LANE-1 (work of an older attempt is dropped), LANE-4 (positions), STATE-1 (rows leave only with a seal).
 
 import { join } from 'node:path'
 import { MillraceError } from '../core/errors.ts'

@@ -1,6 +1,6 @@
 // Epoch markers of the changelog: the position of a task as the value of one fixed key.
 // Runs on a lane.
-// Keeps SPEC: LANE-2 (a restart begins where the last marker says).
+// Keeps SPEC: LANE-4 (a restart begins where the last marker says).
 
 import { pack, unpack } from 'msgpackr'
 import type { TaskPosition } from '../core/message.ts'

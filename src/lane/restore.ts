@@ -1,6 +1,6 @@
 // Restoring a task: rows of its changelog into its store, markers read on the way.
 // Runs on a lane.
-// Keeps SPEC: LANE-2 (a restart begins where the last marker says), PLAN-2 (a changed meaning is refused).
+// Keeps SPEC: LANE-4 (a restart begins where the last marker says), PLAN-2 (a changed meaning is refused).
 
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'

@@ -1,6 +1,6 @@
 // A task: the state, the clock and the counts of one partition. Owned by one lane for its life.
 // Runs on a lane.
-// Keeps SPEC: R1 (watermark), R6 / COUNT-1 (in + expanded = accepted + late + dead + filtered), LANE-2 (position).
+// Keeps SPEC: R1 (watermark), R6 / COUNT-1 (in + expanded = accepted + late + dead + filtered), LANE-4 (position).
 
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { TaskCounts, TaskPosition } from '../core/message.ts'

@@ -3,6 +3,7 @@
 // Keeps SPEC: R9 (a row has id, rev and phase).
 
 import type { RowParts } from '../../codec/encode-row.ts'
+import { Label, writeLabel } from '../../codec/label.ts'
 import { writeDigits } from '../../codec/numbers.ts'
 import { encodeHeaders } from '../../core/frame.ts'
 import type { HeaderBytes } from './header-bytes.ts'
@@ -19,37 +20,38 @@ const textEncoder = new TextEncoder()
 /** Writes the headers of the rows of one operator. */
 export class RowHeaders {
   readonly #isWindowed: boolean
-  readonly #early: Uint8Array
-  readonly #final: Uint8Array
-  readonly #rev: Uint8Array
+  readonly #early: Label
+  readonly #final: Label
+  readonly #rev: Label
   /** Bytes of the id before the key. */
   readonly #idPrefixBytes: number
 
   constructor(operator: string, isWindowed: boolean) {
     const idPrefix = textEncoder.encode(`${operator}:`)
-    const block = (phase: string): Uint8Array =>
-      encodeHeaders([
-        { name: 'millrace-phase', value: textEncoder.encode(phase) },
-        { name: 'millrace-id', value: idPrefix },
-      ])
+    const block = (phase: string): Label =>
+      new Label(
+        encodeHeaders([
+          { name: 'millrace-phase', value: textEncoder.encode(phase) },
+          { name: 'millrace-id', value: idPrefix },
+        ]),
+      )
     this.#isWindowed = isWindowed
     this.#idPrefixBytes = idPrefix.length
     this.#early = block('early')
     this.#final = block('final')
-    this.#rev = encodeHeaders([{ name: 'millrace-rev', value: new Uint8Array(0) }])
+    this.#rev = new Label(encodeHeaders([{ name: 'millrace-rev', value: new Uint8Array(0) }]))
   }
 
   /** No row with such a key has more bytes of headers. */
   bytesMax(keyBytes: number): number {
-    return this.#early.length + keyBytes + 1 + DIGITS_MAX + this.#rev.length + DIGITS_MAX
+    return this.#early.roomBytes + keyBytes + 1 + DIGITS_MAX + this.#rev.roomBytes + DIGITS_MAX
   }
 
   /** Writes the headers into target[at ..) and returns their end. */
   write(target: Uint8Array, at: number, parts: RowParts, rev: number, isFinal: boolean): number {
     const block = isFinal ? this.#final : this.#early
-    for (let i = 0; i < block.length; i++) target[at + i] = block[i]!
-    const idStart = at + block.length - this.#idPrefixBytes
-    let end = at + block.length
+    let end = writeLabel(target, at, block)
+    const idStart = end - this.#idPrefixBytes
     const { keySource, keyStart, keyBytes } = parts
     for (let i = 0; i < keyBytes; i++) target[end + i] = keySource[keyStart + i]!
     end += keyBytes
@@ -59,8 +61,7 @@ export class RowHeaders {
     }
     writeValueBytes(target, idStart - ID_NAME_BYTES - 4, end - idStart)
     const rev0 = end
-    for (let i = 0; i < this.#rev.length; i++) target[rev0 + i] = this.#rev[i]!
-    const revStart = rev0 + this.#rev.length
+    const revStart = writeLabel(target, rev0, this.#rev)
     end = writeDigits(target, revStart, rev)
     writeValueBytes(target, rev0 + 2, end - revStart)
     return end

@@ -1,6 +1,6 @@
 // The running aggregate: one row a key, without a window and without an end. Hot.
 // Runs on a lane.
-// Keeps SPEC: R4 (records after the end of input are late), R6, R9 (a row a changing record, or a tick).
+// Keeps SPEC: R4 (records after the end of input are late), R6, EMIT-1, EMIT-2 (a row a changing record, or a tick).
 
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { isTickBetween, watermarkAfter } from '../../core/watermark.ts'

@@ -1,6 +1,6 @@
 // The windowed aggregate: judges each record at its own place, adds it to its window's row, closes windows that the
 // watermark passed. Hot: two passes over typed arrays. Runs on a lane.
-// Keeps SPEC: R2, R3 (judged at its own place, whatever the frames), R4 (one final row a key and window), R6 (late).
+// Keeps SPEC: R2, R3 (judged at its own place, whatever the frames), R4 (one final row a key and window), R6 (late), EMIT-2.
 
 /*
  *   watermark passes      a record is judged, then    an eager sink (updates, every) sees
