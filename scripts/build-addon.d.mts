@@ -1,7 +1,3 @@
 export declare function nodeDirArguments(): string[]
 export declare function runNodeGyp(cwd: string, args: string[]): void
-export declare function buildAddon(options?: {
-  addressSanitizer?: boolean
-  force?: boolean
-  nativeFolder?: string
-}): string
+export declare function buildAddon(options?: { addressSanitizer?: boolean; force?: boolean }): string

@@ -1,12 +1,13 @@
 // Builds the Kafka addon (src/kafka/rdkafka/native) with node-gyp against the librdkafka that node-rdkafka built.
 // Needs a C++20 compiler, make and python3. Skips when what is built is newer than its sources.
 import { spawnSync } from 'node:child_process'
-import { existsSync, readdirSync, statSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+const SOURCE = /\.(cc|h|gyp)$/
 const require = createRequire(import.meta.url)
 const root = fileURLToPath(new URL('..', import.meta.url))
 
@@ -28,24 +29,33 @@ export function runNodeGyp(cwd, args) {
 /**
  * Builds the addon and returns the path of the .node file.
  *
- * @param {{ addressSanitizer?: boolean, force?: boolean, nativeFolder?: string }} [options] `addressSanitizer` builds into
- * the same place with checks on; load it with libasan preloaded (scripts/test-addon-asan.mjs does).
+ * @param {{ addressSanitizer?: boolean, force?: boolean }} [options] `addressSanitizer` builds a copy with checks on in
+ * .cache/addon-asan, for scripts/test-addon-asan.mjs
  */
 export function buildAddon(options = {}) {
-  const native = options.nativeFolder ?? join(root, 'src/kafka/rdkafka/native')
+  const native = options.addressSanitizer ? copySources() : join(root, 'src/kafka/rdkafka/native')
   const built = join(native, 'build/Release/millrace_kafka.node')
-  if (!options.force && !options.addressSanitizer && isNewer(built, native)) return built
-  const variant = options.addressSanitizer ? ['--', '-Dasan=1'] : []
-  runNodeGyp(native, ['configure', ...nodeDirArguments(), ...variant])
+  if (!options.force && isNewer(built, native)) return built
+  runNodeGyp(native, ['configure', ...(options.addressSanitizer ? ['--asan=1'] : [])])
   runNodeGyp(native, ['build', '-j', String(availableParallelism())])
   return built
+}
+
+function copySources() {
+  const from = join(root, 'src/kafka/rdkafka/native')
+  const to = join(root, '.cache/addon-asan')
+  mkdirSync(to, { recursive: true })
+  for (const name of readdirSync(from).filter((file) => SOURCE.test(file))) {
+    cpSync(join(from, name), join(to, name), { preserveTimestamps: true })
+  }
+  return to
 }
 
 function isNewer(built, folder) {
   if (!existsSync(built)) return false
   const builtAt = statSync(built).mtimeMs
   const rdkafka = dirname(require.resolve('node-rdkafka/package.json'))
-  const sources = readdirSync(folder).filter((name) => /\.(cc|h|gyp)$/.test(name))
+  const sources = readdirSync(folder).filter((name) => SOURCE.test(name))
   const inputs = [...sources.map((name) => join(folder, name)), join(rdkafka, 'build/deps/librdkafka.so.1')]
   return inputs.every((path) => !existsSync(path) || statSync(path).mtimeMs <= builtAt)
 }

@@ -2,6 +2,7 @@
 // what was abandoned is freed when the broker answers again. The broker is the test's own, so that it may be frozen.
 // Holds SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle that a call still uses, so it is never called then).
 import { randomUUID } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import { type GroupConsumer, type Kafka, KafkaError, type Producer } from '../../src/kafka/port.ts'
@@ -35,7 +36,7 @@ for (const native of ['addon', 'plain'] as const) {
 
     it('a poll that waits does not hold up the close', async () => {
       const consumer = await member(open())
-      freeze()
+      await freeze()
       const polling = outcomeOf(consumer.poll({ recordsMax: 10, bytesMax: 1_000, waitMs: 60_000 }))
       await closeInTime(consumer)
       expect(['ended', '_DESTROY']).toContain(await polling)
@@ -43,7 +44,7 @@ for (const native of ['addon', 'plain'] as const) {
 
     it('a question for committed offsets ends before its client is freed', async () => {
       const consumer = await member(open())
-      freeze()
+      await freeze()
       const asking = outcomeOf(consumer.committed([{ topic, partition: 0 }], CALL_MS))
       await closeInTime(consumer)
       expect(abandonedClients()).toBe(1)
@@ -56,7 +57,7 @@ for (const native of ['addon', 'plain'] as const) {
       await producer.begin()
       await producer.produce(oneRecord(), [topic])
       await producer.flush(CALL_MS)
-      freeze()
+      await freeze()
       const committing = outcomeOf(producer.commit(CALL_MS))
       await closeInTime(producer)
       expect(abandonedClients()).toBe(1)
@@ -67,7 +68,7 @@ for (const native of ['addon', 'plain'] as const) {
     it('a flush that hangs ends before its client is freed', async () => {
       const producer = await transactional(open())
       await producer.begin()
-      freeze()
+      await freeze()
       await producer.produce(oneRecord(), [topic])
       const flushing = outcomeOf(producer.flush(4_000))
       await closeInTime(producer)
@@ -80,7 +81,7 @@ for (const native of ['addon', 'plain'] as const) {
       const producer = await transactional(kafka)
       const group = consumer.groupMetadata()
       await producer.begin()
-      freeze()
+      await freeze()
       const sending = outcomeOf(producer.sendOffsets([{ topic, partition: 0, offset: 1 }], group, CALL_MS))
       await closeInTime(producer)
       expect(abandonedClients()).toBe(1)
@@ -91,8 +92,14 @@ for (const native of ['addon', 'plain'] as const) {
   })
 }
 
-function freeze(): void {
+/** Stops the broker's process, and returns when each of its threads stands still. */
+async function freeze(): Promise<void> {
   process.kill(broker.pid, 'SIGSTOP')
+  const running = (): string[] =>
+    readdirSync(`/proc/${broker.pid}/task`).filter(
+      (thread) => !/\) T /.test(readFileSync(`/proc/${broker.pid}/task/${thread}/stat`, 'utf8')),
+    )
+  await expect.poll(running, { interval: 5, timeout: CALL_MS }).toEqual([])
 }
 function thaw(): void {
   process.kill(broker.pid, 'SIGCONT')

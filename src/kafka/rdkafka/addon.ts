@@ -72,7 +72,10 @@ let loaded: Addon | undefined
 export function loadAddon(): Addon {
   if (loaded !== undefined) return loaded
   rdkafka() // first: the addon finds librdkafka in the process, and its version is checked there
-  const path = join(packageFolder(), 'src/kafka/rdkafka/native/build/Release/millrace_kafka.node')
+  // Another build of the same sources may be tested, e.g. one under AddressSanitizer.
+  const path =
+    process.env.MILLRACE_KAFKA_ADDON ??
+    join(packageFolder(), 'src/kafka/rdkafka/native/build/Release/millrace_kafka.node')
   try {
     const { NativeClient, freeFrame } = require(path) as Omit<Addon, 'path'>
     loaded = { NativeClient, freeFrame, path }

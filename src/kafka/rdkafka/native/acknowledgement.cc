@@ -36,9 +36,23 @@ rd_kafka_resp_err_t OnDestroy(rd_kafka_t* rk, void*) {
   return RD_KAFKA_RESP_ERR_NO_ERROR;
 }
 
-rd_kafka_resp_err_t OnNew(rd_kafka_t* rk, const rd_kafka_conf_t*, void*, char*, size_t) {
+/**
+ * Belongs to one configuration, and to the producer that takes it over: librdkafka destroys that last, when its threads
+ * have ended. (`on_destroy` comes first, and records that are purged after it are still acknowledged.)
+ */
+struct Holder {
+  std::shared_ptr<Acknowledgements> acknowledgements;
+};
+
+rd_kafka_resp_err_t OnConfDestroy(void* holder) {
+  delete static_cast<Holder*>(holder);
+  return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+rd_kafka_resp_err_t OnNew(rd_kafka_t* rk, const rd_kafka_conf_t*, void* holder, char*, size_t) {
   if (rd_kafka_type(rk) != RD_KAFKA_PRODUCER) return RD_KAFKA_RESP_ERR_NO_ERROR;
   auto acknowledgements = std::make_shared<Acknowledgements>();
+  static_cast<Holder*>(holder)->acknowledgements = acknowledgements;
   Registry& registry = TheRegistry();
   {
     std::lock_guard<std::mutex> guard(registry.lock);
@@ -107,5 +121,7 @@ std::shared_ptr<Acknowledgements> AcknowledgementsOf(rd_kafka_t* rk) {
 extern "C" __attribute__((visibility("default"))) rd_kafka_resp_err_t conf_init(rd_kafka_conf_t* conf, void** opaque,
                                                                                 char*, size_t) {
   *opaque = nullptr;
-  return rd_kafka_conf_interceptor_add_on_new(conf, millrace::kInterceptorName, millrace::OnNew, nullptr);
+  auto* holder = new millrace::Holder();
+  rd_kafka_conf_interceptor_add_on_conf_destroy(conf, millrace::kInterceptorName, millrace::OnConfDestroy, holder);
+  return rd_kafka_conf_interceptor_add_on_new(conf, millrace::kInterceptorName, millrace::OnNew, holder);
 }
