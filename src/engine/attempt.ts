@@ -1,5 +1,5 @@
 // One attempt: tasks run on their lanes, epochs follow each other, until something ends it. Main thread.
-// Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DEAD-2, R4 (end of input), R5 (idle).
+// Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DLQ-3, R4 (end of input), R5 (idle).
 
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
@@ -279,7 +279,7 @@ export class Attempt {
       if (this.#failure !== undefined) return
       const decision = decideCadence(
         {
-          hasWork: this.#hasWork || (this.#isDraining && this.#inFlightCount > 0),
+          hasWork: this.#hasWork,
           sinceCutMs: clock.monotonicMs() - this.#cutMs,
           partitionCount: this.#partitionCount,
           lagRecords: this.lagRecords,
@@ -290,7 +290,7 @@ export class Attempt {
       )
       if (decision.kind === 'cut') await this.#commitEpoch()
       else if (decision.kind === 'wait') await this.#waitUntilDue(decision.delayMs)
-      else if (this.#isDraining) return
+      else if (this.#isDraining && this.#inFlightCount === 0) return
       else await this.#wake.wait()
     }
   }
