@@ -180,6 +180,21 @@ export const ERRORS = {
     text: 'The group has given the partitions of this process away.',
     remedy: 'It joins again by itself; look for long pauses of the process if it repeats.',
   },
+  MR4012: {
+    action: 'stop',
+    text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but the partition ends at {high}: it was made anew or cut.',
+    remedy: 'Start under a new job name, or bring the topic back.',
+  },
+  MR4013: {
+    action: 'rebuild',
+    text: 'The changelog of task {task} could be read to {offset} only, not to its end {end}: a transaction there stays open.',
+    remedy: 'It is tried again; look for a process that hangs in a transaction with this changelog.',
+  },
+  MR4014: {
+    action: 'stop',
+    text: '{count} Kafka clients hang in a call and had to be abandoned.',
+    remedy: 'Start the process again; look at the brokers and the network if it repeats.',
+  },
   MR5001: {
     action: 'stop',
     text: 'The state folder {folder} is in use by process {pid}.',

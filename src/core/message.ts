@@ -78,6 +78,8 @@ export type LaneRequest =
       changelogTopicId: string | undefined
       /** Log start offset of the changelog: a store that stopped before it is wiped. */
       changelogLow: number
+      /** End of the changelog: a store that claims to be beyond it is wiped. Undefined: not checked. */
+      changelogHigh?: number
     }
   /** Rows of the changelog, in order; markers among them. `frame` is a source frame of the changelog partition. */
   | { op: 'restore'; taskId: string; attempt: number; frame: ArrayBuffer }

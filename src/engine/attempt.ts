@@ -4,9 +4,10 @@
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
 import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
-import type { GroupMetadata, PollResult, SourceBatch } from '../kafka/port.ts'
+import { type GroupMetadata, KafkaError, type PollResult, type SourceBatch } from '../kafka/port.ts'
 import { DeadFlood } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
+import { endsFetching } from './epoch/failure.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
 import { cutFrame } from './input-end.ts'
 import { addCounts, countsAddUp, type EngineOptions, type LatencySample, noCounts } from './options.ts'
@@ -31,6 +32,8 @@ export interface AttemptOptions {
   group: GroupMetadata
   /** A frame's memory is not needed any more. */
   recycle: (frame: ArrayBuffer) => void
+  /** Asks the broker for the high watermark of an input partition. */
+  inputEnd: (partition: number) => Promise<number>
   /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
   onRoom: () => void
 }
@@ -47,12 +50,15 @@ export class Attempt {
   readonly #flusher: Flusher
   readonly #group: GroupMetadata
   readonly #onRoom: () => void
+  readonly #inputEnd: (partition: number) => Promise<number>
   readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
   readonly #flood: DeadFlood
   readonly #laneBytes: number[]
   #openEpoch: number
   #lastCommitted: number
+  /** All lanes have handed over this epoch: nothing more of it may come. */
+  #sealedEpoch: number
   #cutMs: number
   #partitionCount = 0
   #hasWork = false
@@ -75,12 +81,14 @@ export class Attempt {
     this.#flusher = options.flusher
     this.#group = options.group
     this.#onRoom = options.onRoom
+    this.#inputEnd = options.inputEnd
     this.#recycle = options.recycle
     this.#wake = new Wake(engine.scheduler)
     this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
     this.#openEpoch = options.firstEpoch
     this.#lastCommitted = options.firstEpoch - 1
+    this.#sealedEpoch = options.firstEpoch - 1
     this.#cutMs = engine.clock.monotonicMs()
   }
 
@@ -138,6 +146,7 @@ export class Attempt {
     for (const end of result.ends) this.#atEnd(end.partition, end.offset)
     for (const failure of result.errors) {
       this.#engine.log.warn({ kafka: failure }, 'the consumer reported an error')
+      if (endsFetching(failure)) this.#fail(new KafkaError(failure))
     }
   }
 
@@ -202,6 +211,10 @@ export class Attempt {
       this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
       return
     }
+    if (answer.epoch <= this.#sealedEpoch) {
+      this.#fail(new Error(`lane ${task.lane} answered work of epoch ${answer.epoch} after its seal`))
+      return
+    }
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
     addCounts(this.#epochCounts, answer.counts)
@@ -236,7 +249,8 @@ export class Attempt {
   #atEnd(partition: number, offset: number): void {
     const task = this.#byPartition[partition]
     if (task === undefined) return
-    task.isAtEnd = true
+    task.isAtEnd = offset >= task.dispatchedOffset
+    task.endSeenOffset = offset
     if (task.endOffset !== undefined && offset >= task.endOffset) {
       task.dispatchedOffset = Math.max(task.dispatchedOffset, task.endOffset)
       this.#endIfReached(task)
@@ -258,19 +272,39 @@ export class Attempt {
     const check = (): void => {
       for (const task of this.#tasks) {
         const elapsedMs = clock.monotonicMs() - task.lastRecordMs
-        const isIdle =
-          task.isAtEnd && task.processedOffset === task.dispatchedOffset && elapsedMs >= plan.source.idleAfterMs
-        if (!isIdle || task.isEndSent) continue
-        this.#send(
-          task,
-          { op: 'idle', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs },
-          0,
-        )
+        if (!this.#seemsIdle(task) || elapsedMs < plan.source.idleAfterMs) continue
+        void this.#closeIfIdle(task)
       }
       if (this.#failure === undefined && !this.#isDraining) cancel = scheduler.after(IDLE_CHECK_MS, check)
     }
     cancel = scheduler.after(IDLE_CHECK_MS, check)
     return () => cancel()
+  }
+
+  #seemsIdle(task: TaskState): boolean {
+    const isDone = task.processedOffset === task.dispatchedOffset
+    return task.isAtEnd && isDone && !task.isEndSent && !task.isAskedIdle
+  }
+
+  /**
+   * What was read to its end may still have records behind an open transaction, or have got some since: only a position at
+   * the high watermark is idle. A broker that does not answer says nothing; the next check asks again.
+   */
+  async #closeIfIdle(task: TaskState): Promise<void> {
+    const { clock, log } = this.#engine
+    task.isAskedIdle = true
+    try {
+      const high = await this.#inputEnd(task.partition)
+      if (task.endSeenOffset < high || this.#failure !== undefined || this.#isDraining) return
+    } catch (error) {
+      log.warn({ task: task.taskId, error: String(error) }, 'asking for the end of a quiet input failed')
+      return
+    } finally {
+      task.isAskedIdle = false
+    }
+    if (!this.#seemsIdle(task)) return
+    const elapsedMs = clock.monotonicMs() - task.lastRecordMs
+    this.#send(task, { op: 'idle', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
   }
 
   async #runEpochs(): Promise<void> {
@@ -310,16 +344,21 @@ export class Attempt {
   async #commitEpoch(): Promise<void> {
     const { clock, lanes, observer, limits } = this.#engine
     const epoch = this.#openEpoch++
+    this.#transaction.cut()
     this.#hasWork = false
     this.#cutMs = clock.monotonicMs()
     const requests = this.#lanesInUse().map((lane) => lanes.send(lane, { op: 'seal', epoch, attempt: this.number }))
     const seals = await Promise.all(requests)
+    this.#sealedEpoch = epoch
     const samples = this.#samples
     const counts = this.#epochCounts
     this.#samples = []
     this.#epochCounts = noCounts()
     const touched = seals.flatMap((seal) => seal.tasks)
-    if (touched.length === 0) return
+    if (touched.length === 0) {
+      this.#transaction.uncut()
+      return
+    }
     this.#checkCounts(counts)
     this.#checkRetention(touched.map((task) => task.position))
     const offsets: EpochOffset[] = touched.map(({ partition, position }) => {

@@ -1,5 +1,5 @@
 // The flood rule: too many dead records among the last ones stop the job instead of draining the topic. Main thread.
-// Keeps SPEC: DEAD-2.
+// Keeps SPEC: DLQ-3 (a flood of dead records stops the job).
 
 /** Slices that the window is counted in: it slides by one slice. */
 const SLICES = 10

@@ -1,5 +1,5 @@
 // The supervisor: assignment, attempts, recovery from failures, a clean end. Main thread.
-// Keeps SPEC: LANE-1, EPOCH-2, EPOCH-3, RECOVER-1, STOP-1 (a clean stop commits, flushes and leaves).
+// Keeps SPEC: LANE-1, EPOCH-2, EPOCH-3, RECOVER-1, EPOCH-6, STOP-1 (a clean stop commits, flushes and leaves).
 
 import { delay } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -17,7 +17,7 @@ import { Flusher } from './flusher.ts'
 import { Ingest } from './ingest.ts'
 import type { EngineOptions } from './options.ts'
 import { reopenTasks } from './reopen.ts'
-import type { TaskState } from './task-state.ts'
+import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
 import { EpochError, epochFailure, Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
 
@@ -39,6 +39,8 @@ interface Assignment {
 }
 
 const BACKOFF_FIRST_MS = 20
+/** Each holds threads and memory that come back only when its call does. */
+const ABANDONED_MAX = 2
 
 export class Engine {
   readonly #inputs: EngineInputs
@@ -53,7 +55,10 @@ export class Engine {
   #attempt: Attempt | undefined
   #attemptNumber = 0
   #failuresInRow = 0
+  /** With `untilEnd`: fixed at the first opening of a partition, for the whole run. */
+  readonly #endOffsets = new Map<number, number>()
   #isStopping = false
+  #hasRun = false
   #clientFailure: unknown
   readonly #onRunning: ((tasks: readonly TaskState[]) => void)[] = []
 
@@ -123,10 +128,9 @@ export class Engine {
   }
 
   #assigned(partitions: TopicPartition[]): void {
-    const consumer = this.#consumer
-    if (consumer === undefined) return
-    this.#assignment?.group.release()
-    this.#assignment = { id: ++this.#assignmentCount, partitions, group: consumer.groupMetadata() }
+    const group = this.#consumer!.groupMetadata()
+    this.#assignment = { id: ++this.#assignmentCount, partitions, group }
+    this.#attempt?.drain()
     this.#inputs.log.info({ partitions: partitions.map((one) => one.partition) }, 'partitions assigned')
     this.#wake.ring()
   }
@@ -149,9 +153,11 @@ export class Engine {
       const assignment = await this.#nextAssignment()
       if (assignment === undefined) return
       const end = await this.#runAttempt(assignment)
+      const isCurrent = assignment.id === this.#assignmentCount
       if (this.#isRevoking) await this.#letGo(end)
       else if (end.kind === 'failed') await this.#recover(end.error)
-      else return
+      else if (isCurrent || this.#isStopping) return
+      if (!isCurrent) assignment.group.release()
     }
   }
 
@@ -168,18 +174,22 @@ export class Engine {
 
   async #runAttempt(assignment: Assignment): Promise<AttemptEnd> {
     const number = ++this.#attemptNumber
-    let tasks: TaskState[] = []
+    const isCancelled = (): boolean =>
+      assignment.id !== this.#assignmentCount || this.#isStopping || this.#clientFailure !== undefined
     try {
       await this.#openProducer()
-      tasks = await reopenTasks({
+      const tasks = await reopenTasks({
         engine: this.#inputs,
         attempt: number,
         consumer: this.#consumer!,
         reader: this.#reader,
         changelogTopicId: this.#inputs.changelogTopicId,
         partitions: assignment.partitions,
+        endOffsets: this.#endOffsets,
+        isCancelled,
       })
-      if (assignment.id !== this.#assignmentCount || this.#isStopping) return { kind: 'drained' }
+      if (this.#clientFailure !== undefined) throw this.#clientFailure
+      if (tasks === undefined || isCancelled()) return { kind: 'drained' }
       return await this.#runTasks(assignment, number, tasks)
     } catch (error) {
       return { kind: 'failed', error }
@@ -193,27 +203,40 @@ export class Engine {
     const consumer = this.#consumer!
     const attempt = this.#newAttempt(assignment, number, tasks)
     this.#attempt = attempt
-    await ingest.hold()
-    ingest.feed(attempt, assignment.partitions)
-    consumer.assign(
-      tasks.map(({ topic, partition, dispatchedOffset }) => ({ topic, partition, offset: dispatchedOffset })),
-    )
-    ingest.release()
+    await this.#whileHeld(() => {
+      ingest.feed(attempt, assignment.partitions)
+      consumer.assign(
+        tasks.map(({ topic, partition, dispatchedOffset }) => ({ topic, partition, offset: dispatchedOffset })),
+      )
+    })
+    if (this.#clientFailure !== undefined) attempt.fail(this.#clientFailure)
+    this.#hasRun = true
     for (const listener of this.#onRunning) listener(tasks)
     if (this.#inputs.untilEnd && tasks.length === 0) attempt.drain()
     const end = await attempt.run()
     this.#attempt = undefined
-    await ingest.hold()
-    ingest.feed(undefined, [])
-    if (!this.#isRevoking && this.#clientFailure === undefined) consumer.pause(assignment.partitions)
-    ingest.release()
+    await this.#whileHeld(() => {
+      ingest.feed(undefined, [])
+      const isOurs = assignment.id === this.#assignmentCount && this.#clientFailure === undefined
+      if (isOurs) consumer.pause(assignment.partitions)
+    })
     if (attempt.committedCount > 0) this.#failuresInRow = 0
     if (end.kind === 'drained') await this.#flushAll(attempt)
     return end
   }
 
+  /** Changes what polls do while none is out. */
+  async #whileHeld(change: () => void): Promise<void> {
+    await this.#ingest!.hold()
+    try {
+      change()
+    } finally {
+      this.#ingest!.release()
+    }
+  }
+
   #newAttempt(assignment: Assignment, number: number, tasks: TaskState[]): Attempt {
-    const { limits, clock, topics } = this.#inputs
+    const { limits, clock, topics, plan } = this.#inputs
     const committedEpoch = tasks.reduce((most, task) => Math.max(most, task.position?.epoch ?? 0), 0)
     return new Attempt({
       engine: this.#inputs,
@@ -229,6 +252,10 @@ export class Engine {
       flusher: this.#newFlusher(),
       group: assignment.group,
       recycle: (frame) => this.#consumer!.recycle(frame),
+      inputEnd: async (partition) => {
+        const { high } = await this.#consumer!.watermarks({ topic: plan.source.topic, partition }, limits.callMs)
+        return high
+      },
       onRoom: () => this.#ingest?.ring(),
     })
   }
@@ -254,9 +281,9 @@ export class Engine {
     const { lanes, log } = this.#inputs
     await Promise.all(
       assignment.partitions.map(async ({ partition }) => {
-        const taskId = `0_${partition}`
+        const taskId = taskIdOf(partition)
         try {
-          await lanes.send(partition % lanes.count, { op: 'close', taskId, attempt })
+          await lanes.send(laneOf(partition, lanes.count), { op: 'close', taskId, attempt })
         } catch (error) {
           log.warn({ task: taskId, error: String(error) }, 'closing a task failed')
         }
@@ -267,6 +294,7 @@ export class Engine {
   /** Answers a revoke: the partitions are no longer ours. */
   async #letGo(end: AttemptEnd): Promise<void> {
     if (end.kind === 'failed') {
+      if (this.#decide(end.error) === 'stop') throw this.#stopError(end.error)
       this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
       await this.#dropProducer()
     }
@@ -293,11 +321,15 @@ export class Engine {
     observer.rebuilt(this.#attemptNumber + 1, messageOf(error))
     await delay(scheduler, Math.min(limits.backoffMaxMs, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
     await this.#dropProducer()
+    const count = this.#inputs.kafka.abandonedClients()
+    if (count >= ABANDONED_MAX) throw new MillraceError('MR4014', { count })
   }
 
   #decide(error: unknown): 'stop' | 'rebuild' {
     const kafka = kafkaErrorOf(error)
     if (kafka !== undefined) return decideFailure(kafka.failure).kind
+    // A broker that is away is waited for once the job has run; at the first start it is an address that is wrong.
+    if (error instanceof MillraceError && error.code === 'MR4001' && this.#hasRun) return 'rebuild'
     if (error instanceof MillraceError)
       return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
     return 'rebuild'

@@ -1,5 +1,5 @@
 // Flushes committed state to disk, one task after the other, off the path of records. Main thread.
-// Keeps SPEC: STATE-1 (a flush never leads the committed epoch), STATE-3 (a restore starts at a bound that is safe).
+// Keeps SPEC: STATE-1 (a flush never leads the committed epoch), RECOVER-4 (a restore starts at a bound that is safe).
 
 import type { EngineOptions } from './options.ts'
 import type { TaskState } from './task-state.ts'

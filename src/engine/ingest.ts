@@ -103,23 +103,23 @@ export class Ingest {
 
   async #pollOnce(): Promise<void> {
     const { consumer, pollRecordsMax: recordsMax, pollBytesMax: bytesMax } = this.#options
-    await this.#waitForRoom()
+    const isPaused = !(await this.#waitForRoom())
     if (this.#isHeld || this.#isClosed) return
-    const isPaused = this.#isFull
     if (isPaused) consumer.pause(this.#assigned)
     const result = await consumer.poll({ recordsMax, bytesMax, waitMs: POLL_WAIT_MS })
     if (isPaused) consumer.resume(this.#assigned)
     this.#taker?.accept(result)
   }
 
-  /** Until the attempt has room; gives up after a while, so that the group still hears from us. */
-  async #waitForRoom(): Promise<void> {
+  /** Until the attempt has room; gives up (false) after a while, so that the group still hears from us. */
+  async #waitForRoom(): Promise<boolean> {
     const untilMs = this.#options.clock.monotonicMs() + PAUSE_AFTER_MS
     while (this.#isFull && !this.#isHeld && !this.#isClosed) {
       const leftMs = untilMs - this.#options.clock.monotonicMs()
-      if (leftMs <= 0) return
+      if (leftMs <= 0) return false
       await this.#room.wait(leftMs)
     }
+    return true
   }
   get #isFull(): boolean {
     return this.#taker !== undefined && !this.#taker.hasRoom()

@@ -1,9 +1,10 @@
 // Opens the tasks of an attempt: local state, then the changelog, then the place in the input. Main thread.
-// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3.
+// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped).
 
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
-import type { GroupConsumer, Reader, TopicPartition } from '../kafka/port.ts'
+import { type GroupConsumer, KafkaError, type Reader, type TopicPartition } from '../kafka/port.ts'
+import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
 import type { EngineOptions } from './options.ts'
 import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
@@ -16,6 +17,10 @@ export interface ReopenOptions {
   reader: Reader | undefined
   changelogTopicId: string | undefined
   partitions: TopicPartition[]
+  /** With `untilEnd`: where the input of a partition ends; asked for once a run, kept over attempts. */
+  endOffsets: Map<number, number>
+  /** The tasks are not wanted any more: the opening ends as soon as it can. */
+  isCancelled: () => boolean
 }
 
 /** One changelog partition being read back. */
@@ -27,7 +32,8 @@ interface Restore {
   position: TaskPosition | undefined
   readOffset: number
   changelogEnd: number
-  movedMs: number
+  /** Since when the reader has stood at the last stable offset; undefined while it moves. */
+  stableEndMs: number | undefined
   rowCount: number
 }
 
@@ -35,9 +41,10 @@ const POLL_WAIT_MS = 100
 
 /**
  * Opens a task for each partition and brings it to the last commit. The transactional id must have been initialised before,
- * so that no transaction of an earlier life is open. Throws MR5004 when the offsets are ahead of the changelog.
+ * so that no transaction of an earlier life is open. Throws MR5004 when the offsets are ahead of the changelog. Undefined
+ * when it was cancelled.
  */
-export async function reopenTasks(options: ReopenOptions): Promise<TaskState[]> {
+export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] | undefined> {
   const { engine, consumer, partitions } = options
   const committed = await consumer.committed(partitions, engine.limits.callMs)
   const committedBy = new Map(committed.map((one) => [one.partition, one.offset]))
@@ -45,6 +52,7 @@ export async function reopenTasks(options: ReopenOptions): Promise<TaskState[]> 
     options.reader === undefined
       ? await openStateless(options, committedBy)
       : await readChangelog(options, options.reader, committedBy)
+  if (options.isCancelled()) return undefined
   return Promise.all(restores.map((restore) => makeReady(options, restore)))
 }
 
@@ -62,14 +70,14 @@ async function openStateless(options: ReopenOptions, committedBy: Map<number, nu
         changelogTopicId: undefined,
         changelogLow: 0,
       })
-      const restore = newRestore(engine, taskId, partition, lane)
+      const restore = newRestore(taskId, partition, lane)
       restore.committedOffset = committedBy.get(partition)
       return restore
     }),
   )
 }
 
-function newRestore(engine: EngineOptions, taskId: string, partition: number, lane: number): Restore {
+function newRestore(taskId: string, partition: number, lane: number): Restore {
   return {
     taskId,
     partition,
@@ -78,7 +86,7 @@ function newRestore(engine: EngineOptions, taskId: string, partition: number, la
     position: undefined,
     readOffset: 0,
     changelogEnd: 0,
-    movedMs: engine.clock.monotonicMs(),
+    stableEndMs: undefined,
     rowCount: 0,
   }
 }
@@ -124,11 +132,12 @@ async function openStateful(
     attempt,
     changelogTopicId,
     changelogLow: low,
+    changelogHigh: high,
   })
   if (stored.wiped !== undefined) {
     engine.log.warn({ task: taskId, reason: stored.wiped }, 'local state was wiped and is restored from the changelog')
   }
-  const restore = newRestore(engine, taskId, partition, lane)
+  const restore = newRestore(taskId, partition, lane)
   restore.position = stored.position
   restore.readOffset = Math.max(stored.changelogOffset, low)
   restore.changelogEnd = high
@@ -139,7 +148,7 @@ async function readUntilEnd(options: ReopenOptions, reader: Reader, restores: Re
   const { engine, attempt } = options
   const { limits, clock, lanes } = engine
   const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
-  while (restores.some((restore) => decide(engine, restore).kind === 'read')) {
+  while (!options.isCancelled() && restores.some((restore) => decide(engine, restore).kind === 'read')) {
     const result = await reader.poll({
       recordsMax: limits.pollRecordsMax,
       bytesMax: limits.pollBytesMax,
@@ -152,23 +161,28 @@ async function readUntilEnd(options: ReopenOptions, reader: Reader, restores: Re
         const { taskId, lane } = restore
         const answer = await lanes.send(lane, { op: 'restore', taskId, attempt, frame: batch.frame })
         restore.position = answer.position ?? restore.position
-        restore.rowCount += answer.rowCount
-        moveTo(restore, batch.nextOffset, clock.monotonicMs())
+        restore.rowCount = answer.rowCount
+        moveTo(restore, batch.nextOffset)
         engine.observer.restoring(taskId, restore.rowCount)
       }),
     )
     for (const end of result.ends) {
       const restore = byPartition.get(end.partition)
-      if (restore !== undefined) moveTo(restore, end.offset, clock.monotonicMs())
+      if (restore === undefined) continue
+      moveTo(restore, end.offset)
+      restore.stableEndMs ??= clock.monotonicMs()
     }
-    for (const failure of result.errors) engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
+    for (const failure of result.errors) {
+      engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
+      if (endsFetching(failure)) throw new KafkaError(failure)
+    }
   }
 }
 
-function moveTo(restore: Restore, offset: number, nowMs: number): void {
+function moveTo(restore: Restore, offset: number): void {
   if (offset <= restore.readOffset) return
   restore.readOffset = offset
-  restore.movedMs = nowMs
+  restore.stableEndMs = undefined
 }
 
 function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
@@ -178,7 +192,7 @@ function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
     markerOffset: restore.position?.inputOffset,
     readOffset: restore.readOffset,
     changelogEnd: restore.changelogEnd,
-    stalledMs: engine.clock.monotonicMs() - restore.movedMs,
+    stalledMs: restore.stableEndMs === undefined ? 0 : engine.clock.monotonicMs() - restore.stableEndMs,
   })
 }
 
@@ -191,6 +205,9 @@ function resumeOffset(options: ReopenOptions, restore: Restore): number | undefi
     const { inputOffset, note } = decision
     options.engine.log.info({ task: taskId, inputOffset, rowCount }, `task opened: ${resumeNote(note)}`)
     return inputOffset
+  }
+  if (decision.kind !== 'stop') {
+    throw new MillraceError('MR4013', { task: restore.taskId, offset: restore.readOffset, end: restore.changelogEnd })
   }
   throw new MillraceError('MR5004', {
     task: restore.taskId,
@@ -208,7 +225,11 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   if (resumed !== undefined && resumed < input.low) {
     throw new MillraceError('MR4010', { topic, partition, offset: resumed, low: input.low })
   }
+  if (resumed !== undefined && resumed > input.high) {
+    throw new MillraceError('MR4012', { topic, partition, offset: resumed, high: input.high })
+  }
   const inputOffset = resumed ?? input.low
+  if (engine.untilEnd && !options.endOffsets.has(partition)) options.endOffsets.set(partition, input.high)
   await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset })
   return {
     taskId,
@@ -219,10 +240,12 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,
     highWatermark: input.high,
-    endOffset: engine.untilEnd ? input.high : undefined,
+    endOffset: options.endOffsets.get(partition),
     isEndSent: false,
     lastRecordMs: engine.clock.monotonicMs(),
     isAtEnd: false,
+    endSeenOffset: -1,
+    isAskedIdle: false,
     changelogOffset: restore.readOffset,
     measured: undefined,
     committedEpoch: 0,

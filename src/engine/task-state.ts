@@ -26,6 +26,10 @@ export interface TaskState {
   /** Monotonic time of the last record, and whether the input's end has been seen since. */
   lastRecordMs: number
   isAtEnd: boolean
+  /** Position at the last end that was seen; control records included. */
+  endSeenOffset: number
+  /** The broker is being asked whether the end is still where it was. */
+  isAskedIdle: boolean
   /** Where a later restore may start reading, once flushed; `measured` becomes it when its epoch is committed. */
   changelogOffset: number
   measured: ChangelogBound | undefined

@@ -55,12 +55,13 @@ export class Transaction {
   readonly #topicNames: readonly string[]
   readonly #clock: Clock
   readonly #callMs: number
-  readonly #pending: PendingFrame[] = []
+  #pending: PendingFrame[] = []
   #isOpen = false
   /** All calls of the producer, one after the other; none after one failed. */
   #tail: Promise<unknown> = Promise.resolve()
   pendingBytes = 0
-  isCommitting = false
+  /** From the cut of an epoch to its commit: what comes now may be of the next one. */
+  #isCut = false
 
   constructor(options: TransactionOptions) {
     this.#producer = options.producer
@@ -75,13 +76,23 @@ export class Transaction {
     this.pendingBytes += frame.byteLength
   }
 
+  /** The epoch is cut: until its commit nothing is produced early. Call it in the same turn as the next epoch opens. */
+  cut(): void {
+    this.#isCut = true
+  }
+
+  /** The epoch that was cut is empty: nothing of it is committed. */
+  uncut(): void {
+    this.#isCut = false
+  }
+
   /**
    * Produces waiting frames of the open epoch when there are many, unless a commit is under way (it will do so itself).
    * A few wait for the end of the epoch: sent one by one, each would be a request of its own to the broker.
    */
   produceWaiting(epoch: number): Promise<void> {
-    if (this.isCommitting || this.pendingBytes < EARLY_BYTES) return Promise.resolve()
-    return this.#serially(() => (this.isCommitting ? Promise.resolve() : this.#produceUpTo(epoch)))
+    if (this.#isCut || this.pendingBytes < EARLY_BYTES) return Promise.resolve()
+    return this.#serially(() => (this.#isCut ? Promise.resolve() : this.#produceUpTo(epoch)))
   }
 
   /** Writes the rest of the epoch, its changelog frames and offsets, and commits. Returns the milliseconds it took. */
@@ -91,7 +102,7 @@ export class Transaction {
     offsets: EpochOffset[],
     group: GroupMetadata,
   ): Promise<number> {
-    this.isCommitting = true
+    this.#isCut = true
     return this.#serially(async () => {
       const startedMs = this.#clock.monotonicMs()
       const committed = offsets.map(({ topic, partition, position }) => ({
@@ -110,15 +121,16 @@ export class Transaction {
       await this.#call('flush', epoch, () => this.#producer.flush(this.#callMs))
       await this.#call('commit', epoch, () => this.#producer.commit(this.#callMs))
       this.#isOpen = false
-      this.isCommitting = false
+      this.#isCut = false
       return this.#clock.monotonicMs() - startedMs
     })
   }
 
   /** Frames of later epochs stay. Frames go to the client together, which keeps their order. */
   async #produceUpTo(epoch: number): Promise<void> {
-    const later = this.#pending.findIndex((one) => one.epoch > epoch)
-    const frames = this.#pending.splice(0, later < 0 ? this.#pending.length : later)
+    // Lanes answer each at their own pace: one may be at the next epoch while another still is at this.
+    const frames = this.#pending.filter((one) => one.epoch <= epoch)
+    this.#pending = this.#pending.filter((one) => one.epoch > epoch)
     if (frames.length > 0)
       await this.#produce(
         epoch,

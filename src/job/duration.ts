@@ -1,6 +1,6 @@
 // Durations as people write them, '500ms' or '1.5h', to whole milliseconds and back.
 // Runs on every thread; pure.
-// Keeps SPEC: JOB-2 (a duration is a positive whole number of milliseconds with its unit, or it is refused).
+// Keeps SPEC: JOB-2 (a duration is a whole number of milliseconds with its unit, or it is refused).
 
 /** A duration: a number and its unit, `ms`, `s`, `m` (minutes), `h` or `d`, without spaces: `'500ms'`, `'1.5h'`. */
 export type Duration = `${number}${'ms' | 's' | 'm' | 'h' | 'd'}`

@@ -196,6 +196,8 @@ export interface Admin {
 
 export interface Kafka {
   readonly kind: 'rdkafka' | 'memory'
+  /** Clients of this process that hang in a call and were given up: at two, restart the process. */
+  abandonedClients(): number
   openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer>
   openReader(options: ReaderOptions): Promise<Reader>
   openProducer(options: ProducerOptions): Promise<Producer>

@@ -116,7 +116,7 @@ export class Lane {
   }
 
   async #open(request: RequestOf<'open'>): Promise<LaneResponse> {
-    const { taskId, partition, attempt, changelogTopicId, changelogLow } = request
+    const { taskId, partition, attempt, changelogTopicId, changelogLow, changelogHigh } = request
     await this.#drop(taskId)
     const { stateDir, limits, instanceId } = this.#setup
     if (!isStateful(this.#job.plan)) {
@@ -131,6 +131,7 @@ export class Lane {
       planHash: this.#planHash,
       changelogTopicId,
       changelogLow,
+      changelogHigh,
       nowMs: this.#options.nowMs,
       limits,
     })
@@ -283,7 +284,8 @@ export class Lane {
       return { op: 'flush', taskId: task.taskId, epoch: -1, rowCount: 0 }
     }
     const { epoch, rowCount } = await task.store.flush(request.changelogOffset, request.changelogTopicId)
-    this.#evict(task)
+    // The task may have been closed while its rows were written.
+    if (this.#tasks.get(task.taskId)?.task === task) this.#evict(task)
     return { op: 'flush', taskId: task.taskId, epoch, rowCount }
   }
 

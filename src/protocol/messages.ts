@@ -1,6 +1,6 @@
 // The wire messages of push, version 1, JSON: what the server and its clients say to each other. Pure; runs in the
 // server, in Node clients and in browsers.
-// Keeps SPEC: PUSH-1 (every update names the position before it, so that a gap is seen).
+// Keeps SPEC: PUSH-1 (every update names the position before it), PUSH-10 (a close says whether to come back).
 
 export const PROTOCOL_VERSION = 1
 

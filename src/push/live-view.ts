@@ -1,5 +1,5 @@
 // A view as it is served: its rows, whether it has caught up, why it failed, and who follows it. Main thread.
-// Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all).
+// Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read).
 
 import type { MillraceError } from '../core/errors.ts'
 import { type Position, positionStep, updateJson } from '../protocol/messages.ts'

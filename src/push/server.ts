@@ -1,5 +1,5 @@
 // The push server: views over WebSocket and SSE, the list of views, and the page. Main thread.
-// Keeps SPEC: PUSH-1 to PUSH-9.
+// Keeps SPEC: PUSH-1 to PUSH-11.
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'

@@ -20,6 +20,8 @@ export interface OpenStoreOptions {
   changelogTopicId: string | undefined
   /** Log start offset of the changelog. */
   changelogLow: number
+  /** End of the changelog; undefined: not checked. */
+  changelogHigh?: number | undefined
   /** Wall clock, ms since the epoch. */
   nowMs: () => number
   limits: { unflushedBytesMax: number }
@@ -34,6 +36,9 @@ export function wipeReason(meta: StoreMeta, options: Omit<OpenStoreOptions, 'fol
   }
   if (meta.changelogOffset < options.changelogLow) {
     return `it stopped at changelog offset ${meta.changelogOffset}, before the log's start ${options.changelogLow}`
+  }
+  if (options.changelogHigh !== undefined && meta.changelogOffset > options.changelogHigh) {
+    return `it stopped at changelog offset ${meta.changelogOffset}, beyond the log's end ${options.changelogHigh}`
   }
   const ageMs = options.nowMs() - meta.lastWriteMs
   if (ageMs > STORE_AGE_MS_MAX) return `it was last written ${ageMs} ms ago, over ${STORE_AGE_MS_MAX}`

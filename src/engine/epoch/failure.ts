@@ -25,6 +25,22 @@ const FOR_GOOD = new Set([
   '_AUTHENTICATION',
 ])
 
+/** Errors after which a partition is not fetched any more: without an answer to them it would stand still in silence. */
+const ENDS_FETCHING = new Set([
+  '_AUTO_OFFSET_RESET',
+  'OFFSET_OUT_OF_RANGE',
+  '_UNKNOWN_TOPIC',
+  '_UNKNOWN_PARTITION',
+  'UNKNOWN_TOPIC_OR_PART',
+  'UNKNOWN_TOPIC_ID',
+  'TOPIC_AUTHORIZATION_FAILED',
+])
+
+/** True when a partition stands still after this error; reopening its task finds out what is to be done. */
+export function endsFetching(failure: KafkaFailure): boolean {
+  return ENDS_FETCHING.has(failure.name)
+}
+
 /**
  * Decides after a failed call.
  *

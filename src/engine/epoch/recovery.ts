@@ -20,7 +20,7 @@ export interface RecoveryFacts {
   readOffset: number
   /** End of the changelog, read uncommitted, asked after the transactional id was initialised. */
   changelogEnd: number
-  /** The reader has been at its end this long without moving. */
+  /** The reader has stood at the last stable offset this long without moving; 0 when it is not there. */
   stalledMs: number
 }
 
@@ -29,10 +29,12 @@ export type RecoveryDecision =
   | { kind: 'read' }
   /** Everything is read: go on at `inputOffset` (undefined: a new task, start where the source says). */
   | { kind: 'resume'; inputOffset: number | undefined; note: 'agree' | 'marker-ahead' | 'offsets-missing' | 'new' }
+  /** A transaction that is not ours holds the changelog's end back: nothing can be said yet. */
+  | { kind: 'retry' }
   /** The offsets are ahead of the changelog at its end: rows are missing. */
   | { kind: 'stop'; committedOffset: number; markerOffset: number | undefined }
 
-/** A foreign transaction may hold the changelog's end back until its time-out; after this the end is not waited for. */
+/** A foreign transaction holds the changelog's end back until its time-out (10 s for ours); this is well beyond. */
 export const STALL_LIMIT_MS = 30_000
 
 /**
@@ -45,7 +47,7 @@ export const STALL_LIMIT_MS = 30_000
 export function decideRecovery(facts: RecoveryFacts): RecoveryDecision {
   const { committedOffset, markerOffset } = facts
   const isAhead = committedOffset !== undefined && (markerOffset === undefined || committedOffset > markerOffset)
-  if (facts.readOffset < facts.changelogEnd && facts.stalledMs < STALL_LIMIT_MS) return { kind: 'read' }
+  if (facts.readOffset < facts.changelogEnd) return { kind: facts.stalledMs < STALL_LIMIT_MS ? 'read' : 'retry' }
   if (isAhead) return { kind: 'stop', committedOffset, markerOffset }
   if (markerOffset === undefined) return { kind: 'resume', inputOffset: undefined, note: 'new' }
   if (committedOffset === undefined) return { kind: 'resume', inputOffset: markerOffset, note: 'offsets-missing' }

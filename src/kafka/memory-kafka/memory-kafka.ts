@@ -95,6 +95,7 @@ export function createMemoryKafka(options: MemoryKafkaOptions = {}): MemoryKafka
   }
   return {
     kind: 'memory',
+    abandonedClients: () => 0,
     faults,
     openConsumer: async (consumer: GroupConsumerOptions) =>
       new MemoryGroupConsumer(broker, gate, groupOf(groups, consumer.groupId, broker), consumer),

@@ -59,13 +59,26 @@ export class RdKafkaConsumer implements GroupConsumer {
   onRebalance(error: RdkafkaError | undefined, assignment: RdTopicPartition[], listener: RebalanceListener): void {
     const partitions = assignment.map(({ topic, partition }) => ({ topic, partition }))
     if (error?.code === ASSIGN_PARTITIONS && !this.#life.isClosing) {
-      listener.onAssign(partitions)
+      this.#tellAssigned(partitions, listener)
     } else if (error?.code === REVOKE_PARTITIONS && !this.#life.isClosing) {
       listener.onRevoke(partitions, this.#driver.isAssignmentLost())
     } else {
       // Closing, or the rebalance itself failed: librdkafka waits for an answer all the same.
       this.#life.client.unassign()
       if (error !== undefined && !this.#life.isClosing) this.#rebalanceFailure = failureOf(error)
+    }
+  }
+
+  /**
+   * The membership may be gone again by the time the assignment is told (the listener asks for it): then librdkafka gets
+   * its answer, and the group assigns anew. Nothing may be thrown into node-rdkafka, which would end the process.
+   */
+  #tellAssigned(partitions: TopicPartition[], listener: RebalanceListener): void {
+    try {
+      listener.onAssign(partitions)
+    } catch (error) {
+      this.#life.client.unassign()
+      this.#rebalanceFailure = error instanceof KafkaError ? error.failure : failureOf(error as RdkafkaError)
     }
   }
 

@@ -17,7 +17,7 @@ import { type Addon, loadAddon } from './addon.ts'
 import { AddonConsumerDriver } from './addon-consumer.ts'
 import { AddonProducerDriver } from './addon-producer.ts'
 import { AddonAdmin, MockAdmin, PlainAdmin } from './admin.ts'
-import { ClientLife } from './client-life.ts'
+import { abandonedClients, ClientLife } from './client-life.ts'
 import { RdKafkaConsumer } from './consumer.ts'
 import type { RdkafkaError } from './failure.ts'
 import { isMockCluster } from './mock-cluster.ts'
@@ -69,6 +69,7 @@ export function openRdKafka(options: RdKafkaOptions): Kafka {
 
 class RdKafka implements Kafka {
   readonly kind = 'rdkafka'
+  readonly abandonedClients = abandonedClients
   readonly #brokers: string
   readonly #settings: PlainSettings
   readonly #addon: Addon | undefined

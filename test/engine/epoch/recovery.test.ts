@@ -48,7 +48,12 @@ test.each([
   [
     'a foreign open transaction is waited for only so long',
     { readOffset: 6, stalledMs: STALL_LIMIT_MS },
-    { kind: 'resume', inputOffset: 10, note: 'agree' },
+    { kind: 'retry' },
+  ],
+  [
+    'a stall never makes a task new',
+    { committedOffset: undefined, markerOffset: undefined, readOffset: 6, stalledMs: STALL_LIMIT_MS },
+    { kind: 'retry' },
   ],
 ] as const)('%s', (_, facts, decision) => {
   expect(decideRecovery({ ...done, ...facts })).toEqual(decision)

@@ -196,7 +196,7 @@ class FlushCall : public Call {
     }
     // librdkafka counts a record as out until it is freed, a moment after its fate is told; a commit that finds one
     // out would sleep 10 ms.
-    while (rd_kafka_outq_len(client_->rk()) > 0 && Clock::now() < deadline) {
+    while (rd_kafka_outq_len(client_->rk()) > 0 && !client_->is_stopping() && Clock::now() < deadline) {
       rd_kafka_poll(client_->rk(), 0);
       sched_yield();
     }
