@@ -115,6 +115,14 @@ describe('files', () => {
     const long = files.filter((file) => file.text.split('\n').length > 401)
     expect(long.map((file) => file.path)).toEqual([])
   })
+  // Holds SPEC: ERR-2.
+  test('nobody decides by the text of an error', () => {
+    const byText =
+      /\.message\s*(?:\.(?:includes|match|startsWith|endsWith|search|indexOf)\(|[!=]==?\s*['"`])|\.test\([\w.]*\bmessage\)/
+    const strays = files.filter((file) => byText.test(file.text)).map((file) => file.path)
+    expect(strays).toEqual([])
+    expect(byText.test("if (error.message.includes('timed out'))")).toBe(true)
+  })
   test('names are kebab-case nouns, never utils or helpers', () => {
     const names = files.map((file) => file.path.split('/').at(-1)!)
     expect(

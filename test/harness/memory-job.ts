@@ -1,6 +1,7 @@
 // A job on memory-kafka with lanes in the calling thread: the whole engine in one test, no broker, no worker.
+import type { LaneSetup } from '../../src/core/message.ts'
 import { Engine } from '../../src/engine/engine.ts'
-import { inlineLanes } from '../../src/engine/lanes.ts'
+import { inlineLanes, type Lanes } from '../../src/engine/lanes.ts'
 import { addCounts, type EngineLimits, type EngineObserver, noCounts } from '../../src/engine/options.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
@@ -38,6 +39,8 @@ export interface MemoryJobOptions {
   untilEnd?: boolean
   limits?: Partial<EngineLimits>
   stateMemoryBytesMax?: number
+  /** Runs the lanes some other way; default: in the calling thread. */
+  makeLanes?: (setups: LaneSetup[]) => Lanes
 }
 
 export interface MemoryJob {
@@ -46,6 +49,11 @@ export interface MemoryJob {
   done: Promise<void>
   counts: ReturnType<typeof noCounts>
   rebuilds: string[]
+}
+
+/** Lanes of a job in the calling thread. */
+export function lanesOf(job: CompiledJob, setups: LaneSetup[]): Lanes {
+  return inlineLanes(setups.map((setup) => new Lane(job, setup, { nowMs: Date.now })))
 }
 
 /** Starts a job; stop it with `engine.stop()`. */
@@ -59,7 +67,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     replicationFactor: 1,
     timeoutMs: 1_000,
   })
-  const handlers = Array.from({ length: laneCount }, (_, lane) => {
+  const setups = Array.from({ length: laneCount }, (_, lane) => {
     const limits = {
       stateMemoryBytesMax: options.stateMemoryBytesMax ?? 1 << 20,
       unflushedBytesMax: 1 << 20,
@@ -68,8 +76,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
       decodeDepthMax: 32,
       decodeNodesMax: 10_000,
     }
-    const setup = { lane, jobUrl: '', stateDir, instanceId, limits, messageBytesMax: jobTopics.messageBytesMax }
-    return new Lane(job, setup, { nowMs: Date.now })
+    return { lane, jobUrl: '', stateDir, instanceId, limits, messageBytesMax: jobTopics.messageBytesMax }
   })
   const counts = noCounts()
   const rebuilds: string[] = []
@@ -84,7 +91,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     topics,
     planHash: planHash(job.plan),
     kafka,
-    lanes: inlineLanes(handlers),
+    lanes: options.makeLanes === undefined ? lanesOf(job, setups) : options.makeLanes(setups),
     clock: systemClock,
     scheduler: systemScheduler,
     instanceId,

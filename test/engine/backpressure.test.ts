@@ -1,0 +1,84 @@
+// Limits in bytes between Kafka, the lanes and the producer. Holds SPEC: FLOW-1.
+import { expect, test } from 'vitest'
+import type { Lanes } from '../../src/engine/lanes.ts'
+import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { lanesOf, startMemoryJob } from '../harness/memory-job.ts'
+import { candlesJob, PARTITIONS, TradeFeed } from '../harness/trades-in-memory.ts'
+
+const job = candlesJob()
+const exact = { lost: 0, duplicated: 0, wrong: 0 }
+const turn = () => new Promise((resolve) => setImmediate(resolve))
+
+/** Frame bytes that the lane holds, and the most there ever were. It takes 20 turns of the event loop for a request. */
+function slowed(lanes: Lanes, held: { bytes: number; most: number }): Lanes {
+  let last: Promise<unknown> = Promise.resolve()
+  return {
+    count: lanes.count,
+    close: () => lanes.close(),
+    send(lane, request) {
+      const bytes = request.op === 'frame' ? request.frame.byteLength : 0
+      held.bytes += bytes
+      held.most = Math.max(held.most, held.bytes)
+      // One after the other, as a worker answers.
+      const answer = last.then(async () => {
+        for (let i = 0; i < 20; i++) await turn()
+        return lanes.send(lane, request)
+      })
+      last = answer.catch(() => {}).then(() => (held.bytes -= bytes))
+      return answer
+    },
+  }
+}
+
+test('a lane that does not keep up is not given more than its limit and one poll', async () => {
+  const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
+  const feed = new TradeFeed(kafka, 31)
+  feed.append(2_000)
+  const held = { bytes: 0, most: 0 }
+  const limits = { laneBytesMax: 8_000, pollBytesMax: 4_000, pollRecordsMax: 1_000 }
+  const run = await startMemoryJob({
+    kafka,
+    job,
+    limits,
+    laneCount: 1,
+    makeLanes: (setups) => slowed(lanesOf(job, setups), held),
+  })
+  await run.done
+  // A frame has its header and rounds up beyond the bytes that a poll counts.
+  expect(held.most).toBeLessThan(limits.laneBytesMax + 2 * limits.pollBytesMax)
+  expect(held.most).toBeGreaterThan(limits.pollBytesMax)
+  expect(feed.differences()).toMatchObject(exact)
+})
+
+test('while results wait for a commit that hangs nothing is fetched, and the group still hears of the process', async () => {
+  const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
+  const feed = new TradeFeed(kafka, 32)
+  feed.append(3_000)
+  let release = (): void => {}
+  const commitHangs = new Promise<void>((resolve) => (release = resolve))
+  let isHanging = false
+  let lastPollMs = 0
+  let pausedPolls = 0
+  kafka.faults.before = async ({ call }) => {
+    if (call === 'poll') {
+      // Without room the next poll comes only after a second, with all partitions paused.
+      if (isHanging && performance.now() - lastPollMs > 900) pausedPolls++
+      lastPollMs = performance.now()
+    }
+    if (call !== 'commit' || isHanging) return undefined
+    isHanging = true
+    await commitHangs
+    return undefined
+  }
+  const limits = { pendingOutputBytesMax: 4_000, pollRecordsMax: 100, callMs: 60_000 }
+  const run = await startMemoryJob({ kafka, job, limits })
+  while (pausedPolls < 1) await new Promise((resolve) => setTimeout(resolve, 10))
+  const read = run.counts.in
+  expect(read).toBeGreaterThan(0)
+  expect(read).toBeLessThan(3_000)
+  while (pausedPolls < 2) await new Promise((resolve) => setTimeout(resolve, 10))
+  expect(run.counts.in).toBe(read)
+  release()
+  await run.done
+  expect(feed.differences()).toMatchObject(exact)
+})
