@@ -92,6 +92,15 @@ test('input that retention deleted before it was read stops the job', async () =
   })
 })
 
+test('an input topic that was made anew under its old name stops the job', async () => {
+  const { kafka } = await stoppedAfter(300, 47)
+  const admin = await kafka.openAdmin()
+  await admin.delete(['trades'], 1_000)
+  kafka.createTopic('trades', PARTITIONS)
+  const run = await startMemoryJob({ kafka, job })
+  await expect(run.done).rejects.toMatchObject({ code: 'MR4012', details: { topic: 'trades', high: 0 } })
+})
+
 test('a lost assignment drops the epoch, and the job joins again and gives every row once', async () => {
   const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
   const feed = new TradeFeed(kafka, 45)

@@ -60,8 +60,9 @@ async function scene() {
 
 test('an epoch commits its results, its changelog and its offsets; results of the next one wait for the next', async () => {
   const { consumer, group, transaction, committed } = await scene()
-  transaction.add(1, frame(0, 'a'))
+  // Lanes answer each at their own pace.
   transaction.add(2, frame(0, 'of the next'))
+  transaction.add(1, frame(0, 'a'))
   transaction.add(2, frame(0, 'and one more'))
   await transaction.commitEpoch(1, [frame(1, 'change of 1')], offsets(5), group)
   expect(committed()).toEqual({ rows: ['a'], changes: ['change of 1'], offset: 5 })

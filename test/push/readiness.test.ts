@@ -1,0 +1,39 @@
+// A view that is still being read at the start. Holds SPEC: PUSH-11.
+import { expect, test } from 'vitest'
+import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { createLog } from '../../src/ops/log.ts'
+import { startPush } from '../../src/push/server.ts'
+import { TOPIC, Watcher } from './push-fixture.ts'
+
+test('a client that comes while the view is being read gets nothing until it is read to its end', async () => {
+  const kafka = createMemoryKafka({ topics: { [TOPIC]: 1 } })
+  for (let i = 0; i < 40; i++) kafka.append(TOPIC, { key: `K${i % 4}`, value: JSON.stringify({ close: i }) })
+  let release = (): void => {}
+  const gate = new Promise<void>((resolve) => (release = resolve))
+  let polls = 0
+  kafka.faults.before = async ({ call }) => {
+    // Ten records a poll: the view stands in the middle of its topic now.
+    if (call === 'poll' && ++polls > 2) await gate
+    return undefined
+  }
+  const log = createLog({ level: 'silent', format: 'json', isTerminal: false, write: () => {} })
+  const views = [{ name: 'candles', topic: TOPIC }]
+  const push = await startPush({ kafka, views, port: 0, log, limits: { pollRecordsMax: 10, pingMs: 1 } })
+  const watcher = new Watcher(`ws://127.0.0.1:${push.port}/views/candles`)
+  try {
+    // A ping comes after whatever the server had to say at first.
+    await watcher.until(() => polls > 2 && watcher.messages.some(({ type }) => type === 'ping'))
+    expect(push.isReady()).toBe(false)
+    expect(watcher.messages.filter(({ type }) => type !== 'ping')).toEqual([])
+    release()
+    await watcher.until(() => watcher.isLoaded)
+    expect(push.isReady()).toBe(true)
+    expect(watcher.rows.map(({ key, row }) => [key, row]).sort()).toEqual(
+      [36, 37, 38, 39].map((i) => [`K${i % 4}`, { close: i }]),
+    )
+  } finally {
+    release()
+    watcher.socket.close()
+    await push.close()
+  }
+})
