@@ -2,9 +2,10 @@
 // Keeps SPEC: COUNT-1 (the counts shown are those of the tasks), METRIC-4 (latency is from event to committed).
 
 import type { Clock } from '../core/clock.ts'
+import { addCounts, noCounts } from '../core/counts.ts'
 import { Histogram } from '../core/histogram.ts'
 import type { TaskCounts } from '../core/message.ts'
-import { addCounts, type EngineObserver, type LatencySample, noCounts } from '../engine/options.ts'
+import type { EngineObserver, LatencySample } from '../engine/options.ts'
 import type { TaskState } from '../engine/task-state.ts'
 import type { Registry } from '../ops/metrics.ts'
 import type { JobSnapshot, RunSummary } from './running-job.ts'

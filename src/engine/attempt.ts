@@ -1,6 +1,7 @@
 // One attempt: tasks run on their lanes, epochs follow each other, until something ends it. Main thread.
 // Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DLQ-3, R4 (end of input), R5 (idle).
 
+import { addCounts, countsAddUp, noCounts } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
 import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
@@ -9,8 +10,9 @@ import { DeadFlood } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
+import { watchIdle } from './idle-watch.ts'
 import { cutFrame } from './input-end.ts'
-import { addCounts, countsAddUp, type EngineOptions, type LatencySample, noCounts } from './options.ts'
+import type { EngineOptions, LatencySample } from './options.ts'
 import { checkRetention } from './retention.ts'
 import type { TaskState } from './task-state.ts'
 import type { EpochOffset, Transaction } from './transaction.ts'
@@ -37,9 +39,6 @@ export interface AttemptOptions {
   /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
   onRoom: () => void
 }
-
-/** Idle inputs are looked at this often. */
-const IDLE_CHECK_MS = 100
 
 export class Attempt {
   readonly number: number
@@ -113,7 +112,16 @@ export class Attempt {
 
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
   async run(): Promise<AttemptEnd> {
-    const cancelIdle = this.#watchIdle()
+    const cancelIdle = watchIdle({
+      engine: this.#engine,
+      tasks: this.#tasks,
+      inputEnd: this.#inputEnd,
+      isLive: () => this.#failure === undefined && !this.#isDraining,
+      sendIdle: (task, elapsedMs) => {
+        const { taskId } = task
+        this.#send(task, { op: 'idle', taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
+      },
+    })
     const cancelFlush = this.#flusher.start(
       this.#tasks,
       () => this.moment(),
@@ -262,49 +270,6 @@ export class Attempt {
     task.isEndSent = true
     this.#send(task, { op: 'end', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch }, 0)
     if (this.#tasks.every((one) => one.isEndSent)) this.drain()
-  }
-
-  /** Tells quiet tasks how long they have been quiet, where the job closes windows on idle inputs. */
-  #watchIdle(): () => void {
-    const { plan, scheduler, clock } = this.#engine
-    if (plan.source.closeOnIdle === undefined) return () => {}
-    let cancel = () => {}
-    const check = (): void => {
-      for (const task of this.#tasks) {
-        const elapsedMs = clock.monotonicMs() - task.lastRecordMs
-        if (!this.#seemsIdle(task) || elapsedMs < plan.source.idleAfterMs) continue
-        void this.#closeIfIdle(task)
-      }
-      if (this.#failure === undefined && !this.#isDraining) cancel = scheduler.after(IDLE_CHECK_MS, check)
-    }
-    cancel = scheduler.after(IDLE_CHECK_MS, check)
-    return () => cancel()
-  }
-
-  #seemsIdle(task: TaskState): boolean {
-    const isDone = task.processedOffset === task.dispatchedOffset
-    return task.isAtEnd && isDone && !task.isEndSent && !task.isAskedIdle
-  }
-
-  /**
-   * What was read to its end may still have records behind an open transaction, or have got some since: only a position at
-   * the high watermark is idle. A broker that does not answer says nothing; the next check asks again.
-   */
-  async #closeIfIdle(task: TaskState): Promise<void> {
-    const { clock, log } = this.#engine
-    task.isAskedIdle = true
-    try {
-      const high = await this.#inputEnd(task.partition)
-      if (task.endSeenOffset < high || this.#failure !== undefined || this.#isDraining) return
-    } catch (error) {
-      log.warn({ task: task.taskId, error: String(error) }, 'asking for the end of a quiet input failed')
-      return
-    } finally {
-      task.isAskedIdle = false
-    }
-    if (!this.#seemsIdle(task)) return
-    const elapsedMs = clock.monotonicMs() - task.lastRecordMs
-    this.#send(task, { op: 'idle', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
   }
 
   async #runEpochs(): Promise<void> {

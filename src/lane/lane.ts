@@ -3,6 +3,7 @@
 // Keeps SPEC: LANE-1 (work of an older attempt is dropped), LANE-4 (positions), STATE-1 (rows leave only with a seal).
 
 import { join } from 'node:path'
+import { noCounts } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView, FrameWriter } from '../core/frame.ts'
 import type {
@@ -27,7 +28,7 @@ import type { FrameRun } from './frame-run.ts'
 import { encodeMarker } from './marker.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
 import { Restore } from './restore.ts'
-import { noCounts, Task } from './task.ts'
+import { Task } from './task.ts'
 
 const EMPTY_FRAME = new ArrayBuffer(0)
 

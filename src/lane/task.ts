@@ -2,13 +2,10 @@
 // Runs on a lane.
 // Keeps SPEC: R1 (watermark), R6 / COUNT-1 (in + expanded = accepted + late + dead + filtered), LANE-4 (position).
 
+import { noCounts } from '../core/counts.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { TaskCounts, TaskPosition } from '../core/message.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
-
-export function noCounts(): TaskCounts {
-  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
-}
 
 /**
  * A task from `open` to `close`. Its clock and place are set by `start` and moved by the operators.

@@ -1,8 +1,9 @@
 // A job on memory-kafka with lanes in the calling thread: the whole engine in one test, no broker, no worker.
+import { addCounts, noCounts } from '../../src/core/counts.ts'
 import type { LaneSetup } from '../../src/core/message.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { inlineLanes, type Lanes } from '../../src/engine/lanes.ts'
-import { addCounts, type EngineLimits, type EngineObserver, noCounts } from '../../src/engine/options.ts'
+import type { EngineLimits, EngineObserver } from '../../src/engine/options.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan.ts'

@@ -4,6 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { pack } from 'msgpackr'
+import { noCounts } from '../../src/core/counts.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { encodeHeaders, FrameWriter, type RecordHeader, type SinkRecord, sinkRecords } from '../../src/core/frame.ts'
 import type {
@@ -17,7 +18,6 @@ import type {
 } from '../../src/core/message.ts'
 import { type CompiledJob, type PlanTopics, planTopics } from '../../src/job/plan.ts'
 import { Lane } from '../../src/lane/lane.ts'
-import { noCounts } from '../../src/lane/task.ts'
 
 export const LIMITS: LaneLimits = {
   stateMemoryBytesMax: 64 << 20,

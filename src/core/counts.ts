@@ -1,0 +1,24 @@
+// Arithmetic of record counts. Any thread; pure. Keeps SPEC: COUNT-1.
+
+import type { TaskCounts } from './message.ts'
+
+/** Counts of nothing. */
+export function noCounts(): TaskCounts {
+  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
+}
+
+/** Adds `more` to `sum` in place. */
+export function addCounts(sum: TaskCounts, more: TaskCounts): void {
+  sum.in += more.in
+  sum.expanded += more.expanded
+  sum.accepted += more.accepted
+  sum.late += more.late
+  sum.dead += more.dead
+  sum.filtered += more.filtered
+  sum.results += more.results
+}
+
+/** in + expanded = accepted + late + dead + filtered. */
+export function countsAddUp(counts: TaskCounts): boolean {
+  return counts.in + counts.expanded === counts.accepted + counts.late + counts.dead + counts.filtered
+}

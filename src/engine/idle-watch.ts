@@ -1,0 +1,59 @@
+// Watches for quiet inputs, where a job closes its windows on them. Main thread.
+// Keeps SPEC: R5 (a quiet input moves its task's watermark by the time it has been quiet).
+
+import type { EngineOptions } from './options.ts'
+import type { TaskState } from './task-state.ts'
+
+/** Idle inputs are looked at this often. */
+const IDLE_CHECK_MS = 100
+
+export interface IdleWatchOptions {
+  engine: EngineOptions
+  tasks: readonly TaskState[]
+  /** Asks the broker for the high watermark of an input partition. */
+  inputEnd: (partition: number) => Promise<number>
+  /** False once the attempt ends: nothing more is sent. */
+  isLive: () => boolean
+  /** Tells a task how long its input has been quiet. */
+  sendIdle: (task: TaskState, elapsedMs: number) => void
+}
+
+/** Starts the watch and returns what stops it. A job without `closeOnIdle` is not watched. */
+export function watchIdle(options: IdleWatchOptions): () => void {
+  const { engine, tasks, isLive } = options
+  const { plan, scheduler, clock } = engine
+  if (plan.source.closeOnIdle === undefined) return () => {}
+  let cancel = () => {}
+  const check = (): void => {
+    for (const task of tasks) {
+      const elapsedMs = clock.monotonicMs() - task.lastRecordMs
+      if (seemsIdle(task) && elapsedMs >= plan.source.idleAfterMs) void closeIfIdle(options, task)
+    }
+    if (isLive()) cancel = scheduler.after(IDLE_CHECK_MS, check)
+  }
+  cancel = scheduler.after(IDLE_CHECK_MS, check)
+  return () => cancel()
+}
+
+function seemsIdle(task: TaskState): boolean {
+  const isDone = task.processedOffset === task.dispatchedOffset
+  return task.isAtEnd && isDone && !task.isEndSent && !task.isAskedIdle
+}
+
+/**
+ * What was read to its end may still have records behind an open transaction, or have got some since: only a position at
+ * the high watermark is idle. A broker that does not answer says nothing; the next check asks again.
+ */
+async function closeIfIdle({ engine, inputEnd, isLive, sendIdle }: IdleWatchOptions, task: TaskState): Promise<void> {
+  task.isAskedIdle = true
+  try {
+    const high = await inputEnd(task.partition)
+    if (task.endSeenOffset < high || !isLive()) return
+  } catch (error) {
+    engine.log.warn({ task: task.taskId, error: String(error) }, 'asking for the end of a quiet input failed')
+    return
+  } finally {
+    task.isAskedIdle = false
+  }
+  if (seemsIdle(task)) sendIdle(task, engine.clock.monotonicMs() - task.lastRecordMs)
+}
