@@ -86,6 +86,7 @@ function positionOf(partition: number, epoch: number): TaskPosition {
     watermarkMs: 0,
     eventTimeMsMax: 0,
     isEnded: false,
+    source: 'trades',
     planHash: '',
     counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 },
   }

@@ -253,6 +253,7 @@ function positionAt(epoch: number): TaskPosition {
     watermarkMs: 0,
     eventTimeMsMax: 0,
     isEnded: false,
+    source: 'trades',
     planHash: 'bench',
     counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 },
   }

@@ -49,6 +49,11 @@ export const ERRORS = {
     text: 'The job file {file} failed to load: {reason}',
     remedy: 'Read the stack above; line numbers are those of your file.',
   },
+  MR1006: {
+    action: 'stop',
+    text: 'The job {job} read {stored} so far, now its source is {topic}: its offsets and its state are of the other topic.',
+    remedy: 'Start it under a new job name.',
+  },
   MR2001: {
     action: 'divert',
     text: 'The value could not be decoded as {format}: {reason}',

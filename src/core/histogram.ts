@@ -41,7 +41,7 @@ export class Histogram {
 
   /** Counts `value`, `weight` times. */
   record(value: number, weight = 1): void {
-    // biome-ignore lint/complexity/useMathMinMax: NaN must become 0
+    // Not Math.max: NaN must become 0.
     const counted = value > 0 ? value : 0
     this.#cells[cellOf(counted)]! += weight
     this.count += weight

@@ -35,6 +35,8 @@ export interface TaskPosition {
   taskId: string
   epoch: number
   instanceId: string
+  /** The source topic that `inputOffset` is of. */
+  source: string
   /** Next input offset to read. */
   inputOffset: number
   watermarkMs: number

@@ -220,6 +220,9 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   const { engine, consumer, attempt } = options
   const { topic } = engine.plan.source
   const { taskId, partition, lane, position } = restore
+  if (position !== undefined && position.source !== topic) {
+    throw new MillraceError('MR1006', { job: engine.plan.job, stored: position.source, topic })
+  }
   const input = await consumer.watermarks({ topic, partition }, engine.limits.callMs)
   const resumed = resumeOffset(options, restore)
   if (resumed !== undefined && resumed < input.low) {

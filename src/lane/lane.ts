@@ -122,7 +122,15 @@ export class Lane {
     const { stateDir, limits, instanceId } = this.#setup
     if (!isStateful(this.#job.plan)) {
       const stored: StoredTask = { position: undefined, changelogOffset: 0, wiped: undefined }
-      const task = new Task(taskId, partition, attempt, instanceId, this.#planHash, undefined)
+      const task = new Task(
+        taskId,
+        partition,
+        attempt,
+        instanceId,
+        this.#job.plan.source.topic,
+        this.#planHash,
+        undefined,
+      )
       this.#tasks.set(taskId, { task, restore: undefined })
       return { op: 'open', stored }
     }
@@ -137,7 +145,7 @@ export class Lane {
       limits,
     })
     const restore = new Restore(store, this.#pipeline.stateful?.operatorId ?? -1, stored.position)
-    const task = new Task(taskId, partition, attempt, instanceId, this.#planHash, store)
+    const task = new Task(taskId, partition, attempt, instanceId, this.#job.plan.source.topic, this.#planHash, store)
     this.#tasks.set(taskId, { task, restore })
     return { op: 'open', stored }
   }

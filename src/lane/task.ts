@@ -21,6 +21,7 @@ export class Task {
   /** Undefined for stateless jobs, which have no changelog either. */
   readonly store: TaskStore | undefined
   readonly #instanceId: string
+  readonly #source: string
   readonly #planHash: string
   /** Rows of the stateful operator; undefined before `start` and for stateless jobs. */
   table: SlabTable | undefined
@@ -47,6 +48,7 @@ export class Task {
     partition: number,
     attempt: number,
     instanceId: string,
+    source: string,
     planHash: string,
     store: TaskStore | undefined,
   ) {
@@ -54,6 +56,7 @@ export class Task {
     this.partition = partition
     this.attempt = attempt
     this.#instanceId = instanceId
+    this.#source = source
     this.#planHash = planHash
     this.store = store
   }
@@ -103,6 +106,7 @@ export class Task {
       watermarkMs: this.watermarkMs,
       eventTimeMsMax: this.eventTimeMsMax,
       isEnded: this.isEnded,
+      source: this.#source,
       planHash: this.#planHash,
       counts: { ...this.#counts },
     }

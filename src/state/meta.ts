@@ -62,7 +62,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 const POSITION_NUMBERS = ['epoch', 'inputOffset', 'watermarkMs', 'eventTimeMsMax'] as const
-const POSITION_STRINGS = ['taskId', 'instanceId', 'planHash'] as const
+const POSITION_STRINGS = ['taskId', 'instanceId', 'source', 'planHash'] as const
 const COUNT_NAMES: readonly (keyof TaskCounts)[] = ['in', 'expanded', 'accepted', 'late', 'dead', 'filtered', 'results']
 
 /** Proves that a decoded value is a task position. Also for the markers of a changelog. */

@@ -130,3 +130,10 @@ test('a job that cannot commit gives up after its attempts', async () => {
   expect(commits).toBe(4)
   expect(partitions.flatMap((partition) => kafka.log('rows', partition))).toEqual([])
 })
+
+test('a job whose source is another topic now is refused: its offsets are of the old one', async () => {
+  const { kafka } = await stoppedAfter(300, 49)
+  kafka.createTopic('other-trades', PARTITIONS)
+  const run = await startMemoryJob({ kafka, job: candlesJob('candles', 'other-trades', 'renamed') })
+  await expect(run.done).rejects.toMatchObject({ code: 'MR1006', details: { stored: 'trades', topic: 'other-trades' } })
+})

@@ -8,11 +8,11 @@ export const PARTITIONS = 3
 const RULES = { sizeMs: 1_000, graceMs: 100, outOfOrderMs: 500 }
 
 /** The candles job over JSON. */
-export function candlesJob(name = 'candles'): CompiledJob {
+export function candlesJob(name = 'candles', source = 'trades', window = '1s'): CompiledJob {
   return job(name)
-    .from(kafka('trades', { value: json<OracleTrade>(), key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
+    .from(kafka(source, { value: json<OracleTrade>(), key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
     .keyBy('sym')
-    .window('1s', tumbling('1s', { grace: '100ms' }))
+    .window(window, tumbling('1s', { grace: '100ms' }))
     .aggregate({
       open: first('price'),
       high: max('price'),

@@ -86,6 +86,7 @@ describe('a lane', () => {
       watermarkMs: -3,
       eventTimeMsMax: 2,
       isEnded: false,
+      source: compiled.plan.source.topic,
       planHash: planHash(compiled.plan),
       counts: { in: 2, expanded: 0, accepted: 2, late: 0, dead: 0, filtered: 0, results: 0 },
     }

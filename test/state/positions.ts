@@ -15,6 +15,7 @@ export function positionAt(epoch: number): TaskPosition {
     watermarkMs,
     eventTimeMsMax: watermarkMs,
     isEnded: false,
+    source: 'trades',
     planHash: 'p',
     counts,
   }
