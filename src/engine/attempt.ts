@@ -110,13 +110,18 @@ export class Attempt {
     return this.#laneBytes.every((bytes) => bytes < laneBytesMax)
   }
 
+  /** False once it drains or has failed: what is read from then on is dropped. */
+  wantsMore(): boolean {
+    return this.#failure === undefined && !this.#isDraining
+  }
+
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
   async run(): Promise<AttemptEnd> {
     const cancelIdle = watchIdle({
       engine: this.#engine,
       tasks: this.#tasks,
       inputEnd: this.#inputEnd,
-      isLive: () => this.#failure === undefined && !this.#isDraining,
+      isLive: () => this.wantsMore(),
       sendIdle: (task, elapsedMs) => {
         const { taskId } = task
         this.#send(task, { op: 'idle', taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
@@ -149,7 +154,7 @@ export class Attempt {
 
   /** Hands the frames of a poll to their lanes. */
   accept(result: PollResult): void {
-    if (this.#failure !== undefined || this.#isDraining) return
+    if (!this.wantsMore()) return
     for (const batch of result.batches) this.#dispatch(batch)
     for (const end of result.ends) this.#atEnd(end.partition, end.offset)
     for (const failure of result.errors) {

@@ -8,6 +8,8 @@ import { Wake } from './wake.ts'
 /** Takes frames; says when it has room. */
 export interface FrameTaker {
   hasRoom(): boolean
+  /** False once it ends: nothing that is read now is of use to it. */
+  wantsMore(): boolean
   accept(result: PollResult): void
 }
 
@@ -21,6 +23,8 @@ export interface IngestOptions {
 }
 
 const POLL_WAIT_MS = 100
+/** Between attempts, which begin and end only when no poll is out: a recovery is not to stand behind an empty one. */
+const POLL_WAIT_BETWEEN_MS = 10
 /** Without room for this long, partitions are paused and the client is polled all the same: its group must hear from us. */
 const PAUSE_AFTER_MS = 1_000
 
@@ -106,7 +110,8 @@ export class Ingest {
     const isPaused = !(await this.#waitForRoom())
     if (this.#isHeld || this.#isClosed) return
     if (isPaused) consumer.pause(this.#assigned)
-    const result = await consumer.poll({ recordsMax, bytesMax, waitMs: POLL_WAIT_MS })
+    const waitMs = this.#taker?.wantsMore() ? POLL_WAIT_MS : POLL_WAIT_BETWEEN_MS
+    const result = await consumer.poll({ recordsMax, bytesMax, waitMs })
     if (isPaused) consumer.resume(this.#assigned)
     this.#taker?.accept(result)
   }
