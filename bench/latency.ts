@@ -18,7 +18,7 @@ const OPTIONS = {
   rate: { default: 10_000, min: 1 },
   /** Measured time, after the warm-up. */
   seconds: { default: 30, min: 1 },
-  'warm-up': { default: 5, min: 0 },
+  'warm-up': { default: 15, min: 0 },
   seed: { default: 1, min: 0 },
   partitions: { default: 4, min: 1 },
 } as const
