@@ -18,7 +18,8 @@ export interface Pace {
 
 /** A tick sends at most this many at once: a late tick must not build a frame of any size. */
 const BATCH_RECORDS_MAX = 10_000
-const TICK_MS = 1
+/** Records of one tick go out together; the wait for the tick is part of a latency that counts from the intended time. */
+const TICK_MS = 4
 
 /** When record `i` is to be sent, by `machineMs`. */
 export function intendedMs(pace: Pick<Pace, 'startMs' | 'recordsPerSecond'>, i: number): number {
