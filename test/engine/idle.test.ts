@@ -2,6 +2,8 @@
 // Holds SPEC: R5.
 import { count, job, json, kafka as topic, tumbling } from 'millrace'
 import { expect, test } from 'vitest'
+import { FrameWriter } from '../../src/core/frame.ts'
+import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
 
@@ -57,4 +59,53 @@ test('an input that has not been quiet for long enough keeps its windows open', 
   expect(rows(kafka)).toEqual([])
   run.engine.stop()
   await run.done
+})
+
+test('a commit that fails under the move of a quiet input leaves nothing behind: the windows close again, once', async () => {
+  const kafka = createMemoryKafka({ topics: { in: 1 } })
+  append(kafka, 1_000)
+  append(kafka, 1_050)
+  let failures = 0
+  kafka.faults.before = ({ call }) => {
+    // The records are committed, so this is the commit of the move.
+    if (call !== 'commit' || failures > 0 || kafka.committedOffset('clicks', 'in', 0).offset !== 2) return undefined
+    failures++
+    throw kafkaError('_TIMED_OUT', 'injected', { requiresAbort: true })
+  }
+  const run = await startMemoryJob({ kafka, job: clicks('20ms'), untilEnd: false })
+  while (rows(kafka).length === 0) await turn()
+  run.engine.stop()
+  await run.done
+  expect(run.rebuilds).toHaveLength(1)
+  expect(rows(kafka)).toEqual([{ user: 'A', windowStart: 1_000, windowEnd: 1_100, n: 2 }])
+  // Restarted, it is still closed.
+  await (await startMemoryJob({ kafka, job: clicks('20ms') })).done
+  expect(rows(kafka)).toHaveLength(1)
+})
+
+test('an input whose records are behind an open transaction is not quiet: they are in time when it ends', async () => {
+  const kafka = createMemoryKafka({ topics: { in: 1 } })
+  append(kafka, 1_000)
+  const producer = await kafka.openProducer({ transactionalId: 'clicker' })
+  await producer.initTransactions(1_000)
+  await producer.begin()
+  const writer = new FrameWriter()
+  const text = (value: string): Uint8Array => new TextEncoder().encode(value)
+  writer.append(0, 0, 1_050, text('A'), text(JSON.stringify({ user: 'A', ts: 1_050 })))
+  await producer.produce(writer.take()!, ['in'])
+  let looks = 0
+  kafka.faults.before = ({ call, client }) => {
+    if (call === 'watermarks' && client === 'one' && kafka.committedOffset('clicks', 'in', 0).offset === 1) looks++
+    return undefined
+  }
+  const run = await startMemoryJob({ kafka, job: clicks('20ms'), untilEnd: false })
+  while (looks < 3 && rows(kafka).length === 0) await turn()
+  expect(rows(kafka)).toEqual([])
+  await producer.commit(1_000)
+  while (rows(kafka).length === 0) await turn()
+  expect(rows(kafka)).toEqual([{ user: 'A', windowStart: 1_000, windowEnd: 1_100, n: 2 }])
+  run.engine.stop()
+  await run.done
+  expect(run.counts).toMatchObject({ in: 2, late: 0 })
+  await producer.close()
 })
