@@ -174,6 +174,7 @@ function engineLimits(config: Config): EngineLimits {
     commitMinMs: commit.minMs,
     commitMaxMs: commit.maxMs,
     catchUpRecords: commit.catchUpRecords,
+    catchUpMs: commit.catchUpMs,
     flushEveryMs: flush.everyMs,
     unflushedBytesMax: limits.unflushedBytesMax,
     pollRecordsMax: limits.pollRecordsMax,

@@ -12,6 +12,7 @@ export interface EngineLimits {
   commitMinMs: number
   commitMaxMs: number
   catchUpRecords: number
+  catchUpMs: number
   flushEveryMs: number
   unflushedBytesMax: number
   pollRecordsMax: number

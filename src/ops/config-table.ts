@@ -107,7 +107,15 @@ export const CONFIG_ROWS = [
     default: 10_000,
     min: 1,
     max: 1_000_000_000,
-    reason: 'With a greater lag than this, commits are `commit.maxMs` apart: fewer markers, more throughput.',
+    reason: 'With a greater lag than this, commits are `commit.catchUpMs` apart: fewer markers, more throughput.',
+  },
+  {
+    key: 'commit.catchUpMs',
+    type: 'ms',
+    default: 250,
+    min: 1,
+    max: 60_000,
+    reason: 'Time between two commits while a backlog is caught up with.',
   },
   {
     key: 'flush.everyMs',

@@ -16,6 +16,7 @@ export const TEST_ENGINE_LIMITS: EngineLimits = {
   commitMinMs: 1,
   commitMaxMs: 5,
   catchUpRecords: 100,
+  catchUpMs: 5,
   flushEveryMs: 10,
   unflushedBytesMax: 1 << 20,
   pollRecordsMax: 50,

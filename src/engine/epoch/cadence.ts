@@ -18,8 +18,9 @@ export interface CadenceFacts {
 export interface CadenceLimits {
   commitMinMs: number
   commitMaxMs: number
-  /** A backlog of more records than this is caught up with in epochs of `commitMaxMs`. */
+  /** A backlog of more records than this is caught up with in epochs of `catchUpMs`: fewer seals, markers and rows. */
   catchUpRecords: number
+  catchUpMs: number
 }
 
 /** One marker a partition and half a millisecond: 65 partitions at 200 commits a second would be 13,000 writes a second. */
@@ -40,7 +41,7 @@ export function decideCadence(facts: CadenceFacts, limits: CadenceLimits): Caden
   if (facts.isStopping || facts.pendingShare >= 0.5) return { kind: 'cut' }
   const isCatchingUp = facts.lagRecords > limits.catchUpRecords
   const shortestMs = Math.max(limits.commitMinMs, MARKER_COST_MS * facts.partitionCount)
-  const intervalMs = isCatchingUp ? limits.commitMaxMs : Math.min(shortestMs, limits.commitMaxMs)
+  const intervalMs = isCatchingUp ? limits.catchUpMs : Math.min(shortestMs, limits.commitMaxMs)
   const delayMs = intervalMs - facts.sinceCutMs
   return delayMs <= 0 ? { kind: 'cut' } : { kind: 'wait', delayMs }
 }

@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest'
 import { type CadenceFacts, decideCadence } from '../../../src/engine/epoch/cadence.ts'
 
-const limits = { commitMinMs: 5, commitMaxMs: 100, catchUpRecords: 1_000 }
+const limits = { commitMinMs: 5, commitMaxMs: 100, catchUpRecords: 1_000, catchUpMs: 250 }
 const quiet: CadenceFacts = {
   hasWork: true,
   sinceCutMs: 0,
@@ -19,7 +19,7 @@ test.each([
   ['work is cut at the shortest interval', { sinceCutMs: 5 }, { kind: 'cut' }],
   ['many partitions stretch the interval', { partitionCount: 64, sinceCutMs: 5 }, { kind: 'wait', delayMs: 27 }],
   ['the stretch ends at the longest interval', { partitionCount: 4_000, sinceCutMs: 100 }, { kind: 'cut' }],
-  ['a backlog is caught up with in long epochs', { lagRecords: 1_001, sinceCutMs: 5 }, { kind: 'wait', delayMs: 95 }],
+  ['a backlog is caught up with in long epochs', { lagRecords: 1_001, sinceCutMs: 5 }, { kind: 'wait', delayMs: 245 }],
   ['a backlog at the limit is none', { lagRecords: 1_000, sinceCutMs: 5 }, { kind: 'cut' }],
   ['half-full results are cut at once', { pendingShare: 0.5, lagRecords: 9_999 }, { kind: 'cut' }],
   ['a stop cuts at once', { isStopping: true, lagRecords: 9_999 }, { kind: 'cut' }],
