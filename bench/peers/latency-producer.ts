@@ -17,7 +17,7 @@ await runBench(async () => {
   const task = JSON.parse(process.env.BENCH_SEND ?? '') as SendTask
   const kafka = openRdKafka({ brokers: task.brokers, settings: {} })
   // Just long enough for the records of a tick to go in one request a partition: with 0 each would be a request of its own.
-  const producer = await kafka.openProducer({ settings: { 'linger.ms': 1 } })
+  const producer = await kafka.openProducer({ settings: { 'linger.ms': 1, 'compression.codec': 'none' } })
   const sent = new SentRecords(task)
   await sendPaced({
     ...task,
