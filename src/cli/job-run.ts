@@ -9,6 +9,14 @@ import type { Terminal } from './terminal.ts'
 
 const STATUS_EVERY_MS = 1000
 
+/** The rows that the status line counts, by the name it gives them. */
+export interface CountedRows {
+  name: string
+  of(snapshot: JobSnapshot): number
+}
+
+const RESULTS: CountedRows = { name: 'results', of: ({ results }) => results }
+
 /** The log of a command: above its status line. */
 export function commandLog(config: Config, terminal: Terminal): Log {
   return createLog({ ...config.log, isTerminal: terminal.isTerminal, write: (text) => terminal.write(text) })
@@ -22,6 +30,7 @@ export async function runToEnd(
   start: () => Promise<RunningJob>,
   terminal: Terminal,
   whileRunning: (job: RunningJob, info: ReadyInfo) => void = () => {},
+  rows: CountedRows = RESULTS,
 ): Promise<RunSummary> {
   let job: RunningJob | undefined
   let signalled: string | undefined
@@ -38,7 +47,7 @@ export async function runToEnd(
     running.ready.then(
       (info) => {
         sayReady(info, terminal)
-        endStatus = drawStatus(running, terminal)
+        endStatus = drawStatus(running, terminal, rows)
         whileRunning(running, info)
       },
       () => {}, // `done` rejects with the same
@@ -63,11 +72,11 @@ function sayReady(info: ReadyInfo, terminal: Terminal): void {
 }
 
 /** Draws the status each second; returns the function that ends it. */
-function drawStatus(job: RunningJob, terminal: Terminal): () => void {
+function drawStatus(job: RunningJob, terminal: Terminal, rows: CountedRows): () => void {
   let before = job.snapshot()
   const timer = setInterval(() => {
     const now = job.snapshot()
-    terminal.status(statusLine(before, now))
+    terminal.status(statusLine(before, now, rows))
     before = now
   }, STATUS_EVERY_MS)
   return () => {
@@ -77,11 +86,11 @@ function drawStatus(job: RunningJob, terminal: Terminal): () => void {
 }
 
 /** The status line from two snapshots a second apart. */
-export function statusLine(before: JobSnapshot, now: JobSnapshot): string {
-  const resultsPerSecond = Math.max(0, ((now.results - before.results) * 1000) / STATUS_EVERY_MS)
+export function statusLine(before: JobSnapshot, now: JobSnapshot, rows: CountedRows = RESULTS): string {
+  const rowsPerSecond = Math.max(0, ((rows.of(now) - rows.of(before)) * 1000) / STATUS_EVERY_MS)
   const words = [
     `${count(now.recordsPerSecond)} records/s`,
-    `${count(resultsPerSecond)} results/s`,
+    `${count(rowsPerSecond)} ${rows.name}/s`,
     `latency p50 ${millis(now.latencyMsP50)} p99 ${millis(now.latencyMsP99)} ms`,
     `lag ${count(now.lagRecords)}`,
   ]

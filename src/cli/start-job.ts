@@ -19,6 +19,7 @@ import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
+import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
 import { startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
@@ -98,6 +99,7 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
   })
   closings.add('lanes', () => lanes.close())
   const registry = new Registry({ nowMs: systemClock.monotonicMs })
+  closings.add('process metrics', addProcessMetrics(registry))
   const monitor = new JobMonitor(registry, systemClock)
   const engine = new Engine({
     plan,

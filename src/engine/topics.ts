@@ -7,6 +7,11 @@ import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
 import { type SinkRetention, sinkRetentions } from './retention.ts'
 
 const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
+/**
+ * Rows carry event time, which may be ahead of the broker's clock (`maxFuture`, a day window that ends tonight). Brokers
+ * refuse more than an hour of it by default, for good: the epoch would fail again and again.
+ */
+const AHEAD_MAX_MS = '9223372036854775807'
 /** Kafka's default of max.message.bytes, where the broker does not tell. */
 const MESSAGE_BYTES_DEFAULT = 1_048_588
 
@@ -32,9 +37,10 @@ export interface TopicsOptions {
 function newTopic(name: string, partitionCount: number, options: TopicsOptions): NewTopic {
   const { plan, topics, replicationFactor } = options
   const isCompacted = topics.names[topics.changelog] === name || isView(plan, name)
-  const config: Record<string, string> = isCompacted
+  const kept: Record<string, string> = isCompacted
     ? { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
     : { 'retention.ms': '-1' }
+  const config = { ...kept, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
   return { name, partitionCount, replicationFactor, config }
 }
 

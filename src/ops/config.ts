@@ -21,6 +21,8 @@ import { parseValue, type Scalar } from './config-value.ts'
 export const CONFIG_FILE_DEFAULT = 'millrace.yaml'
 /** Names the configuration file; the flag `--config` goes before it. */
 export const CONFIG_FILE_ENV = 'MILLRACE_CONFIG'
+/** Variables that are read where they are needed and are no keys: the file's name, trust in native parts, their place. */
+const NO_KEYS: ReadonlySet<string> = new Set([CONFIG_FILE_ENV, 'MILLRACE_UWS_SHA256', 'MILLRACE_KAFKA_ADDON'])
 const KAFKA_ENV_PREFIX = 'MILLRACE_KAFKA_'
 const FILE_ENV_SUFFIX = '_FILE'
 
@@ -111,7 +113,7 @@ function fileCandidates(named: string | undefined, problems: string[]): Candidat
 function envCandidates(env: Record<string, string | undefined>, problems: string[]): Candidate[] {
   const candidates: Candidate[] = []
   for (const [name, text] of Object.entries(env)) {
-    if (text === undefined || !name.startsWith('MILLRACE_') || name === CONFIG_FILE_ENV) continue
+    if (text === undefined || !name.startsWith('MILLRACE_') || NO_KEYS.has(name)) continue
     if (isServiceLink(name, text)) continue
     const isFile = name.endsWith(FILE_ENV_SUFFIX)
     const plainName = isFile ? name.slice(0, -FILE_ENV_SUFFIX.length) : name

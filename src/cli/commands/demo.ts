@@ -10,12 +10,12 @@ import { type Plan, planTopics } from '../../job/plan.ts'
 import { KafkaError, type Producer } from '../../kafka/port.ts'
 import type { MockCluster } from '../../kafka/rdkafka/mock-cluster.ts'
 import type { Config } from '../../ops/config.ts'
-import { packageRoot } from '../../ops/package-root.ts'
+import { packageRoot, packageVersion } from '../../ops/package-root.ts'
 import { systemClock, systemScheduler } from '../../ops/system-clock.ts'
 import type { CommandContext, CommandResult, CommandSpec } from '../command.ts'
 import { addConfigFlags, configFromFlags } from '../config-flags.ts'
 import { DemoCheck, type WindowRule } from '../demo-check.ts'
-import { commandLog, runToEnd } from '../job-run.ts'
+import { type CountedRows, commandLog, runToEnd } from '../job-run.ts'
 import { wholeNumber } from '../number-argument.ts'
 import type { RunningJob, RunSummary } from '../running-job.ts'
 import type { Terminal } from '../terminal.ts'
@@ -90,6 +90,9 @@ function createTopic(cluster: MockCluster, topic: string): void {
   }
 }
 
+/** Each accepted trade updates the view; each candle goes, once it is final, to the sink and to the view. */
+const CANDLES: CountedRows = { name: 'candles', of: ({ results, accepted }) => (results - accepted) / 2 }
+
 async function runDemo(
   config: Config,
   plan: Plan,
@@ -98,6 +101,7 @@ async function runDemo(
 ): Promise<CommandResult> {
   const { startJob } = await import('../start-job.ts')
   const { openRdKafka } = await import('../../kafka/rdkafka/rdkafka.ts')
+  terminal.say(`millrace ${packageVersion()}, job ${plan.job}`)
   terminal.say('A broker inside this process: it forgets everything on exit, and it keeps no transactions, so')
   terminal.say('this shows what a job does and proves nothing about exactly-once.')
   const producer = await openRdKafka({ brokers: config.brokers, settings: config.kafka }).openProducer({})
@@ -105,9 +109,14 @@ async function runDemo(
   const log = commandLog(config, terminal)
   try {
     const start = async () => feed.stoppedWith(await startJob({ jobFile: JOB_FILE(), config, untilEnd: false, log }))
-    const summary = await runToEnd(start, terminal, (job, info) => {
-      feed.begin(job, info.partitions)
-    })
+    const summary = await runToEnd(
+      start,
+      terminal,
+      (job, info) => {
+        feed.begin(job, info.partitions)
+      },
+      CANDLES,
+    )
     await feed.ended()
     return demoResult(summary, feed, terminal)
   } finally {

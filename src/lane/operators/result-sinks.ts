@@ -45,6 +45,8 @@ interface ResultSink {
   keyFn: JobFunction | undefined
   headersFn: JobFunction | undefined
   isDirect: boolean
+  /** A view is compacted: the broker refuses rows without a key. */
+  isView: boolean
 }
 
 export interface ResultSinksOptions {
@@ -146,6 +148,7 @@ export class ResultSinks {
       keyFn,
       headersFn,
       isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined,
+      isView: operator.kind === 'view',
     }
   }
 
@@ -244,6 +247,7 @@ export class ResultSinks {
       const value = applyFunctions(sink.functions, row)
       if (value === DROPPED) return
       const key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
+      if (key === undefined && sink.isView) throw new TypeError('the key of a row of a view is undefined')
       if (sink.headersFn !== undefined) addJobHeaders(this.#headers, sink.headersFn(value))
       const encoded = encodeValue(sink.sink.format, value)
       this.#checkSize(sink, (key?.length ?? 0) + encoded.length + this.#headers.length)
