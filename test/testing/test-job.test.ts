@@ -282,6 +282,32 @@ test('a late record without a late topic is counted only, and dead letters go wh
   expect(t.dead()).toHaveLength(1)
 })
 
+test('a late record that does not fit its topic with its headers is dead, and the job goes on', async () => {
+  interface Sized {
+    user: string
+    ts: number
+    pad: string
+  }
+  const t = testJob(
+    job('late-sizes')
+      .from(kafka('items', { value: json<Sized>(), key: 'user', eventTime: 'ts' }))
+      .keyBy('user')
+      .window('w', tumbling('1s'))
+      .aggregate({ n: count() })
+      .late(kafka('late'))
+      .to(kafka('out')),
+    { messageBytesMax: 700 },
+  )
+  const sized = (ts: number, bytes: number) => ({
+    value: { user: 'u', ts, pad: 'x'.repeat(bytes) },
+    timestampMs: 10_000,
+  })
+  await t.send('items', sized(9_000, 1), sized(10, 400), sized(20, 1))
+  expect(t.late()).toHaveLength(1)
+  expect(t.dead().map(({ code }) => code)).toEqual(['MR2010'])
+  expect(t.counts).toMatchObject({ in: 3, accepted: 1, late: 1, dead: 1 })
+})
+
 test('limits and topics that do not exist are told', async () => {
   const t = testJob(runningSum, { limits: { valueBytesMax: 10 } })
   expect(() => t.send('trades')).toThrow('the job reads orders, not trades')

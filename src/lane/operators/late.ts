@@ -3,7 +3,7 @@
 // Keeps SPEC: R6 (late is a stream of its own, with window, watermark and lateness).
 
 import { encodeValue } from '../../codec/encode.ts'
-import { MillraceError } from '../../core/errors.ts'
+import { DEAD_RESULT_BYTES } from '../../core/record-status.ts'
 import { latenessMs } from '../../core/window.ts'
 import type { Plan, PlanTopics } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
@@ -37,7 +37,10 @@ export class LateRecords {
     this.#bytesMax = messageBytesMaxOf(messageBytesMax, this.#topicIndex)
   }
 
-  /** Writes row `row` of a chunk, too late for the window [startMs, endMs). Of an envelope just the event. */
+  /**
+   * Writes row `row` of a chunk, too late for the window [startMs, endMs). Of an envelope just the event. What is too large
+   * for the late topic becomes dead (MR2010).
+   */
   write(
     chunk: Chunk,
     row: number,
@@ -65,7 +68,10 @@ export class LateRecords {
     const value = this.#value(chunk, row, run)
     const bytes = (key?.length ?? 0) + value.length + headers.length
     if (bytes + MESSAGE_OVERHEAD_BYTES > this.#bytesMax) {
-      throw new MillraceError('MR4008', { topic: this.#topic, bytes, limit: this.#bytesMax })
+      // Its own headers and ours do not fit: a record never stops a job, so this one is dead.
+      chunk.fail(row, DEAD_RESULT_BYTES, bytes)
+      chunk.reasons.set(row, this.#topic)
+      return
     }
     run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
   }
