@@ -136,6 +136,8 @@ export interface LaneProcessed {
   watermarkMs: number
   /** What this request added to the counts. */
   counts: TaskCounts
+  /** Result rows that a function of the job refused; they are in the dead letters, no record of the input is. */
+  deadResults: number
   /** The last dead record of the frame, for the flood rule and the log. */
   lastDead: ErrorData | undefined
   /** Kafka timestamps of up to 16 records of the frame, evenly spaced, and how many records each stands for. */

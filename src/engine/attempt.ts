@@ -239,7 +239,8 @@ export class Attempt {
       this.#transaction.add(answer.epoch, answer.out)
       this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
     }
-    if (this.#flood.add(answer.counts.in, answer.counts.dead)) this.#stopFlood(answer)
+    const { counts, deadResults } = answer
+    if (this.#flood.add(counts.in + deadResults, counts.dead + deadResults)) this.#stopFlood(answer)
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()

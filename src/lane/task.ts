@@ -40,6 +40,8 @@ export class Task {
   readonly changedRows: (number[] | undefined)[] = []
   /** What the request being served has added. */
   requestCounts: TaskCounts = noCounts()
+  /** Result rows of this request that a function of the job refused. */
+  deadResults = 0
   lastDead: ErrorData | undefined
   #counts: TaskCounts = noCounts()
 
@@ -76,6 +78,7 @@ export class Task {
   /** Opens a request. */
   beginRequest(): void {
     this.requestCounts = noCounts()
+    this.deadResults = 0
     this.lastDead = undefined
   }
 

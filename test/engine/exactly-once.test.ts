@@ -204,3 +204,17 @@ test.each([11, 12, 13, 14, 15, 16])('a storm of faults, seed %i: the job converg
   for (const release of late) release()
   expect(feed.differences()).toMatchObject(exact)
 })
+
+test('a function that refuses every result row stops the job too, instead of draining the output into dead letters', async () => {
+  const kafka = newKafka()
+  const feed = new TradeFeed(kafka, 7)
+  feed.append(3_000)
+  const refusing = candlesJob('refusing', 'trades', '1s', () => {
+    throw new Error('no row is good enough')
+  })
+  const run = await startMemoryJob({ kafka, job: refusing, limits: { deadShareMax: 0.05, deadWindow: 500 } })
+  await expect(run.done).rejects.toMatchObject({ code: 'MR6001' })
+  const letters = Array.from({ length: PARTITIONS }, (_, partition) => kafka.log('refusing-dlq', partition)).flat()
+  expect(letters.length).toBeGreaterThan(10)
+  expect(run.counts.in).toBeLessThan(3_000)
+})

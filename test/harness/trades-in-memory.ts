@@ -8,7 +8,12 @@ export const PARTITIONS = 3
 const RULES = { sizeMs: 1_000, graceMs: 100, outOfOrderMs: 500 }
 
 /** The candles job over JSON. */
-export function candlesJob(name = 'candles', source = 'trades', window = '1s'): CompiledJob {
+export function candlesJob(
+  name = 'candles',
+  source = 'trades',
+  window = '1s',
+  keep: (row: { n: number }) => boolean = () => true,
+): CompiledJob {
   return job(name)
     .from(kafka(source, { value: json<OracleTrade>(), key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
     .keyBy('sym')
@@ -23,6 +28,7 @@ export function candlesJob(name = 'candles', source = 'trades', window = '1s'): 
       n: count(),
     })
     .late(kafka('late'))
+    .filter((row) => keep(row))
     .to(kafka('rows', { value: json() }), { emit: 'final' })
     .build()
 }

@@ -266,6 +266,7 @@ export class ResultSinks {
     const key = this.#keyCopy()
     const letter = deadLetters.writeResult(run.out, operator, id, key, row, timestampMs, reasonOf(error))
     run.task.lastDead = letter
+    run.task.deadResults++
   }
 
   #checkSize(sink: ResultSink, bytes: number): void {
