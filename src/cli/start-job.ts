@@ -87,7 +87,11 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
   const stateDir = join(config.stateDir, plan.job)
   const lock = await lockStateDir(stateDir, config.instanceId)
   closings.add('state folder', () => lock.release())
-  const kafka = openRdKafka({ brokers: config.brokers, settings: config.kafka })
+  const kafka = openRdKafka({
+    brokers: config.brokers,
+    settings: config.kafka,
+    connectMs: config.limits.connectMs,
+  })
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)
   const laneCount = Math.min(config.lanes, jobTopics.partitionCount)

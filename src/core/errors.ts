@@ -142,7 +142,7 @@ export const ERRORS = {
   MR4002: {
     action: 'stop',
     text: 'The topic {topic} does not exist.',
-    remedy: 'Create it, or start with `--create-topics`.',
+    remedy: 'Create it. `--create-topics` makes missing sinks and internal topics, never the source.',
   },
   MR4003: {
     action: 'stop',

@@ -233,6 +233,12 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   }
   const inputOffset = resumed ?? input.low
   if (engine.untilEnd && !options.endOffsets.has(partition)) options.endOffsets.set(partition, input.high)
+  if (position?.isEnded && !engine.untilEnd) {
+    engine.log.warn(
+      { task: taskId },
+      'an earlier run with --until-end has ended this input for the job: all records are late',
+    )
+  }
   await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset })
   return {
     taskId,

@@ -8,7 +8,7 @@ import { closedError, failureOf } from './failure.ts'
 import type { Callback, RdClient } from './node-rdkafka.ts'
 
 /** How long a new client looks for a broker. */
-const CONNECT_LIMIT_MS = 15_000
+const CONNECT_MS_DEFAULT = 30_000
 /** How long close waits for calls that are out, and then for the disconnect itself. */
 const CLOSE_LIMIT_MS = 5_000
 /** Errors of the client kept between two polls; the oldest go first. */
@@ -49,8 +49,9 @@ export class ClientLife<C extends RdClient> {
     addon: Addon | undefined,
     brokers: string,
     disconnect: (done: Callback) => void,
+    connectMs = CONNECT_MS_DEFAULT,
   ): Promise<ClientLife<C>> {
-    await connect(client, brokers)
+    await connect(client, brokers, connectMs)
     const native = addon === undefined ? undefined : new addon.NativeClient(client._client)
     return new ClientLife(client, native, disconnect)
   }
@@ -149,13 +150,13 @@ export class ClientLife<C extends RdClient> {
   }
 }
 
-function connect(client: RdClient, brokers: string): Promise<void> {
+function connect(client: RdClient, brokers: string, connectMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
-    client.connect({ allTopics: false, timeout: CONNECT_LIMIT_MS }, (error) => {
+    client.connect({ allTopics: false, timeout: connectMs }, (error) => {
       if (!error) return resolve()
       const failure = failureOf(error)
       const isAway = failure.name === '_TRANSPORT' || failure.name === '_TIMED_OUT'
-      reject(isAway ? new MillraceError('MR4001', { brokers, waitedMs: CONNECT_LIMIT_MS }) : new KafkaError(failure))
+      reject(isAway ? new MillraceError('MR4001', { brokers, waitedMs: connectMs }) : new KafkaError(failure))
     })
   })
 }

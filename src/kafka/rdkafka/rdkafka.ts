@@ -44,6 +44,8 @@ export interface RdKafkaOptions {
   brokers: string
   /** librdkafka's settings by its own names; those that exactly-once owns are refused. */
   settings?: PlainSettings
+  /** How long the first answer of a broker is waited for; default 30 s. */
+  connectMs?: number
   /**
    * `addon`: packed batches off the main thread, or an error. `plain`: node-rdkafka alone, about ten times the CPU a record.
    * `auto` (the default): the addon, or the plain path with the reason told once.
@@ -72,11 +74,13 @@ class RdKafka implements Kafka {
   readonly abandonedClients = abandonedClients
   readonly #brokers: string
   readonly #settings: PlainSettings
+  readonly #connectMs: number | undefined
   readonly #addon: Addon | undefined
 
   constructor(options: RdKafkaOptions, addon: Addon | undefined) {
     this.#brokers = options.brokers
     this.#settings = options.settings ?? {}
+    this.#connectMs = options.connectMs
     this.#addon = addon
   }
 
@@ -137,12 +141,12 @@ class RdKafka implements Kafka {
 
   #openRdConsumer({ global, topic }: ClientSettings, callbacks: Settings): Promise<ClientLife<RdConsumer>> {
     const client = new (rdkafka().KafkaConsumer)({ ...global, ...callbacks }, topic)
-    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client.disconnect(done))
+    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client.disconnect(done), this.#connectMs)
   }
 
   #openRdProducer({ global, topic }: ClientSettings): Promise<ClientLife<RdProducer>> {
     const client = new (rdkafka().Producer)(global, topic)
-    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client._disconnect(done))
+    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client._disconnect(done), this.#connectMs)
   }
 }
 
