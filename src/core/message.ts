@@ -180,9 +180,3 @@ export interface LaneFailure {
   error: ErrorData
 }
 export type LaneAnswer = LaneResponse | LaneFailure
-
-/** The response type of a request type. */
-export type ResponseOf<Op extends LaneRequest['op']> =
-  Extract<LaneResponse, { op: Op }> extends never
-    ? LaneDone
-    : Extract<LaneResponse, { op: Op }> | (Op extends 'ready' | 'committed' | 'close' ? LaneDone : never)

@@ -18,18 +18,15 @@ import {
   deadRow,
 } from '../../core/record-status.ts'
 import type { Plan, PlanTopics } from '../../job/plan.ts'
-import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
+import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+import { addSource } from './source-headers.ts'
 
 const CODE = headerName('millrace-error-code')
 const TEXT = headerName('millrace-error-text')
 const JOB = headerName('millrace-job')
-const SOURCE_TOPIC = headerName('millrace-source-topic')
-const SOURCE_PARTITION = headerName('millrace-source-partition')
-const SOURCE_OFFSET = headerName('millrace-source-offset')
-const EVENT_INDEX = headerName('millrace-event-index')
 const TRUNCATED = headerName('millrace-truncated')
 const OPERATOR = headerName('millrace-operator')
 const ID = headerName('millrace-id')
@@ -74,10 +71,7 @@ export class DeadLetters {
     const headers = this.#headers
     headers.clear()
     this.#addReason(error)
-    headers.addText(SOURCE_TOPIC, this.#plan.source.topic)
-    headers.addNumber(SOURCE_PARTITION, run.task.partition)
-    headers.addNumber(SOURCE_OFFSET, view.offset(at))
-    if (chunk.eventIndexes[row] !== SINGLE_EVENT) headers.addNumber(EVENT_INDEX, chunk.eventIndexes[row]!)
+    addSource(headers, this.#plan.source.topic, chunk, row, run)
     const ownBytes = headers.length
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
     this.#append(run.out, view.timestampMs(at), view.key(at), view.value(at), ownBytes)

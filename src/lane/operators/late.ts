@@ -10,6 +10,7 @@ import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+import { addSource } from './source-headers.ts'
 
 const textDecoder = new TextDecoder()
 
@@ -17,10 +18,6 @@ const WINDOW_START = headerName('millrace-late-window-start')
 const WINDOW_END = headerName('millrace-late-window-end')
 const WATERMARK = headerName('millrace-late-watermark')
 const LATE_BY = headerName('millrace-late-by')
-const SOURCE_TOPIC = headerName('millrace-source-topic')
-const SOURCE_PARTITION = headerName('millrace-source-partition')
-const SOURCE_OFFSET = headerName('millrace-source-offset')
-const EVENT_INDEX = headerName('millrace-event-index')
 
 /** Writes the late records of a windowed operator to its late topic. */
 export class LateRecords {
@@ -58,11 +55,7 @@ export class LateRecords {
     headers.addNumber(WINDOW_END, endMs)
     headers.addNumber(WATERMARK, watermarkMs)
     headers.addNumber(LATE_BY, latenessMs(endMs, graceMs, watermarkMs))
-    headers.addText(SOURCE_TOPIC, this.#plan.source.topic)
-    headers.addNumber(SOURCE_PARTITION, run.task.partition)
-    headers.addNumber(SOURCE_OFFSET, view.offset(at))
-    const eventIndex = chunk.eventIndexes[row]!
-    if (eventIndex !== SINGLE_EVENT) headers.addNumber(EVENT_INDEX, eventIndex)
+    addSource(headers, this.#plan.source.topic, chunk, row, run)
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
     const key = view.key(at)
     const value = this.#value(chunk, row, run)
