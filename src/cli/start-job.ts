@@ -11,7 +11,6 @@ import type { EngineLimits } from '../engine/options.ts'
 import { piscinaLanes } from '../engine/piscina-lanes.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
-import { planHash } from '../job/plan-hash.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
 import { type Readiness, startAdmin } from '../ops/admin-http.ts'
@@ -108,7 +107,6 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
   const engine = new Engine({
     plan,
     topics,
-    planHash: planHash(plan),
     kafka,
     lanes,
     clock: systemClock,

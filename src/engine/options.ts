@@ -58,7 +58,6 @@ export interface LatencySample {
 export interface EngineOptions {
   plan: Plan
   topics: PlanTopics
-  planHash: string
   kafka: Kafka
   lanes: Lanes
   clock: Clock

@@ -187,7 +187,6 @@ function moveTo(restore: Restore, offset: number): void {
 
 function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
   return decideRecovery({
-    taskId: restore.taskId,
     committedOffset: restore.committedOffset,
     markerOffset: restore.position?.inputOffset,
     readOffset: restore.readOffset,

@@ -7,7 +7,6 @@ import type { EngineLimits, EngineObserver } from '../../src/engine/options.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan.ts'
-import { planHash } from '../../src/job/plan-hash.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { Lane } from '../../src/lane/lane.ts'
 import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
@@ -91,7 +90,6 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
   const engine = new Engine({
     plan: job.plan,
     topics,
-    planHash: planHash(job.plan),
     kafka,
     lanes: options.makeLanes === undefined ? lanesOf(job, setups) : options.makeLanes(setups),
     clock: systemClock,

@@ -11,7 +11,6 @@
  * A read-committed reader stops at the first mark, and must not be believed until it has come to the second.
  */
 export interface RecoveryFacts {
-  taskId: string
   /** The group's committed offset, undefined when there is none. */
   committedOffset: number | undefined
   /** Input offset of the last marker read so far, undefined when none was seen. */
@@ -41,7 +40,7 @@ export const STALL_LIMIT_MS = 30_000
  * Decides what the recovery of a stateful task does next.
  *
  * @example
- * decideRecovery({ taskId: '0_0', committedOffset: 10, markerOffset: 10, readOffset: 7, changelogEnd: 7, stalledMs: 0 })
+ * decideRecovery({ committedOffset: 10, markerOffset: 10, readOffset: 7, changelogEnd: 7, stalledMs: 0 })
  * // { kind: 'resume', inputOffset: 10, note: 'agree' }
  */
 export function decideRecovery(facts: RecoveryFacts): RecoveryDecision {

@@ -4,7 +4,6 @@ import { expect, test } from 'vitest'
 import { decideRecovery, type RecoveryFacts, STALL_LIMIT_MS } from '../../../src/engine/epoch/recovery.ts'
 
 const done: RecoveryFacts = {
-  taskId: '0_0',
   committedOffset: 10,
   markerOffset: 10,
   readOffset: 7,
@@ -62,7 +61,6 @@ test.each([
 test('a task resumes only at its marker, and never before the committed offset', () => {
   const offset = fc.option(fc.integer({ min: 0, max: 5 }), { nil: undefined })
   const facts = fc.record({
-    taskId: fc.constant('0_0'),
     committedOffset: offset,
     markerOffset: offset,
     readOffset: fc.integer({ min: 0, max: 5 }),
