@@ -27,6 +27,8 @@ const OPTIONS = {
   'loop-records': { default: 2_000_000, min: 1 },
 } as const
 
+/** As many as a job has by default. */
+const FETCH_CLIENTS = 2
 const START_MS = 1_760_000_000_000
 
 interface Input {
@@ -90,8 +92,10 @@ async function runRound(
   round: number,
   stateDir: string,
 ): Promise<{ costs: Round; outputs: Output[] }> {
-  const floor = await runFloor(cluster, input)
+  const floor = await runFloor(cluster, input, 1)
   tell(costText(`round ${round}: floor`, floor))
+  const wideFloor = await runFloor(cluster, input, FETCH_CLIENTS)
+  tell(costText(`round ${round}: floor of ${FETCH_CLIENTS} clients`, wideFloor))
   const jobSink = cluster.name(`candles-${round}`)
   const job = await runJob(cluster, input, jobSink, cluster.name(`job-${round}`), stateDir)
   tell(costText(`round ${round}: job`, job))
@@ -102,7 +106,7 @@ async function runRound(
     { who: 'job', sink: jobSink, rows: input.oracle.rows() },
     { who: 'loop', sink: loopSink, rows: input.loop.rows },
   ]
-  return { costs: { floor, job, loop }, outputs }
+  return { costs: { floor, wideFloor, job, loop }, outputs }
 }
 
 function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string {
@@ -110,8 +114,8 @@ function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string 
   return `${who}: ${perSecond} records/s, ${(cpuMicros / records).toFixed(3)} us of CPU a record`
 }
 
-async function runFloor(cluster: Cluster, input: Input): Promise<Cost> {
-  const task: FloorTask = { brokers: cluster.brokers, topic: input.source, recordCount: input.records }
+async function runFloor(cluster: Cluster, input: Input, clients: number): Promise<Cost> {
+  const task: FloorTask = { brokers: cluster.brokers, topic: input.source, recordCount: input.records, clients }
   return await runProgram<Cost>('bench/peers/floor.ts', [], { BENCH_FLOOR: JSON.stringify(task) })
 }
 

@@ -10,14 +10,18 @@ export interface Cost {
 }
 
 export interface Round {
+  /** One client. */
   floor: Cost
+  /** As many clients as the job has: what fetching alone can reach here. */
+  wideFloor: Cost
   job: Cost
   loop: Cost
 }
 
 /**
  * What the design aims at. Ratios of one run on one machine: absolute numbers move with the machine, these hardly do.
- * - `floorShare`: throughput over that of only fetching and counting with the same addon
+ * - `floorShare`: throughput over that of only fetching and counting with the same addon, by one client; `wideFloorShare` is
+ *   over that of two, as the job itself fetches, and has no target
  * - `cpuFloorFactor`: CPU a record over that of the floor
  * - `loopFactor`: throughput over that of a hand-written kafkajs loop, which is only at least once
  * - `cpuLoopShare`: CPU a record over that of the loop
@@ -36,6 +40,9 @@ export interface E2eNumbers {
   rssBytesMax: number
   floorRecordsPerSecond: number
   floorCpuMicrosPerRecord: number
+  wideFloorRecordsPerSecond: number
+  wideFloorCpuMicrosPerRecord: number
+  wideFloorShare: number
   loopRecords: number
   loopRecordsPerSecond: number
   loopCpuMicrosPerRecord: number
@@ -67,6 +74,9 @@ export function e2eNumbers(rounds: readonly Round[]): E2eNumbers {
     rssBytesMax,
     floorRecordsPerSecond: Math.round(over(({ floor }) => rate(floor))),
     floorCpuMicrosPerRecord: rounded(over(({ floor }) => cpu(floor))),
+    wideFloorRecordsPerSecond: Math.round(over(({ wideFloor }) => rate(wideFloor))),
+    wideFloorCpuMicrosPerRecord: rounded(over(({ wideFloor }) => cpu(wideFloor))),
+    wideFloorShare: rounded(over(({ wideFloor, job }) => rate(job) / rate(wideFloor))),
     loopRecords: rounds[0]?.loop.records ?? 0,
     loopRecordsPerSecond: Math.round(over(({ loop }) => rate(loop))),
     loopCpuMicrosPerRecord: rounded(over(({ loop }) => cpu(loop))),

@@ -8,11 +8,13 @@ export interface FloorTask {
   brokers: string
   topic: string
   recordCount: number
+  clients: number
 }
 
 await runBench(async () => {
-  const { brokers, topic, recordCount } = JSON.parse(process.env.BENCH_FLOOR ?? '') as FloorTask
-  const { records, recordsPerSecond, cpuMicrosPerRecord, rssBytesMax } = await measureFloor(brokers, topic, recordCount)
+  const { brokers, topic, recordCount, clients } = JSON.parse(process.env.BENCH_FLOOR ?? '') as FloorTask
+  const floor = await measureFloor(brokers, topic, recordCount, clients)
+  const { records, recordsPerSecond, cpuMicrosPerRecord, rssBytesMax } = floor
   if (records !== recordCount) throw new Error(`${records} records are there instead of ${recordCount}`)
   const cost: Cost = {
     records,

@@ -90,6 +90,7 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
     brokers: config.brokers,
     settings: config.kafka,
     connectMs: config.limits.connectMs,
+    fetchClients: config.fetchClients,
   })
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)

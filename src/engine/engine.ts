@@ -12,13 +12,13 @@ import {
   type TopicPartition,
 } from '../kafka/port.ts'
 import { Attempt, type AttemptEnd } from './attempt.ts'
-import { decideFailure } from './epoch/failure.ts'
 import { Flusher } from './flusher.ts'
 import { Ingest } from './ingest.ts'
 import type { EngineOptions } from './options.ts'
 import { reopenTasks } from './reopen.ts'
 import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
-import { EpochError, epochFailure, Transaction } from './transaction.ts'
+import { EpochError, Transaction } from './transaction.ts'
+import { decideError, messageOf, stopErrorOf } from './verdict.ts'
 import { Wake } from './wake.ts'
 
 /** The engine's clients and where its topics stand. */
@@ -60,6 +60,7 @@ export class Engine {
   #isStopping = false
   #hasRun = false
   #clientFailure: unknown
+  #earlyFailure: { error: unknown } | undefined
   readonly #onRunning: ((tasks: readonly TaskState[]) => void)[] = []
 
   constructor(inputs: EngineInputs) {
@@ -104,9 +105,29 @@ export class Engine {
     }
   }
 
+  /** The clients open side by side: connecting is most of the time of a start. */
   async #open(): Promise<void> {
-    const { kafka, plan, topics, limits, instanceId, scheduler } = this.#inputs
-    if (topics.changelog >= 0) this.#reader = await kafka.openReader({})
+    const { topics, limits, scheduler } = this.#inputs
+    const opening = [this.#openConsumer(), this.#openProducerEarly()]
+    if (topics.changelog >= 0) opening.push(this.#openReader())
+    const failed = (await Promise.allSettled(opening)).find((one) => one.status === 'rejected')
+    if (failed !== undefined) throw failed.reason
+    this.#ingest = new Ingest({
+      consumer: this.#consumer!,
+      clock: this.#inputs.clock,
+      scheduler,
+      pollRecordsMax: limits.pollRecordsMax,
+      pollBytesMax: limits.pollBytesMax,
+      onFailure: (error) => this.#clientFailed(error),
+    })
+    this.#ingest.start()
+  }
+
+  async #openReader(): Promise<void> {
+    this.#reader = await this.#inputs.kafka.openReader({})
+  }
+  async #openConsumer(): Promise<void> {
+    const { kafka, plan, instanceId } = this.#inputs
     this.#consumer = await kafka.openConsumer({
       groupId: plan.job,
       instanceId,
@@ -116,15 +137,14 @@ export class Engine {
         onRevoke: (partitions, isLost) => this.#revoked(partitions, isLost),
       },
     })
-    this.#ingest = new Ingest({
-      consumer: this.#consumer,
-      clock: this.#inputs.clock,
-      scheduler,
-      pollRecordsMax: limits.pollRecordsMax,
-      pollBytesMax: limits.pollBytesMax,
-      onFailure: (error) => this.#clientFailed(error),
-    })
-    this.#ingest.start()
+  }
+  /** Before there are partitions; what fails here fails the first attempt. */
+  async #openProducerEarly(): Promise<void> {
+    try {
+      await this.#openProducer()
+    } catch (error) {
+      this.#earlyFailure = { error }
+    }
   }
 
   #assigned(partitions: TopicPartition[]): void {
@@ -164,7 +184,7 @@ export class Engine {
   /** The assignment to work on; undefined when stopping. */
   async #nextAssignment(): Promise<Assignment | undefined> {
     for (;;) {
-      if (this.#clientFailure !== undefined) throw this.#stopError(this.#clientFailure)
+      if (this.#clientFailure !== undefined) throw stopErrorOf(this.#clientFailure, this.#inputs.instanceId)
       if (this.#isStopping) return undefined
       if (this.#isRevoking) await this.#letGo({ kind: 'drained' })
       if (this.#assignment !== undefined) return this.#assignment
@@ -294,7 +314,7 @@ export class Engine {
   /** Answers a revoke: the partitions are no longer ours. */
   async #letGo(end: AttemptEnd): Promise<void> {
     if (end.kind === 'failed') {
-      if (this.#decide(end.error) === 'stop') throw this.#stopError(end.error)
+      if (decideError(end.error, this.#hasRun) === 'stop') throw stopErrorOf(end.error, this.#inputs.instanceId)
       this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
       await this.#dropProducer()
     }
@@ -307,8 +327,8 @@ export class Engine {
   /** Gets ready for a new attempt, or throws what stops the job. */
   async #recover(error: unknown): Promise<void> {
     const { limits, log, observer, scheduler } = this.#inputs
-    if (this.#clientFailure !== undefined) throw this.#stopError(this.#clientFailure)
-    if (this.#decide(error) === 'stop') throw this.#stopError(error)
+    if (this.#clientFailure !== undefined) throw stopErrorOf(this.#clientFailure, this.#inputs.instanceId)
+    if (decideError(error, this.#hasRun) === 'stop') throw stopErrorOf(error, this.#inputs.instanceId)
     this.#failuresInRow++
     if (this.#failuresInRow > limits.attemptsMax) {
       throw new MillraceError(
@@ -325,30 +345,14 @@ export class Engine {
     if (count >= ABANDONED_MAX) throw new MillraceError('MR4014', { count })
   }
 
-  #decide(error: unknown): 'stop' | 'rebuild' {
-    const kafka = kafkaErrorOf(error)
-    if (kafka !== undefined) return decideFailure(kafka.failure).kind
-    // A broker that is away is waited for once the job has run; at the first start it is an address that is wrong.
-    if (error instanceof MillraceError && error.code === 'MR4001' && this.#hasRun) return 'rebuild'
-    if (error instanceof MillraceError)
-      return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
-    return 'rebuild'
-  }
-
-  #stopError(error: unknown): MillraceError {
-    if (error instanceof MillraceError) return error
-    const kafka = kafkaErrorOf(error)
-    if (kafka === undefined) return epochFailure(error)
-    const decision = decideFailure(kafka.failure)
-    const code = decision.kind === 'stop' ? decision.code : 'MR4007'
-    return new MillraceError(code, { instanceId: this.#inputs.instanceId, reason: kafka.message }, { cause: error })
-  }
-
   /**
    * A producer with the transactional id of this process: initialising it aborts or completes what an earlier one left, so
    * that whatever was decided can be read back. Also the way after a plain abort: one path that is always exercised.
    */
   async #openProducer(): Promise<void> {
+    const early = this.#earlyFailure
+    this.#earlyFailure = undefined
+    if (early !== undefined) throw early.error
     if (this.#producer !== undefined) return
     const { kafka, plan, instanceId, limits } = this.#inputs
     const producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}` })
@@ -384,12 +388,4 @@ export class Engine {
       }
     }
   }
-}
-
-function kafkaErrorOf(error: unknown): KafkaError | undefined {
-  return error instanceof EpochError ? error.kafka : error instanceof KafkaError ? error : undefined
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error)
 }

@@ -52,6 +52,15 @@ export const CONFIG_ROWS = [
     reason: 'Worker threads; one core is left to the main thread and to Kafka.',
   },
   {
+    key: 'fetchClients',
+    type: 'integer',
+    default: 2,
+    min: 1,
+    max: 16,
+    reason:
+      'Kafka clients that read the input. Each has one fetch a broker out at a time, so a second one is read while the first is unpacked; more help where brokers are far away.',
+  },
+  {
     key: 'createTopics',
     type: 'boolean',
     default: false,

@@ -34,7 +34,12 @@ describe('the numbers of the end-to-end bench', () => {
 
   test('are rates, CPU a record and ratios of a round', () => {
     const numbers = e2eNumbers([
-      { floor: cost(1_000, 100, 500), job: cost(1_000, 200, 1_000), loop: cost(500, 1_000, 5_000) },
+      {
+        floor: cost(1_000, 100, 500),
+        wideFloor: cost(1_000, 50, 400),
+        job: cost(1_000, 200, 1_000),
+        loop: cost(500, 1_000, 5_000),
+      },
     ])
     expect(numbers).toEqual({
       recordsPerSecond: 5_000,
@@ -42,6 +47,9 @@ describe('the numbers of the end-to-end bench', () => {
       rssBytesMax: 1_000,
       floorRecordsPerSecond: 10_000,
       floorCpuMicrosPerRecord: 0.5,
+      wideFloorRecordsPerSecond: 20_000,
+      wideFloorCpuMicrosPerRecord: 0.4,
+      wideFloorShare: 0.25,
       loopRecords: 500,
       loopRecordsPerSecond: 500,
       loopCpuMicrosPerRecord: 10,
@@ -55,7 +63,7 @@ describe('the numbers of the end-to-end bench', () => {
 
   test('miss a target below it', () => {
     const same = cost(1_000, 100, 1_000)
-    expect(e2eNumbers([{ floor: same, job: same, loop: same }]).targets).toEqual({
+    expect(e2eNumbers([{ floor: same, wideFloor: same, job: same, loop: same }]).targets).toEqual({
       floorShare: true,
       cpuFloorFactor: true,
       loopFactor: false,
@@ -65,8 +73,9 @@ describe('the numbers of the end-to-end bench', () => {
   })
 
   test('are medians of the rounds: one disturbed round does not show', () => {
-    const good = { floor: cost(1_000, 100, 500), job: cost(1_000, 200, 1_000), loop: cost(500, 1_000, 5_000) }
-    const bad = { floor: cost(1_000, 100, 500), job: cost(1_000, 9_000, 9_000), loop: cost(500, 1_000, 5_000) }
+    const peers = { floor: cost(1_000, 100, 500), wideFloor: cost(1_000, 50, 400), loop: cost(500, 1_000, 5_000) }
+    const good = { ...peers, job: cost(1_000, 200, 1_000) }
+    const bad = { ...peers, job: cost(1_000, 9_000, 9_000) }
     expect(e2eNumbers([good, bad, good])).toEqual(e2eNumbers([good]))
   })
 })

@@ -20,6 +20,7 @@ import { AddonAdmin, MockAdmin, PlainAdmin } from './admin.ts'
 import { abandonedClients, ClientLife } from './client-life.ts'
 import { RdKafkaConsumer } from './consumer.ts'
 import type { RdkafkaError } from './failure.ts'
+import { FetchGroup } from './fetch-group.ts'
 import { isMockCluster } from './mock-cluster.ts'
 import { type RdConsumer, type RdProducer, type RdTopicPartition, rdkafka, type Settings } from './node-rdkafka.ts'
 import { PlainConsumerDriver } from './plain-consumer.ts'
@@ -36,6 +37,8 @@ import {
 } from './settings.ts'
 
 const TRANSACTION_TIMEOUT_MS = 10_000
+/** As `fetchClients` of the configuration. */
+const FETCH_CLIENTS = 2
 /** How often an idle producer serves librdkafka's callbacks. */
 const IDLE_POLL_MS = 1_000
 
@@ -51,6 +54,8 @@ export interface RdKafkaOptions {
    * `auto` (the default): the addon, or the plain path with the reason told once.
    */
   native?: 'auto' | 'addon' | 'plain'
+  /** Clients that a group consumer fetches through, with the addon; default 2, one: the member of the group itself. */
+  fetchClients?: number
   /** Told once, when `auto` has to take the plain path. Default: a warning of the process. */
   onPlain?: (reason: string) => void
 }
@@ -75,16 +80,30 @@ class RdKafka implements Kafka {
   readonly #brokers: string
   readonly #settings: PlainSettings
   readonly #connectMs: number | undefined
+  readonly #fetchClients: number
   readonly #addon: Addon | undefined
 
   constructor(options: RdKafkaOptions, addon: Addon | undefined) {
     this.#brokers = options.brokers
     this.#settings = options.settings ?? {}
     this.#connectMs = options.connectMs
+    this.#fetchClients = options.fetchClients ?? FETCH_CLIENTS
     this.#addon = addon
   }
 
   async openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer> {
+    if (this.#addon === undefined || this.#fetchClients < 2) return this.#openMember(options)
+    const { readUncommitted, settings } = options
+    const fetching: ReaderOptions = {
+      ...(readUncommitted === undefined ? {} : { readUncommitted }),
+      ...(settings === undefined ? {} : { settings }),
+    }
+    const fetchers = Array.from({ length: this.#fetchClients }, () => this.openReader(fetching))
+    const clients = await allOrNone([this.#openMember(options), ...fetchers])
+    return new FetchGroup(clients[0] as GroupConsumer, clients.slice(1))
+  }
+
+  async #openMember(options: GroupConsumerOptions): Promise<GroupConsumer> {
     const { groupId, instanceId, listener } = options
     const settings = consumerSettings({ ...this.#consumerChoice(options), group: { groupId, instanceId } })
     // Rebalances come from polls, so the consumer below is there when the first one does.
@@ -148,6 +167,16 @@ class RdKafka implements Kafka {
     const client = new (rdkafka().Producer)(global, topic)
     return ClientLife.open(client, this.#addon, this.#brokers, (done) => client._disconnect(done), this.#connectMs)
   }
+}
+
+/** Clients that open side by side; when one does not, the others are closed. */
+async function allOrNone(opening: readonly Promise<Reader>[]): Promise<Reader[]> {
+  const opened = await Promise.allSettled(opening)
+  const failed = opened.find((one) => one.status === 'rejected')
+  const clients = opened.flatMap((one) => (one.status === 'fulfilled' ? [one.value] : []))
+  if (failed === undefined) return clients
+  await Promise.all(clients.map((client) => client.close()))
+  throw failed.reason
 }
 
 let isPlainTold = false

@@ -1,0 +1,36 @@
+// What an error means for the job: a new attempt, or the end. Main thread; pure.
+// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process).
+
+import { MillraceError } from '../core/errors.ts'
+import { KafkaError } from '../kafka/port.ts'
+import { decideFailure } from './epoch/failure.ts'
+import { EpochError, epochFailure } from './transaction.ts'
+
+/** `hasRun`: records have flowed in this process before. */
+export function decideError(error: unknown, hasRun: boolean): 'stop' | 'rebuild' {
+  const kafka = kafkaErrorOf(error)
+  if (kafka !== undefined) return decideFailure(kafka.failure).kind
+  if (!(error instanceof MillraceError)) return 'rebuild'
+  // A broker that is away is waited for once the job has run; at the first start it is an address that is wrong.
+  if (error.code === 'MR4001' && hasRun) return 'rebuild'
+  return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
+}
+
+/** The error of the table that the job stops with. */
+export function stopErrorOf(error: unknown, instanceId: string): MillraceError {
+  if (error instanceof MillraceError) return error
+  const kafka = kafkaErrorOf(error)
+  if (kafka === undefined) return epochFailure(error)
+  const decision = decideFailure(kafka.failure)
+  const code = decision.kind === 'stop' ? decision.code : 'MR4007'
+  return new MillraceError(code, { instanceId, reason: kafka.message }, { cause: error })
+}
+
+/** The error in a few words, for logs. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
+
+function kafkaErrorOf(error: unknown): KafkaError | undefined {
+  return error instanceof EpochError ? error.kafka : error instanceof KafkaError ? error : undefined
+}
