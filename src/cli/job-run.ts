@@ -23,36 +23,37 @@ export function commandLog(config: Config, terminal: Terminal): Log {
 }
 
 /**
- * Starts a job and sees it to its end; `whileRunning` gets it once it is ready. A signal that comes while the job still
- * starts stops it as soon as it has. Rejects with what the job failed with.
+ * Starts a job and sees it to its end; `whileRunning` gets it once it is ready. A signal stops it, while it still starts
+ * too. Rejects with what the job failed with, or with what `whileRunning` threw, once the job was stopped for it.
  */
 export async function runToEnd(
-  start: () => Promise<RunningJob>,
+  start: () => RunningJob,
   terminal: Terminal,
   whileRunning: (job: RunningJob, info: ReadyInfo) => void = () => {},
   rows: CountedRows = RESULTS,
 ): Promise<RunSummary> {
-  let job: RunningJob | undefined
-  let signalled: string | undefined
+  const job = start()
   const undo = onStopSignal((signal) => {
-    signalled = signal
     terminal.say(`${signal}: stopping; a second signal ends at once`)
-    if (job !== undefined) stopQuietly(job, signal)
+    stopQuietly(job, signal)
   })
   let endStatus = () => {}
+  let failure: { error: unknown } | undefined
+  const begun = (info: ReadyInfo): void => {
+    try {
+      sayReady(info, terminal)
+      endStatus = drawStatus(job, terminal, rows)
+      whileRunning(job, info)
+    } catch (error) {
+      failure = { error }
+      stopQuietly(job, 'the command failed')
+    }
+  }
+  job.ready.then(begun, () => {}) // `done` rejects with the same
   try {
-    job = await start()
-    if (signalled !== undefined) stopQuietly(job, signalled)
-    const running = job
-    running.ready.then(
-      (info) => {
-        sayReady(info, terminal)
-        endStatus = drawStatus(running, terminal, rows)
-        whileRunning(running, info)
-      },
-      () => {}, // `done` rejects with the same
-    )
-    return await running.done
+    const summary = await job.done
+    if (failure !== undefined) throw failure.error
+    return summary
   } finally {
     endStatus()
     undo()

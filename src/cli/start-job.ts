@@ -1,10 +1,9 @@
 // Wires a job: state folder, Kafka, lanes, engine, admin server, push. Main thread.
-// Keeps SPEC: STOP-1 (a clean stop within its limit), OPS-1 (ready when records flow).
+// Keeps SPEC: OPS-1 (ready when records flow).
 
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
-import { MillraceError } from '../core/errors.ts'
 import type { LaneSetup } from '../core/message.ts'
 import { Engine } from '../engine/engine.ts'
 import type { EngineLimits } from '../engine/options.ts'
@@ -22,9 +21,10 @@ import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
 import { startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
+import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
 import { type LoadedJob, loadJob } from './load-job.ts'
-import type { ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
+import type { ReadyInfo, RunningJob } from './running-job.ts'
 
 export interface StartOptions {
   jobFile: string
@@ -34,54 +34,36 @@ export interface StartOptions {
   log: Log
 }
 
-/** What was opened, closed in the opposite order. */
-type Closing = [part: string, close: () => Promise<void> | void]
-
-/** A stop that takes longer is not clean: whatever hangs is named. */
-class Closings {
-  readonly #closings: Closing[] = []
-  readonly #log: Log
-  waitingFor = 'the epoch under way'
-
-  constructor(log: Log) {
-    this.#log = log
-  }
-  add(part: string, close: () => Promise<void> | void): void {
-    this.#closings.push([part, close])
-  }
-  async run(): Promise<void> {
-    for (const [part, close] of this.#closings.splice(0).reverse()) {
-      this.waitingFor = part
-      try {
-        await close()
-      } catch (err) {
-        this.#log.warn({ part, err }, 'closing failed')
-      }
-    }
-  }
-}
-
 /**
- * Starts a job from its file. Rejects when it cannot start; afterwards `ready` and `done` tell.
+ * Starts a job from its file; `ready` and `done` tell what becomes of it, a start that fails too.
  *
  * @example
- * const job = await startJob({ jobFile: 'job.ts', config: loadConfig({}), untilEnd: true, log })
+ * const job = startJob({ jobFile: 'job.ts', config: loadConfig({}), untilEnd: true, log })
  * await job.ready
  * const { records } = await job.done
  */
-export async function startJob(options: StartOptions): Promise<RunningJob> {
-  const closings = new Closings(options.log)
-  try {
-    return await start(options, closings)
-  } catch (error) {
-    await closings.run()
-    throw error
-  }
+export function startJob(options: StartOptions): RunningJob {
+  const registry = new Registry({ nowMs: systemClock.monotonicMs })
+  const monitor = new JobMonitor(registry, systemClock)
+  return liveJob({
+    open: (stopping, closings) => open(options, registry, monitor, stopping, closings),
+    snapshot: () => monitor.snapshot(),
+    summary: () => monitor.summary(),
+    log: options.log,
+    stopMs: options.config.limits.stopMs,
+  })
 }
 
-async function start(options: StartOptions, closings: Closings): Promise<RunningJob> {
+async function open(
+  options: StartOptions,
+  registry: Registry,
+  monitor: JobMonitor,
+  stopping: AbortSignal,
+  closings: Closings,
+): Promise<OpenedJob> {
   const { config, log } = options
   const loaded = await loadJob(options.jobFile)
+  stopping.throwIfAborted()
   const { plan } = loaded.job
   const stateDir = join(config.stateDir, plan.job)
   const lock = await lockStateDir(stateDir, config.instanceId)
@@ -91,9 +73,11 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
     settings: config.kafka,
     connectMs: config.limits.connectMs,
     fetchClients: config.fetchClients,
+    stopping,
   })
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)
+  stopping.throwIfAborted()
   const laneCount = Math.min(config.lanes, jobTopics.partitionCount)
   const setups = laneSetups(loaded, laneCount, stateDir, lock.instanceId, config, jobTopics)
   const lanes = piscinaLanes({
@@ -102,9 +86,7 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
     heapMegabytesMax: Math.ceil(config.limits.stateMemoryBytesMax / 1e6) + HEAP_BESIDE_STATE_MB,
   })
   closings.add('lanes', () => lanes.close())
-  const registry = new Registry({ nowMs: systemClock.monotonicMs })
   closings.add('process metrics', addProcessMetrics(registry))
-  const monitor = new JobMonitor(registry, systemClock)
   const engine = new Engine({
     plan,
     topics,
@@ -122,11 +104,7 @@ async function start(options: StartOptions, closings: Closings): Promise<Running
   })
   monitor.watch(engine)
   const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, closings)
-  return runningJob(engine, monitor, closings, config, {
-    partitions: jobTopics.partitionCount,
-    lanes: laneCount,
-    urls,
-  })
+  return { engine, info: { partitions: jobTopics.partitionCount, lanes: laneCount, urls } }
 }
 
 /** Heap of a lane beside its state: code, frames, decoded records. */
@@ -235,6 +213,7 @@ async function startServers(
     port: config.push.port,
     log,
     metrics: registry,
+    callMs: config.limits.callMs,
   })
   closings.add('push server', () => push.close())
   isPushReady = () => push.isReady()
@@ -254,31 +233,4 @@ const rowDecoder = new MsgpackDecoder()
 function decodeRow(value: Uint8Array): unknown {
   rowDecoder.begin(value)
   return rowDecoder.value(0, value.length)
-}
-
-function runningJob(
-  engine: Engine,
-  monitor: JobMonitor,
-  closings: Closings,
-  config: Config,
-  info: Omit<ReadyInfo, 'millis'>,
-): RunningJob {
-  const ready = new Promise<ReadyInfo>((resolve) => {
-    engine.onRunning(() => resolve({ ...info, millis: Math.round(performance.now()) }))
-  })
-  const ended = engine.run().finally(() => closings.run())
-  let onLate: (error: MillraceError) => void = () => {}
-  const late = new Promise<never>((_, reject) => {
-    onLate = reject
-  })
-  const done = Promise.race([ended, late]).then((): RunSummary => monitor.summary())
-  const stop = async (): Promise<void> => {
-    engine.stop()
-    const limitMs = config.limits.stopMs
-    const cancel = systemScheduler.after(limitMs, () =>
-      onLate(new MillraceError('MR6003', { limitMs, waitingFor: closings.waitingFor })),
-    )
-    await done.then(cancel, cancel)
-  }
-  return { ready: Promise.race([ready, done.then(() => ready)]), done, stop, snapshot: () => monitor.snapshot() }
 }

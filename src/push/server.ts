@@ -30,6 +30,8 @@ export interface PushOptions {
   /** Origins that may connect beside the page's own, e.g. `https://desk.example`; `*` allows all. */
   allowedOrigins?: readonly string[]
   limits?: Partial<PushLimits>
+  /** One call to Kafka; default 10 s. */
+  callMs?: number
   /** Gets the counts of push. */
   metrics?: Registry
   clock?: Clock
@@ -46,6 +48,7 @@ export interface PushServer {
   close(): Promise<void>
 }
 
+const CALL_MS_DEFAULT = 10_000
 /** Seconds without a byte from a WebSocket client; pings keep a living one. uWebSockets takes 0 or 8 to 960. */
 const IDLE_TIMEOUT_S = 60
 
@@ -85,7 +88,16 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   const host = options.host ?? '127.0.0.1'
   const assets = loadAssets()
   const { kafka, views, log } = options
-  const feed = await startFeed({ kafka, views, limits, metrics, log, clock, scheduler })
+  const feed = await startFeed({
+    kafka,
+    views,
+    limits,
+    callMs: options.callMs ?? CALL_MS_DEFAULT,
+    metrics,
+    log,
+    clock,
+    scheduler,
+  })
   const clients = new Clients({ limits, metrics, log, clock, scheduler }, feed.views)
   const byName = new Map(feed.views.map((view) => [view.name, view]))
   const app = makeApp(uws, { options, host, limits, views: byName, clients, assets })

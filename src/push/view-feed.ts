@@ -31,6 +31,8 @@ export interface FeedOptions {
   kafka: Kafka
   views: readonly ServedView[]
   limits: PushLimits
+  /** One call to Kafka. */
+  callMs: number
   metrics: PushMetrics
   log: Log
   clock: Clock
@@ -53,7 +55,6 @@ const FINAL_ERRORS = new Set([
   'UNKNOWN_TOPIC_ID',
   'TOPIC_AUTHORIZATION_FAILED',
 ])
-const CALL_TIMEOUT_MS = 30_000
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
@@ -73,11 +74,11 @@ export async function startFeed(options: FeedOptions): Promise<ViewFeed> {
   }
 }
 
-async function describeTopics({ kafka, views }: FeedOptions): Promise<Map<string, TopicDescription>> {
+async function describeTopics({ kafka, views, callMs }: FeedOptions): Promise<Map<string, TopicDescription>> {
   const admin = await kafka.openAdmin()
   try {
     const names = [...new Set(views.map((view) => view.topic))]
-    const found = new Map((await admin.describe(names, CALL_TIMEOUT_MS)).map((topic) => [topic.name, topic]))
+    const found = new Map((await admin.describe(names, callMs)).map((topic) => [topic.name, topic]))
     for (const topic of names) if (!found.has(topic)) throw new MillraceError('MR4002', { topic })
     return found
   } finally {
@@ -95,7 +96,7 @@ async function openViews(
   for (const { name, partitionCount } of topics.values()) {
     const start: Record<string, number> = {}
     for (let partition = 0; partition < partitionCount; partition++) {
-      start[partition] = (await reader.watermarks({ topic: name, partition }, CALL_TIMEOUT_MS)).low
+      start[partition] = (await reader.watermarks({ topic: name, partition }, options.callMs)).low
     }
     starts.set(name, start)
   }

@@ -108,7 +108,7 @@ async function runDemo(
   const feed = new DemoFeed(producer, plan, options, config)
   const log = commandLog(config, terminal)
   try {
-    const start = async () => feed.stoppedWith(await startJob({ jobFile: JOB_FILE(), config, untilEnd: false, log }))
+    const start = () => feed.stoppedWith(startJob({ jobFile: JOB_FILE(), config, untilEnd: false, log }))
     const summary = await runToEnd(
       start,
       terminal,

@@ -1,14 +1,12 @@
 // The life of one client of node-rdkafka: connected, its calls counted, closed only when none is out. Main thread.
 // Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle that a call's thread still uses, so it is never
 // called while a call is out: the client is abandoned then, and freed when its call returns).
-import { MillraceError } from '../../core/errors.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import type { Addon, Done, NativeClient } from './addon.ts'
+import { type Connecting, connect } from './connect.ts'
 import { closedError, failureOf } from './failure.ts'
 import type { Callback, RdClient } from './node-rdkafka.ts'
 
-/** How long a new client looks for a broker. */
-const CONNECT_MS_DEFAULT = 30_000
 /** How long close waits for calls that are out, and then for the disconnect itself. */
 const CLOSE_LIMIT_MS = 5_000
 /** Errors of the client kept between two polls; the oldest go first. */
@@ -42,16 +40,15 @@ export class ClientLife<C extends RdClient> {
   /**
    * Connects a client; it has an answer of a broker then.
    *
-   * @throws MR4001 when none answers in time
+   * @throws MR4001 when none answers in time, KafkaError `_DESTROY` when `stopping` ends the wait
    */
   static async open<C extends RdClient>(
     client: C,
     addon: Addon | undefined,
-    brokers: string,
     disconnect: (done: Callback) => void,
-    connectMs = CONNECT_MS_DEFAULT,
+    connecting: Connecting,
   ): Promise<ClientLife<C>> {
-    await connect(client, brokers, connectMs)
+    await connect(client, connecting)
     const native = addon === undefined ? undefined : new addon.NativeClient(client._client)
     return new ClientLife(client, native, disconnect)
   }
@@ -148,17 +145,6 @@ export class ClientLife<C extends RdClient> {
     this.#errors.push(failure)
     if (this.#errors.length > CLIENT_ERRORS_MAX) this.#errors.shift()
   }
-}
-
-function connect(client: RdClient, brokers: string, connectMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    client.connect({ allTopics: false, timeout: connectMs }, (error) => {
-      if (!error) return resolve()
-      const failure = failureOf(error)
-      const isAway = failure.name === '_TRANSPORT' || failure.name === '_TIMED_OUT'
-      reject(isAway ? new MillraceError('MR4001', { brokers, waitedMs: connectMs }) : new KafkaError(failure))
-    })
-  })
 }
 
 /** Whether `done` comes within the time. */

@@ -18,6 +18,7 @@ import { AddonConsumerDriver } from './addon-consumer.ts'
 import { AddonProducerDriver } from './addon-producer.ts'
 import { AddonAdmin, MockAdmin, PlainAdmin } from './admin.ts'
 import { abandonedClients, ClientLife } from './client-life.ts'
+import type { Connecting } from './connect.ts'
 import { RdKafkaConsumer } from './consumer.ts'
 import type { RdkafkaError } from './failure.ts'
 import { FetchGroup } from './fetch-group.ts'
@@ -49,6 +50,8 @@ export interface RdKafkaOptions {
   settings?: PlainSettings
   /** How long the first answer of a broker is waited for; default 30 s. */
   connectMs?: number
+  /** Ends clients that still wait for their first answer of a broker; those that have it are not concerned. */
+  stopping?: AbortSignal
   /**
    * `addon`: packed batches off the main thread, or an error. `plain`: node-rdkafka alone, about ten times the CPU a record.
    * `auto` (the default): the addon, or the plain path with the reason told once.
@@ -79,14 +82,14 @@ class RdKafka implements Kafka {
   readonly abandonedClients = abandonedClients
   readonly #brokers: string
   readonly #settings: PlainSettings
-  readonly #connectMs: number | undefined
+  readonly #connecting: Connecting
   readonly #fetchClients: number
   readonly #addon: Addon | undefined
 
   constructor(options: RdKafkaOptions, addon: Addon | undefined) {
     this.#brokers = options.brokers
     this.#settings = options.settings ?? {}
-    this.#connectMs = options.connectMs
+    this.#connecting = { brokers: options.brokers, connectMs: options.connectMs, stopping: options.stopping }
     this.#fetchClients = options.fetchClients ?? FETCH_CLIENTS
     this.#addon = addon
   }
@@ -160,12 +163,12 @@ class RdKafka implements Kafka {
 
   #openRdConsumer({ global, topic }: ClientSettings, callbacks: Settings): Promise<ClientLife<RdConsumer>> {
     const client = new (rdkafka().KafkaConsumer)({ ...global, ...callbacks }, topic)
-    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client.disconnect(done), this.#connectMs)
+    return ClientLife.open(client, this.#addon, (done) => client.disconnect(done), this.#connecting)
   }
 
   #openRdProducer({ global, topic }: ClientSettings): Promise<ClientLife<RdProducer>> {
     const client = new (rdkafka().Producer)(global, topic)
-    return ClientLife.open(client, this.#addon, this.#brokers, (done) => client._disconnect(done), this.#connectMs)
+    return ClientLife.open(client, this.#addon, (done) => client._disconnect(done), this.#connecting)
   }
 }
 
