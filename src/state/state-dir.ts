@@ -3,7 +3,7 @@
 
 import { randomUUID } from 'node:crypto'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { MillraceError } from '../core/errors.ts'
 import { acquireFolderLock } from './folder-lock.ts'
 
@@ -34,7 +34,7 @@ export interface StateDirLock {
  */
 export async function lockStateDir(dir: string, instanceId?: string): Promise<StateDirLock> {
   try {
-    await mkdir(dir, { recursive: true })
+    await makeFolder(dir)
     const release = await acquireFolderLock(dir)
     if (release === undefined) throw new MillraceError('MR5001', { folder: dir, pid: await holderPid(dir) })
     try {
@@ -49,6 +49,30 @@ export async function lockStateDir(dir: string, instanceId?: string): Promise<St
     const reason = error instanceof Error ? error.message : String(error)
     throw new MillraceError('MR5005', { folder: dir, reason }, { cause: error })
   }
+}
+
+/**
+ * Makes a folder and those above it. Not by the `recursive` of Node, which never ends, in a thread that no exit gets
+ * rid of, where a system refuses a folder with "no such file" although the folder above is there: /proc does.
+ */
+async function makeFolder(dir: string): Promise<void> {
+  const path = resolve(dir)
+  if (await isMade(path)) return
+  await makeFolder(dirname(path))
+  if (!(await isMade(path))) throw new Error(`no folder can be made in ${dirname(path)}`)
+}
+
+/** Whether the folder is there or could be made; false when the one above is missing. */
+async function isMade(path: string): Promise<boolean> {
+  try {
+    await mkdir(path)
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    // A file of that name is found out when the lock is opened in it.
+    if (code === 'ENOENT' && dirname(path) !== path) return false
+    if (code !== 'EEXIST') throw error
+  }
+  return true
 }
 
 async function keptInstanceId(dir: string, given: string | undefined): Promise<string> {

@@ -56,6 +56,15 @@ async function killed(child: ChildProcess): Promise<void> {
   await exit
 }
 
+test('a folder that the system refuses to make is told at once', async () => {
+  const refused = { code: 'MR5005', details: { folder: '/proc/millrace/state', reason: expect.any(String) } }
+  await expect(lockStateDir('/proc/millrace/state')).rejects.toMatchObject(refused)
+  const file = join(tempFolder(), 'file')
+  writeFileSync(file, '')
+  await expect(lockStateDir(file)).rejects.toMatchObject({ code: 'MR5005' })
+  await expect(lockStateDir(join(file, 'below'))).rejects.toMatchObject({ code: 'MR5005' })
+})
+
 describe('the lock of the state folder', () => {
   test('is refused while another process has it and free as soon as that is killed', async () => {
     const dir = join(tempFolder(), 'state')
