@@ -210,12 +210,15 @@ export class SourceReader {
     }
   }
 
-  /** JSON.parse rounds integers beyond ±2^53 without a word; with a schema it is the schema's to judge. */
+  /**
+   * JSON.parse rounds integers beyond ±2^53 without a word; with a schema it is the schema's to judge. What is too large
+   * for any number is no integer that lost digits: it is infinite, and refused as such.
+   */
   #takeField(field: number, row: number, value: unknown): void {
     const { columns } = this.#chunk
     const isJson = this.#source.format === 'json' && this.#schema === undefined
-    if (isJson && typeof value === 'number' && Math.abs(value) > Number.MAX_SAFE_INTEGER) {
-      columns.setWide(field, row, value)
+    if (isJson && Number.isFinite(value) && Math.abs(value as number) > Number.MAX_SAFE_INTEGER) {
+      columns.setWide(field, row, value as number)
     } else columns.setValue(field, row, value)
   }
 
