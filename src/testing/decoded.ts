@@ -36,13 +36,29 @@ export interface LateRecord<T = Record<string, unknown>> extends OutputRow<T> {
   lateByMs: number
 }
 
-/** A dead record: its original bytes and why it is dead. */
+/** Where a record was read. */
+export interface SourcePosition {
+  topic: string
+  partition: number
+  offset: number
+  /** Of an envelope: which of its events, from 0. */
+  event?: number
+}
+
+/** A dead record: what it was, why it is dead, and where it was read. */
 export interface DeadRecord {
   key: string | undefined
-  value: Uint8Array | undefined
+  /** Decoded in the source's format; the bytes themselves where they are nothing of it. Undefined: no value. */
+  value: unknown
+  /** The original bytes of the value. */
+  bytes: Uint8Array | undefined
+  /** Kafka timestamp, ms since the epoch. */
+  timestampMs: number
   /** Error code, e.g. `MR2005`. */
   code: string
   text: string
+  /** Undefined for a result row on which a function after the aggregate threw: it has no one record behind it. */
+  source: SourcePosition | undefined
   headers: Record<string, string>
 }
 
@@ -87,14 +103,41 @@ export function lateRecord(record: SinkRecord, format: ValueFormat): LateRecord<
   }
 }
 
-export function deadRecord(record: SinkRecord): DeadRecord {
+export function deadRecord(record: SinkRecord, sourceFormat: ValueFormat): DeadRecord {
   const headers = headerTexts(record.headers)
+  const source = sourcePosition(headers)
   return {
     key: text(record.key),
-    value: record.value,
+    // A result row is written as msgpack, whatever the source is.
+    value: decodedOrBytes(source === undefined ? 'msgpack' : sourceFormat, record.value),
+    bytes: record.value,
+    timestampMs: record.timestampMs,
     code: headers['millrace-error-code'] ?? '',
     text: headers['millrace-error-text'] ?? '',
+    source,
     headers,
+  }
+}
+
+function sourcePosition(headers: Record<string, string>): SourcePosition | undefined {
+  const topic = headers['millrace-source-topic']
+  if (topic === undefined) return undefined
+  const event = headers['millrace-event-index']
+  return {
+    topic,
+    partition: Number(headers['millrace-source-partition']),
+    offset: Number(headers['millrace-source-offset']),
+    ...(event === undefined ? {} : { event: Number(event) }),
+  }
+}
+
+/** A dead record may be dead because its bytes are no value. */
+function decodedOrBytes(format: ValueFormat, bytes: Uint8Array | undefined): unknown {
+  try {
+    return decodeValue(format, bytes)
+  } catch (error) {
+    if (error instanceof TypeError || error instanceof SyntaxError) return bytes
+    throw error
   }
 }
 

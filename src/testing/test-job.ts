@@ -135,7 +135,7 @@ export class TestJob {
     return [...this.#late] as LateRecord<T>[]
   }
 
-  /** Dead records so far. */
+  /** Dead records so far, decoded where they can be, with why and where. */
   dead(): DeadRecord[] {
     return [...this.#dead]
   }
@@ -244,7 +244,7 @@ export class TestJob {
     for (const record of processed.out === undefined ? [] : sinkRecords(processed.out)) {
       const topic = this.#topics.names[record.topicIndex]!
       const sinkFormat = this.#formats.get(topic)
-      if (record.topicIndex === this.#topics.dlq) this.#dead.push(deadRecord(record))
+      if (record.topicIndex === this.#topics.dlq) this.#dead.push(deadRecord(record, format))
       else if (sinkFormat === undefined) this.#late.push(lateRecord(record, format))
       else this.#rowsOf(topic).push(outputRow(record, sinkFormat))
     }

@@ -66,7 +66,7 @@ test('a record after its window closed is late, with the window, the watermark a
   expect(t.output('candles-1s')).toHaveLength(1)
 })
 
-test('dead records keep their bytes and say why', async () => {
+test('dead records are decoded where they can be, and say why and where', async () => {
   const t = testJob(candles)
   const garbage = new Uint8Array([0xc1])
   await t.send(
@@ -85,7 +85,16 @@ test('dead records keep their bytes and say why', async () => {
     ['MR2004', 'A'],
   ])
   expect(t.dead()[1]?.value).toEqual(garbage)
-  expect(t.dead()[3]?.text).toContain('price')
+  expect(t.dead()[1]?.bytes).toEqual(garbage)
+  expect(t.dead()[2]).toMatchObject({ value: undefined, bytes: undefined })
+  expect(t.dead()[3]).toMatchObject({
+    key: 'A',
+    value: { sym: 'A', ts: 1, price: 'high', qty: 1 },
+    code: 'MR2006',
+    text: expect.stringContaining('price'),
+    timestampMs: 1,
+    source: { topic: 'trades', partition: 0, offset: 3 },
+  })
   expect(t.counts).toMatchObject({ in: 5, dead: 5, accepted: 0 })
 })
 
@@ -200,6 +209,7 @@ test('every event of an envelope is a record', async () => {
   })
   expect(t.output('out').at(-1)?.value).toEqual({ id: 'a', n: 2, total: 3 })
   expect(t.dead().map(({ code }) => code)).toEqual(['MR2005'])
+  expect(t.dead()[0]?.source).toMatchObject({ partition: 0, event: 2 })
   expect(t.counts).toMatchObject({ in: 3, accepted: 2, dead: 1 })
 })
 
