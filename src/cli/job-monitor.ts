@@ -7,6 +7,7 @@ import { Histogram } from '../core/histogram.ts'
 import type { TaskCounts } from '../core/message.ts'
 import type { EngineObserver, LatencySample } from '../engine/options.ts'
 import type { TaskState } from '../engine/task-state.ts'
+import type { TopicPartition } from '../kafka/port.ts'
 import type { Registry } from '../ops/metrics.ts'
 import type { JobSnapshot, RunSummary } from './running-job.ts'
 
@@ -89,6 +90,14 @@ export class JobMonitor implements EngineObserver {
   }
   rebuilt(): void {
     this.#metrics.rebuilds.with().add(1)
+  }
+
+  /** Its series go, or this process would show a lag for ever that another one works off. */
+  released(taskId: string, { topic, partition }: TopicPartition): void {
+    const { lagRecords, lagSeconds, restoredRows } = this.#metrics
+    for (const gauge of [lagRecords, lagSeconds]) gauge.remove({ topic, partition })
+    restoredRows.remove({ task: taskId })
+    delete this.#lastTimestampMs[partition]
   }
 
   /** Brings gauges up to date; called before each scrape. */

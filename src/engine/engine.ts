@@ -318,6 +318,7 @@ export class Engine {
       this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
       await this.#dropProducer()
     }
+    for (const one of this.#assignment?.partitions ?? []) this.#inputs.observer.released(taskIdOf(one.partition), one)
     this.#assignment?.group.release()
     this.#assignment = undefined
     this.#isRevoking = false

@@ -3,7 +3,7 @@
 import type { Clock, Scheduler } from '../core/clock.ts'
 import type { TaskCounts } from '../core/message.ts'
 import type { Plan, PlanTopics } from '../job/plan.ts'
-import type { Kafka } from '../kafka/port.ts'
+import type { Kafka, TopicPartition } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
 import type { SinkRetention } from './retention.ts'
 
@@ -48,6 +48,8 @@ export interface EngineObserver {
   committed(epoch: number, commitMs: number, samples: readonly LatencySample[]): void
   restoring(taskId: string, rowCount: number): void
   rebuilt(attempt: number, reason: string): void
+  /** A partition was taken from this process, with its task. */
+  released(taskId: string, partition: TopicPartition): void
 }
 
 export interface LatencySample {

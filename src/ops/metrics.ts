@@ -21,6 +21,9 @@ export class Cell {
   }
 }
 
+/** What both periods of a summary are merged into when it is read; one for all of them. */
+const scratch = new Histogram()
+
 /**
  * Quantiles over the last one to two periods, sum and count since the start. The two histograms take turns, so that an
  * old peak is forgotten and a scrape right after a turn still has values.
@@ -28,7 +31,6 @@ export class Cell {
 export class SummaryCell {
   #current = new Histogram()
   #previous = new Histogram()
-  readonly #whole = new Histogram()
   readonly #periodMs: number
   readonly #nowMs: () => number
   #turnedMs: number
@@ -47,13 +49,13 @@ export class SummaryCell {
     this.sum += Math.max(value, 0) * weight
     this.count += weight
   }
-  /** `share` 0.99 is the 99th percentile; 0 when nothing was recorded lately. */
-  quantile(share: number): number {
+  /** One value a share, of which 0.99 is the 99th percentile; NaN when nothing was recorded lately: 0 would be a perfect latency. */
+  quantiles(shares: readonly number[]): number[] {
     this.#turn()
-    this.#whole.reset()
-    this.#whole.merge(this.#previous)
-    this.#whole.merge(this.#current)
-    return this.#whole.percentile(share * 100)
+    scratch.reset()
+    scratch.merge(this.#previous)
+    scratch.merge(this.#current)
+    return shares.map((share) => (scratch.count === 0 ? Number.NaN : scratch.percentile(share * 100)))
   }
   #turn(): void {
     const elapsedMs = this.#nowMs() - this.#turnedMs
@@ -173,10 +175,10 @@ export class Registry {
 
 function sampleLines(name: string, labels: string, cell: Cell | SummaryCell): string[] {
   if (cell instanceof Cell) return [`${name}${braced(labels)} ${numberText(cell.value)}`]
-  const lines = QUANTILES.map((share) => {
+  const quantiles = cell.quantiles(QUANTILES)
+  const lines = QUANTILES.map((share, index) => {
     const quantileLabels = `${labels}${labels === '' ? '' : ','}quantile="${share}"`
-    // Prometheus' word for "nothing lately" is NaN: 0 would be a perfect latency.
-    return `${name}{${quantileLabels}} ${numberText(cell.count === 0 ? Number.NaN : cell.quantile(share))}`
+    return `${name}{${quantileLabels}} ${numberText(quantiles[index]!)}`
   })
   return [
     ...lines,

@@ -91,3 +91,23 @@ test('lag is in records to the end, and in seconds since the last record while t
   monitor.refresh()
   expect(sample(registry, 'millrace_lag_seconds{partition="2",topic="in"}')).toBe('0')
 })
+
+test('the series of a partition that was taken away go with it', () => {
+  const { registry, monitor } = scene()
+  const tasks = [2, 3].map(
+    (partition) => ({ topic: 'in', partition, highWatermark: 9, processedOffset: 4 }) as TaskState,
+  )
+  monitor.watch({ tasks, lagRecords: 10, onRunning: () => {} })
+  monitor.restoring('0_2', 5)
+  monitor.refresh()
+  const kept = registry
+    .text()
+    .split('\n')
+    .filter((line) => /partition="2"|task="0_2"/.test(line))
+  expect(kept).toHaveLength(3)
+  tasks.shift()
+  monitor.released('0_2', { topic: 'in', partition: 2 })
+  monitor.refresh()
+  expect(registry.text()).not.toMatch(/partition="2"|task="0_2"/)
+  expect(sample(registry, 'millrace_lag_records{partition="3",topic="in"}')).toBe('5')
+})

@@ -78,6 +78,13 @@ describe('a histogram', () => {
     expect(histogram.percentile(100)).toBe(1e300)
   })
 
+  test('takes 1 kB for each power of two that its values fall into, not more', () => {
+    const histogram = filled([])
+    expect(histogram.cellBytes).toBe(0)
+    for (let value = 1; value < 1024; value++) histogram.record(value)
+    expect(histogram.cellBytes).toBe(10 * 1024)
+  })
+
   test('is empty after a reset', () => {
     const histogram = filled([1, 2, 3])
     histogram.reset()

@@ -113,6 +113,8 @@ test('a lost assignment drops the epoch, and the job joins again and gives every
   kafka.expireSession('candles', 'one')
   await run.done
   expect(feed.differences()).toMatchObject(exact)
+  // Each time all partitions were told to be gone, so that nothing is shown of one that may not come back.
+  expect(run.released.slice(0, PARTITIONS).sort()).toEqual(partitions.map((partition) => `0_${partition}`))
 })
 
 test('a job that cannot commit gives up after its attempts', async () => {

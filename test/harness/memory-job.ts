@@ -50,6 +50,8 @@ export interface MemoryJob {
   done: Promise<void>
   counts: ReturnType<typeof noCounts>
   rebuilds: string[]
+  /** Tasks whose partitions were taken away. */
+  released: string[]
 }
 
 /** Lanes of a job in the calling thread. */
@@ -81,11 +83,13 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
   })
   const counts = noCounts()
   const rebuilds: string[] = []
+  const released: string[] = []
   const observer: EngineObserver = {
     processed: (_partition, more) => addCounts(counts, more),
     committed: () => {},
     restoring: () => {},
     rebuilt: (_attempt, reason) => void rebuilds.push(reason),
+    released: (taskId) => void released.push(taskId),
   }
   const engine = new Engine({
     plan: job.plan,
@@ -104,5 +108,5 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
   })
   const done = engine.run()
   done.catch(() => {}) // whoever awaits `done` has the error
-  return { engine, done, counts, rebuilds }
+  return { engine, done, counts, rebuilds, released }
 }
