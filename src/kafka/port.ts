@@ -9,6 +9,13 @@ export interface TopicPartition {
 export interface TopicPartitionOffset extends TopicPartition {
   offset: number
 }
+export interface TopicPartitionTime extends TopicPartition {
+  /** Milliseconds since the epoch. */
+  timestampMs: number
+}
+export interface TimeOffset extends TopicPartition {
+  offset: number | undefined
+}
 /** An offset as committed; `metadata` is free text that rides along, e.g. the epoch of a stateless task. */
 export interface CommittedOffset extends TopicPartition {
   /** Undefined: nothing is committed for it. */
@@ -107,13 +114,15 @@ export interface Reader {
   resume(partitions: TopicPartition[]): void
   /** First and next offset of a partition, asked of the broker; `high` is the high watermark (read uncommitted). */
   watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }>
+  /** The first offset of each partition whose Kafka timestamp is at or after its time; undefined: there is none (yet). */
+  offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]>
   /** Safe with a poll outstanding: it ends that first. Idempotent. */
   close(): Promise<void>
 }
 
 export interface GroupConsumerOptions extends ReaderOptions {
   groupId: string
-  /** group.instance.id: static membership. */
+  /** group.instance.id: static membership. Empty: a dynamic member, which is gone from the group when it closes. */
   instanceId: string
   topics: string[]
   listener: RebalanceListener
@@ -182,6 +191,15 @@ export interface NewTopic {
   config: Record<string, string>
 }
 
+/** A member of a group as its coordinator knows it. */
+export interface GroupMember {
+  memberId: string
+  /** Undefined for a dynamic member. */
+  instanceId: string | undefined
+  /** Address that the coordinator sees it at. */
+  host: string
+}
+
 export interface Admin {
   /** Topics that exist among `names`; the others are absent from the answer. */
   describe(names: string[], timeoutMs: number): Promise<TopicDescription[]>
@@ -191,6 +209,11 @@ export interface Admin {
   config(topic: string, timeoutMs: number): Promise<Record<string, string>>
   /** Deletes topics; one that is absent is no error. */
   delete(names: string[], timeoutMs: number): Promise<void>
+  /**
+   * Members of a consumer group; none for a group that is not there. A static member that ended stays one until its session
+   * times out. Throws `_UNSUPPORTED_FEATURE` where the client cannot ask.
+   */
+  groupMembers(groupId: string, timeoutMs: number): Promise<GroupMember[]>
   close(): Promise<void>
 }
 

@@ -20,6 +20,7 @@ describe('rdkafka with the addon', () => {
     hasOffsetMetadata: true,
     hasBinaryHeaders: true,
     hasTopicDetails: true,
+    hasGroupMembers: true,
   })
 })
 
@@ -29,6 +30,7 @@ describe('rdkafka in plain JavaScript', () => {
     hasOffsetMetadata: false,
     hasBinaryHeaders: false,
     hasTopicDetails: false,
+    hasGroupMembers: false,
   })
 })
 

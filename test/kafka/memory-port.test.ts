@@ -9,5 +9,6 @@ describe('memory-kafka', () => {
     hasOffsetMetadata: true,
     hasBinaryHeaders: true,
     hasTopicDetails: true,
+    hasGroupMembers: true,
   })
 })

@@ -24,6 +24,8 @@ export interface PortSubject {
   hasBinaryHeaders: boolean
   /** Topic ids and settings are told. */
   hasTopicDetails: boolean
+  /** The members of a group are told. */
+  hasGroupMembers: boolean
 }
 
 export const CALL_MS = 20_000

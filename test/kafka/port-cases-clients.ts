@@ -112,6 +112,22 @@ export function readingCases(bench: Bench): void {
       await producer.abort(CALL_MS)
     })
 
+    it('tells where a time begins in each partition, and that there is nothing behind the last record', async () => {
+      const topic = await bench.topic(2)
+      const at = (timestampMs: number, partition: number) => row({ value: 'v', timestampMs, partition })
+      await bench.produce(topic, [at(1_000, 0), at(2_000, 0), at(3_000, 0), at(5_000, 1)])
+      const reader = await bench.reader([])
+      const found = async (timestampMs: number) => {
+        const times = [0, 1].map((partition) => ({ topic, partition, timestampMs }))
+        const offsets = await reader.offsetsForTimes(times, CALL_MS)
+        return [...offsets].sort((a, b) => a.partition - b.partition).map(({ offset }) => offset)
+      }
+      expect(await found(0)).toEqual([0, 0])
+      expect(await found(2_000)).toEqual([1, 0])
+      expect(await found(2_001)).toEqual([2, 0])
+      expect(await found(5_001)).toEqual([undefined, undefined])
+    })
+
     it('closes at once while a poll waits', async () => {
       const topic = await bench.topic(1)
       const reader = await bench.reader([{ topic, partition: 0, offset: 0 }])

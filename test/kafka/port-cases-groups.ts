@@ -15,8 +15,29 @@ import {
   texts,
 } from './port-bench.ts'
 
-export function groupCases(bench: Bench): void {
+export function groupCases(subject: PortSubject, bench: Bench): void {
   describe('a group', () => {
+    it('names its members: a dynamic one leaves when it closes, a static one stays for its session', async () => {
+      const topic = await bench.topic(1)
+      const groupId = `group-${randomUUID()}`
+      const admin = await bench.admin()
+      if (!subject.hasGroupMembers) {
+        expect(await failureOf(admin.groupMembers(groupId, CALL_MS))).toMatchObject({ name: '_UNSUPPORTED_FEATURE' })
+        return
+      }
+      const instanceIds = async () => (await admin.groupMembers(groupId, CALL_MS)).map(({ instanceId }) => instanceId)
+      expect(await instanceIds()).toEqual([])
+      const dynamic = await bench.member(topic, 1, groupId, '')
+      const [member] = await admin.groupMembers(groupId, CALL_MS)
+      expect(member).toMatchObject({ memberId: dynamic.group.memberId, instanceId: undefined })
+      expect(member!.host).not.toBe('')
+      await dynamic.consumer.close()
+      await expect.poll(instanceIds, { timeout: CALL_MS }).toEqual([])
+      const fixed = await bench.member(topic, 1, groupId, 'a')
+      await fixed.consumer.close()
+      expect(await instanceIds()).toEqual(['a'])
+    })
+
     it('gives its only member all partitions, and a membership to commit with', async () => {
       const topic = await bench.topic(3)
       const { assigned, group } = await bench.member(topic, 3)

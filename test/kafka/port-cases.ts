@@ -17,6 +17,6 @@ export function portCases(subject: PortSubject): void {
   readingCases(bench)
   producingCases(bench)
   transactionCases(subject, bench)
-  groupCases(bench)
+  groupCases(subject, bench)
   adminCases(subject, bench)
 }

@@ -13,11 +13,13 @@ export type FaultCall =
   | 'abort'
   | 'poll'
   | 'watermarks'
+  | 'offsetsForTimes'
   | 'committed'
   | 'describe'
   | 'create'
   | 'config'
   | 'delete'
+  | 'groupMembers'
 
 export interface FaultPoint {
   call: FaultCall

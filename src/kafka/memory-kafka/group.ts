@@ -2,7 +2,7 @@
 // open transactions. Main thread.
 // Keeps SPEC: KAFKA-2 (offsets ride in the transaction), KAFKA-5 (a generation begins when all have let go).
 
-import type { CommittedOffset, TopicPartition } from '../port.ts'
+import type { CommittedOffset, GroupMember, TopicPartition } from '../port.ts'
 import type { Broker } from './broker.ts'
 import { kafkaError } from './failure.ts'
 import type { Transaction } from './transaction-coordinator.ts'
@@ -102,6 +102,13 @@ export class Group {
 
   has(member: Member): boolean {
     return this.#members.get(member.memberId) === member
+  }
+
+  /** All members, static ones that closed among them until their session ends. */
+  members(): GroupMember[] {
+    return [...this.#members.values()].map(({ memberId, instanceId }) => {
+      return { memberId, instanceId: instanceId === '' ? undefined : instanceId, host: 'memory' }
+    })
   }
 
   memberOf(instanceId: string): Member | undefined {

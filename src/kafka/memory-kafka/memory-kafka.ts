@@ -101,7 +101,7 @@ export function createMemoryKafka(options: MemoryKafkaOptions = {}): MemoryKafka
       new MemoryGroupConsumer(broker, gate, groupOf(groups, consumer.groupId, broker), consumer),
     openReader: async (reader: ReaderOptions) => new MemoryReader(broker, gate, reader, 'reader'),
     openProducer: async (producer) => new MemoryProducer(broker, gate, coordinator, producer),
-    openAdmin: async () => memoryAdmin(broker, gate),
+    openAdmin: async () => memoryAdmin(broker, gate, groups),
     createTopic: (name, partitionCount, config) => broker.create(name, partitionCount, config),
     append: (topic, record) => append(broker, topic, record),
     log: (topic, partition) => committedRecords(logOf(broker, topic, partition)),
@@ -168,7 +168,7 @@ function bytesOf(value: string | Uint8Array | undefined): Uint8Array | undefined
   return typeof value === 'string' ? new TextEncoder().encode(value) : value
 }
 
-function memoryAdmin(broker: Broker, gate: FaultGate): Admin {
+function memoryAdmin(broker: Broker, gate: FaultGate, groups: ReadonlyMap<string, Group>): Admin {
   return {
     describe: (names) => gate.run('describe', 'admin', () => broker.describe(names)),
     create: (topics) =>
@@ -180,6 +180,7 @@ function memoryAdmin(broker: Broker, gate: FaultGate): Admin {
       gate.run('delete', 'admin', () => {
         for (const name of names) broker.delete(name)
       }),
+    groupMembers: (groupId) => gate.run('groupMembers', 'admin', () => groups.get(groupId)?.members() ?? []),
     close: async () => undefined,
   }
 }

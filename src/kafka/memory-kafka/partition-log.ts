@@ -64,6 +64,15 @@ export class PartitionLog {
     return this.#records[offset - this.#low]
   }
 
+  /** The first decided record whose timestamp is at or after a time; undefined when there is none. */
+  offsetAtOrAfter(timestampMs: number): number | undefined {
+    for (let offset = this.low; offset < this.stable; offset++) {
+      const record = this.at(offset)!
+      if (!record.isControl && record.timestampMs >= timestampMs) return offset
+    }
+    return undefined
+  }
+
   append(record: NewRecord, span: Span | undefined): number {
     return this.#push({ ...record, offset: this.high, span, isControl: false })
   }

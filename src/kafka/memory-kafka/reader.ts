@@ -9,8 +9,10 @@ import type {
   Reader,
   ReaderOptions,
   SourceBatch,
+  TimeOffset,
   TopicPartition,
   TopicPartitionOffset,
+  TopicPartitionTime,
 } from '../port.ts'
 import type { Broker } from './broker.ts'
 import { failure, kafkaError } from './failure.ts'
@@ -79,6 +81,17 @@ export class MemoryReader implements Reader {
       const log = this.broker.log(partition)
       if (log === undefined) throw kafkaError('UNKNOWN_TOPIC_OR_PART', 'no such partition', partition)
       return { low: log.low, high: log.high }
+    })
+  }
+
+  offsetsForTimes(times: TopicPartitionTime[], _timeoutMs: number): Promise<TimeOffset[]> {
+    return this.gate.run('offsetsForTimes', this.name, () => {
+      this.requireOpen()
+      return times.map(({ topic, partition, timestampMs }) => {
+        const log = this.broker.log({ topic, partition })
+        if (log === undefined) throw kafkaError('UNKNOWN_TOPIC_OR_PART', 'no such partition', { topic, partition })
+        return { topic, partition, offset: log.offsetAtOrAfter(timestampMs) }
+      })
     })
   }
 

@@ -1,5 +1,13 @@
 // The blocking calls of a consumer through the addon: packed frames, no object a record. Main thread.
-import type { CommittedOffset, GroupMetadata, PollLimits, PollResult, TopicPartition } from '../port.ts'
+import type {
+  CommittedOffset,
+  GroupMetadata,
+  PollLimits,
+  PollResult,
+  TimeOffset,
+  TopicPartition,
+  TopicPartitionTime,
+} from '../port.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import { loadAddon } from './addon.ts'
 import type { ClientLife } from './client-life.ts'
@@ -27,6 +35,13 @@ export class AddonConsumerDriver implements ConsumerDriver {
   }
   watermarks({ topic, partition }: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }> {
     return this.#life.callNative((native, done) => native.watermarks(topic, partition, timeoutMs, done))
+  }
+  async offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]> {
+    const asked = times.map(({ topic, partition, timestampMs }) => ({ topic, partition, offset: timestampMs }))
+    const found = await this.#life.callNative<CommittedOffset[]>((native, done) =>
+      native.offsetsForTimes(asked, timeoutMs, done),
+    )
+    return found.map(({ topic, partition, offset }) => ({ topic, partition, offset }))
   }
   groupMetadata(): GroupMetadata {
     try {

@@ -8,6 +8,7 @@ import { MillraceError } from '../../core/errors.ts'
 import type {
   CommittedOffset,
   DeliveryFailure,
+  GroupMember,
   GroupMetadata,
   KafkaFailure,
   NewTopic,
@@ -46,10 +47,13 @@ export interface NativeClient {
   isAssignmentLost(): boolean
   committed(partitions: TopicPartition[], timeoutMs: number, done: Done<CommittedOffset[]>): void
   watermarks(topic: string, partition: number, timeoutMs: number, done: Done<{ low: number; high: number }>): void
+  /** Each partition's time in milliseconds stands in its field `offset`. */
+  offsetsForTimes(times: TopicPartitionOffset[], timeoutMs: number, done: Done<CommittedOffset[]>): void
   describeTopics(names: string[], timeoutMs: number, done: Done<TopicDescription[]>): void
   describeConfig(topic: string, timeoutMs: number, done: Done<Record<string, string>>): void
   createTopics(topics: NewTopic[], timeoutMs: number, done: Done): void
   deleteTopics(names: string[], timeoutMs: number, done: Done): void
+  groupMembers(groupId: string, timeoutMs: number, done: Done<GroupMember[]>): void
   mockTopic(name: string, partitionCount: number, replicationFactor: number): void
 }
 

@@ -1,6 +1,6 @@
 // Topics on node-rdkafka: through the addon, and in plain JavaScript as far as node-rdkafka can. Main thread.
 import { setTimeout } from 'node:timers/promises'
-import { type Admin, KafkaError, type NewTopic, type TopicDescription } from '../port.ts'
+import { type Admin, type GroupMember, KafkaError, type NewTopic, type TopicDescription } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import { failureOf, localFailure } from './failure.ts'
 import type { Callback, RdAdmin, RdMetadata, RdProducer } from './node-rdkafka.ts'
@@ -50,12 +50,16 @@ export class AddonAdmin implements Admin {
     return this.#life.callNative((native, done) => native.deleteTopics(names, timeoutMs, done))
   }
 
+  groupMembers(groupId: string, timeoutMs: number): Promise<GroupMember[]> {
+    return this.#life.callNative((native, done) => native.groupMembers(groupId, timeoutMs, done))
+  }
+
   close(): Promise<void> {
     return this.#life.close()
   }
 }
 
-/** node-rdkafka's admin: no topic ids, no settings. */
+/** node-rdkafka's admin: no topic ids, no settings, no members of groups. */
 export class PlainAdmin implements Admin {
   readonly #life: ClientLife<RdProducer>
   readonly #openClient: () => RdAdmin
@@ -91,6 +95,11 @@ export class PlainAdmin implements Admin {
     for (const name of names) {
       await this.#admin(UNKNOWN_TOPIC_OR_PART, (client, done) => client.deleteTopic(name, timeoutMs, done))
     }
+  }
+
+  groupMembers(): Promise<GroupMember[]> {
+    const message = 'node-rdkafka alone cannot ask who is in a group; build the addon'
+    return Promise.reject(new KafkaError(localFailure(-165, message)))
   }
 
   async close(): Promise<void> {
@@ -132,6 +141,9 @@ export class MockAdmin implements Admin {
   }
   delete(): Promise<void> {
     return Promise.reject(new KafkaError(localFailure(-165, 'a mock cluster cannot delete topics')))
+  }
+  groupMembers(): Promise<GroupMember[]> {
+    return Promise.reject(new KafkaError(localFailure(-165, 'a mock cluster cannot say who is in a group')))
   }
   close(): Promise<void> {
     return this.#life.close()

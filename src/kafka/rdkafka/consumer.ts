@@ -11,8 +11,10 @@ import {
   type PollLimits,
   type PollResult,
   type RebalanceListener,
+  type TimeOffset,
   type TopicPartition,
   type TopicPartitionOffset,
+  type TopicPartitionTime,
 } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import { failureOf, type RdkafkaError, stateError } from './failure.ts'
@@ -27,6 +29,7 @@ export interface ConsumerDriver {
   wake(): void
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]>
   watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }>
+  offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]>
   groupMetadata(): GroupMetadata
   isAssignmentLost(): boolean
   close(): Promise<void>
@@ -118,6 +121,9 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
   watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }> {
     return this.#driver.watermarks(partition, timeoutMs)
+  }
+  offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]> {
+    return this.#driver.offsetsForTimes(times, timeoutMs)
   }
   groupMetadata(): GroupMetadata {
     this.#life.requireOpen()

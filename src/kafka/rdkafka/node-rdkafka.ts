@@ -52,6 +52,8 @@ export interface RdConsumer extends RdClient {
   unassign(): void
   pause(partitions: RdTopicPartition[]): void
   resume(partitions: RdTopicPartition[]): void
+  /** Each partition's time in milliseconds stands in its field `offset`. */
+  offsetsForTimes(times: RdTopicPartition[], timeoutMs: number, done: Callback<RdTopicPartition[]>): void
   committed(partitions: RdTopicPartition[], timeoutMs: number, done: Callback<RdTopicPartition[]>): void
   /** As the last fetch told them, without asking. */
   getWatermarkOffsets(topic: string, partition: number): { lowOffset: number; highOffset: number }

@@ -10,8 +10,10 @@ import {
   type PollLimits,
   type PollResult,
   type SourceBatch,
+  type TimeOffset,
   type TopicPartition,
   type TopicPartitionOffset,
+  type TopicPartitionTime,
 } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import type { ConsumerDriver } from './consumer.ts'
@@ -108,6 +110,14 @@ export class PlainConsumerDriver implements ConsumerDriver {
       client.queryWatermarkOffsets(topic, partition, timeoutMs, done),
     )
     return { low: found.lowOffset, high: found.highOffset }
+  }
+
+  async offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]> {
+    const asked = times.map(({ topic, partition, timestampMs }) => ({ topic, partition, offset: timestampMs }))
+    const found = await this.#life.callPlain<TopicPartitionOffset[]>((client, done) =>
+      client.offsetsForTimes(asked, timeoutMs, done as never),
+    )
+    return found.map(({ topic, partition, offset }) => ({ topic, partition, offset: offset < 0 ? undefined : offset }))
   }
 
   groupMetadata(): GroupMetadata {

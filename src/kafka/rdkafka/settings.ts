@@ -138,7 +138,8 @@ export function consumerSettings(choice: ConsumerChoice): ClientSettings {
       : {
           ...GROUP,
           'group.id': choice.group.groupId,
-          'group.instance.id': choice.group.instanceId,
+          // Without one the member is dynamic.
+          ...(choice.group.instanceId === '' ? {} : { 'group.instance.id': choice.group.instanceId }),
           'partition.assignment.strategy': 'range',
         }
   const isolation = { 'isolation.level': choice.readUncommitted ? 'read_uncommitted' : 'read_committed' }

@@ -1,4 +1,4 @@
-// Topics: describe, settings, create, delete. Each call waits on a pool thread for its answer, within its time-out.
+// Topics: describe, settings, create, delete; members of a group. Each call waits on a pool thread for its answer, within its time-out.
 #include <cstring>
 
 #include "call.h"
@@ -245,6 +245,72 @@ class DeleteTopicsCall : public AdminCall {
   const std::vector<std::string> names_;
 };
 
+class GroupMembersCall : public AdminCall {
+ public:
+  GroupMembersCall(Client* client, std::string group_id, int timeout_ms, v8::Local<v8::Function> callback)
+      : AdminCall(client, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS, timeout_ms, callback),
+        group_id_(std::move(group_id)) {}
+
+ protected:
+  void Ask(rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* answers) override {
+    const char* group_id = group_id_.c_str();
+    rd_kafka_DescribeConsumerGroups(rk, &group_id, 1, options, answers);
+  }
+
+  void Read(rd_kafka_event_t* event) override {
+    size_t count = 0;
+    const rd_kafka_ConsumerGroupDescription_t** groups =
+        rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event), &count);
+    if (count != 1) {
+      failure_ = FailureOf(client_->rk(), RD_KAFKA_RESP_ERR__BAD_MSG);
+      return;
+    }
+    const rd_kafka_error_t* error = rd_kafka_ConsumerGroupDescription_error(groups[0]);
+    const rd_kafka_resp_err_t code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
+    // A group that nobody ever joined has no members.
+    if (code == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND) return;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+      failure_ = FailureOf(client_->rk(), code, rd_kafka_error_string(error));
+      return;
+    }
+    const size_t member_count = rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
+    for (size_t i = 0; i < member_count; i++) ReadMember(rd_kafka_ConsumerGroupDescription_member(groups[0], i));
+  }
+
+  v8::Local<v8::Value> Result() override {
+    v8::Local<v8::Array> list = Nan::New<v8::Array>(static_cast<int>(members_.size()));
+    for (uint32_t i = 0; i < members_.size(); i++) {
+      v8::Local<v8::Object> member = Nan::New<v8::Object>();
+      const std::string& instance_id = members_[i].instance_id;
+      SetField(member, "memberId", ToJs(members_[i].member_id));
+      SetField(member, "instanceId",
+               instance_id.empty() ? Nan::Undefined().As<v8::Value>() : ToJs(instance_id).As<v8::Value>());
+      SetField(member, "host", ToJs(members_[i].host));
+      Nan::Set(list, i, member);
+    }
+    return list;
+  }
+
+ private:
+  struct Member {
+    std::string member_id;
+    /** Empty for a dynamic member. */
+    std::string instance_id;
+    std::string host;
+  };
+
+  static std::string TextOf(const char* text) { return text == nullptr ? std::string() : std::string(text); }
+
+  void ReadMember(const rd_kafka_MemberDescription_t* member) {
+    members_.push_back({TextOf(rd_kafka_MemberDescription_consumer_id(member)),
+                        TextOf(rd_kafka_MemberDescription_group_instance_id(member)),
+                        TextOf(rd_kafka_MemberDescription_host(member))});
+  }
+
+  const std::string group_id_;
+  std::vector<Member> members_;
+};
+
 std::vector<WantedTopic> WantedOf(v8::Local<v8::Value> value) {
   v8::Local<v8::Array> list = value.As<v8::Array>();
   std::vector<WantedTopic> topics;
@@ -290,6 +356,12 @@ NAN_METHOD(DeleteTopicsMethod) {
   Client* client = ClientOf(info);
   if (client == nullptr) return;
   Start(std::make_unique<DeleteTopicsCall>(client, StringsOf(info[0]), TimeoutOf(info[1]), info[2].As<v8::Function>()));
+}
+
+NAN_METHOD(GroupMembersMethod) {
+  Client* client = ClientOf(info);
+  if (client == nullptr) return;
+  Start(std::make_unique<GroupMembersCall>(client, ToStdString(info[0]), TimeoutOf(info[1]), info[2].As<v8::Function>()));
 }
 
 NAN_METHOD(MockTopicMethod) {

@@ -136,10 +136,12 @@ v8::Local<v8::Function> Client::Define() {
   Nan::SetPrototypeMethod(type, "isAssignmentLost", IsAssignmentLostMethod);
   Nan::SetPrototypeMethod(type, "committed", CommittedMethod);
   Nan::SetPrototypeMethod(type, "watermarks", WatermarksMethod);
+  Nan::SetPrototypeMethod(type, "offsetsForTimes", OffsetsForTimesMethod);
   Nan::SetPrototypeMethod(type, "describeTopics", DescribeTopicsMethod);
   Nan::SetPrototypeMethod(type, "describeConfig", DescribeConfigMethod);
   Nan::SetPrototypeMethod(type, "createTopics", CreateTopicsMethod);
   Nan::SetPrototypeMethod(type, "deleteTopics", DeleteTopicsMethod);
+  Nan::SetPrototypeMethod(type, "groupMembers", GroupMembersMethod);
   Nan::SetPrototypeMethod(type, "mockTopic", MockTopicMethod);
   return scope.Escape(Nan::GetFunction(type).ToLocalChecked());
 }

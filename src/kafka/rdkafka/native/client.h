@@ -78,10 +78,12 @@ NAN_METHOD(GroupMetadataMethod);       // groupMetadata() -> NativeGroup, throws
 NAN_METHOD(IsAssignmentLostMethod);    // isAssignmentLost() -> boolean
 NAN_METHOD(CommittedMethod);           // committed(partitions, timeoutMs, callback)
 NAN_METHOD(WatermarksMethod);          // watermarks(topic, partition, timeoutMs, callback)
+NAN_METHOD(OffsetsForTimesMethod);     // offsetsForTimes(partitions with times as offsets, timeoutMs, callback)
 NAN_METHOD(DescribeTopicsMethod);      // describeTopics(names, timeoutMs, callback)
 NAN_METHOD(DescribeConfigMethod);      // describeConfig(topic, timeoutMs, callback)
 NAN_METHOD(CreateTopicsMethod);        // createTopics(topics, timeoutMs, callback)
 NAN_METHOD(DeleteTopicsMethod);        // deleteTopics(names, timeoutMs, callback)
+NAN_METHOD(GroupMembersMethod);        // groupMembers(groupId, timeoutMs, callback)
 NAN_METHOD(MockTopicMethod);           // mockTopic(name, partitionCount, replicationFactor): on a mock cluster's owner
 
 }  // namespace millrace

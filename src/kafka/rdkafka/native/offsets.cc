@@ -1,4 +1,4 @@
-// Committed offsets and watermarks. The waiting is on the pool's threads.
+// Committed offsets, watermarks and offsets of times. The waiting is on the pool's threads.
 // Keeps SPEC: KAFKA-1 (committed offsets are read stable: a pending transaction is waited for).
 #include "offsets.h"
 
@@ -45,6 +45,32 @@ class CommittedCall : public Call {
 
  private:
   Partitions partitions_;
+  const int timeout_ms_;
+};
+
+/** The first record of each partition at or after a time; beyond the last one there is none. */
+class OffsetsForTimesCall : public Call {
+ public:
+  OffsetsForTimesCall(Client* client, Partitions asked, int timeout_ms, v8::Local<v8::Function> callback)
+      : Call(client, callback), asked_(std::move(asked)), timeout_ms_(timeout_ms) {}
+
+  void Run() override {
+    failure_ = FailureOf(client_->rk(), rd_kafka_offsets_for_times(client_->rk(), asked_.get(), timeout_ms_));
+    for (int i = 0; !failure_ && i < asked_->cnt; i++) {
+      const rd_kafka_topic_partition_t& partition = asked_->elems[i];
+      failure_ = FailureOf(client_->rk(), partition.err);
+      failure_.topic = partition.topic;
+      failure_.partition = partition.partition;
+      failure_.has_partition = true;
+    }
+  }
+
+ protected:
+  /** Negative offsets (the end) are undefined there, as those that were never committed are. */
+  v8::Local<v8::Value> Result() override { return CommittedToJs(asked_.get()); }
+
+ private:
+  Partitions asked_;
   const int timeout_ms_;
 };
 
@@ -157,6 +183,14 @@ NAN_METHOD(CommittedMethod) {
   if (client == nullptr) return;
   Start(std::make_unique<CommittedCall>(client, PartitionsOf(info[0]), Nan::To<int32_t>(info[1]).FromMaybe(0),
                                         info[2].As<v8::Function>()));
+}
+
+/** The times are in the field `offset`, as librdkafka wants them. */
+NAN_METHOD(OffsetsForTimesMethod) {
+  Client* client = ClientOf(info);
+  if (client == nullptr) return;
+  Start(std::make_unique<OffsetsForTimesCall>(client, PartitionsOf(info[0]), Nan::To<int32_t>(info[1]).FromMaybe(0),
+                                              info[2].As<v8::Function>()));
 }
 
 NAN_METHOD(WatermarksMethod) {
