@@ -18,7 +18,11 @@ const MATRIX: Record<string, readonly string[]> = {
   engine: ['core', 'job', 'kafka-port', 'ops'],
   push: ['core', 'protocol', 'kafka-port', 'state', 'ops'],
   client: ['protocol'],
-  cli: ['core', 'job', 'codec', 'state', 'kafka', 'kafka-port', 'protocol', 'ops', 'lane', 'engine', 'push', 'testing'],
+  reset: ['core', 'job', 'state', 'kafka-port', 'ops', 'lane', 'engine'],
+  cli: [
+    ...['core', 'job', 'codec', 'state', 'kafka', 'kafka-port', 'protocol', 'ops', 'lane', 'engine', 'push', 'reset'],
+    'testing',
+  ],
   testing: ['core', 'job', 'codec', 'state', 'kafka', 'kafka-port', 'protocol', 'ops', 'lane', 'engine', 'push', 'cli'],
 }
 

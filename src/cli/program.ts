@@ -16,6 +16,7 @@ import { demo } from './commands/demo.ts'
 import { explain } from './commands/explain.ts'
 import { genTrades } from './commands/gen-trades.ts'
 import { plan } from './commands/plan.ts'
+import { reset } from './commands/reset.ts'
 import { run } from './commands/run.ts'
 import { type Streams, Terminal } from './terminal.ts'
 
@@ -23,6 +24,7 @@ import { type Streams, Terminal } from './terminal.ts'
 export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   run,
   plan,
+  reset,
   demo,
   'gen trades': genTrades,
   explain,

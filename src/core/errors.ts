@@ -42,7 +42,8 @@ export const ERRORS = {
   MR1004: {
     action: 'stop',
     text: 'The operator {operator} changed its meaning: stored as {stored}, now {planned}.',
-    remedy: 'Give the operator a new name, or start the job under a new name.',
+    remedy:
+      'Give the operator a new name, start the job under a new name, or drop its state with `millrace reset JOB --to earliest`.',
   },
   MR1005: {
     action: 'stop',
@@ -52,7 +53,7 @@ export const ERRORS = {
   MR1006: {
     action: 'stop',
     text: 'The job {job} read {stored} so far, now its source is {topic}: its offsets and its state are of the other topic.',
-    remedy: 'Start it under a new job name.',
+    remedy: 'Start it under a new job name, or drop its state with `millrace reset JOB --to earliest`.',
   },
   MR2001: {
     action: 'divert',
@@ -178,7 +179,7 @@ export const ERRORS = {
     action: 'stop',
     text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but retention has deleted all before {low}.',
     remedy:
-      'The records between are lost to this job; raise the retention, or start under a new job name to begin at what is left.',
+      'The records between are lost to this job; raise the retention. `millrace reset JOB --to earliest` begins anew at what is left.',
   },
   MR4011: {
     action: 'rebuild',
@@ -188,7 +189,7 @@ export const ERRORS = {
   MR4012: {
     action: 'stop',
     text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but the partition ends at {high}: it was made anew or cut.',
-    remedy: 'Start under a new job name, or bring the topic back.',
+    remedy: 'Bring the topic back, or begin anew with `millrace reset JOB --to earliest`.',
   },
   MR4013: {
     action: 'rebuild',
@@ -199,6 +200,17 @@ export const ERRORS = {
     action: 'stop',
     text: '{count} Kafka clients hang in a call and had to be abandoned.',
     remedy: 'Start the process again; look at the brokers and the network if it repeats.',
+  },
+  MR4015: {
+    action: 'report',
+    text: 'The job {job} runs: its group has the members {members}.',
+    remedy:
+      'Stop every instance (SIGTERM) and try again. A member that was stopped leaves by itself within session.timeout.ms (10 s); `--wait` says how long it is waited for.',
+  },
+  MR4016: {
+    action: 'report',
+    text: 'The reset of {job} failed: {reason}',
+    remedy: 'All of a reset takes effect or none of it: look with `--dry-run` where the job stands, and run it again.',
   },
   MR5001: {
     action: 'stop',
@@ -218,7 +230,8 @@ export const ERRORS = {
   MR5004: {
     action: 'stop',
     text: 'The committed offset {committed} of task {task} is ahead of its last changelog marker {marker}, and the changelog ends there.',
-    remedy: 'The changelog topic lost rows or is not the one of this job; restore it, or start under a new job name.',
+    remedy:
+      'The changelog topic lost rows or is not the one of this job; restore it, or begin anew with `millrace reset JOB --to earliest`.',
   },
   MR5005: {
     action: 'stop',

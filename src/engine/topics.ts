@@ -33,13 +33,13 @@ export interface TopicsOptions {
   timeoutMs: number
 }
 
+const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
+
 /** The settings a topic is created with: internal ones must never lose rows. */
 function newTopic(name: string, partitionCount: number, options: TopicsOptions): NewTopic {
   const { plan, topics, replicationFactor } = options
   const isCompacted = topics.names[topics.changelog] === name || isView(plan, name)
-  const kept: Record<string, string> = isCompacted
-    ? { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
-    : { 'retention.ms': '-1' }
+  const kept: Record<string, string> = isCompacted ? COMPACTED : { 'retention.ms': '-1' }
   const config = { ...kept, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
   return { name, partitionCount, replicationFactor, config }
 }
@@ -52,6 +52,17 @@ function isView(plan: Plan, topic: string): boolean {
 function isInternal(options: TopicsOptions, name: string): boolean {
   const { plan, topics } = options
   return name === topics.names[topics.changelog] || name === topics.names[topics.dlq] || isView(plan, name)
+}
+
+/** Makes a changelog alone, as the start of the job would. */
+export async function ensureChangelog(
+  admin: Admin,
+  name: string,
+  partitionCount: number,
+  timeoutMs: number,
+): Promise<void> {
+  const config = { ...COMPACTED, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
+  await admin.create([{ name, partitionCount, replicationFactor: -1, config }], timeoutMs)
 }
 
 async function createMissing(

@@ -124,6 +124,7 @@ export interface GroupConsumerOptions extends ReaderOptions {
   groupId: string
   /** group.instance.id: static membership. Empty: a dynamic member, which is gone from the group when it closes. */
   instanceId: string
+  /** None: the group is not joined, only asked for its offsets. */
   topics: string[]
   listener: RebalanceListener
 }

@@ -25,17 +25,20 @@ describe('millrace', () => {
   test('prints help to stdout when asked', async () => {
     const { code, stdout, stderr } = await called('--help')
     expect([code, stderr]).toEqual([0, ''])
-    for (const command of ['run', 'plan', 'demo', 'gen', 'explain']) expect(stdout).toContain(`  ${command} `)
+    for (const command of ['run', 'plan', 'reset', 'demo', 'gen', 'explain']) expect(stdout).toContain(`  ${command} `)
     expect((await called('run', '--help')).stdout).toMatch(/--limits-poll-bytes-max <value> +bytes from/)
   })
 
   test.each([
-    [[], 'a command is needed: run, plan, demo, gen trades, explain'],
+    [[], 'a command is needed: run, plan, reset, demo, gen trades, explain'],
     [['rum'], "unknown command 'rum'"],
     [['run'], "missing required argument 'job'"],
     [['run', 'job.ts', '--http-prot', '1'], "unknown option '--http-prot' (Did you mean --http-port?)"],
     [['gen', 'trades', '--records', 'many'], 'Expected a whole number from 1 to 1000000000000.'],
     [['explain'], "missing required argument 'code'"],
+    [['reset', 'job.ts'], "required option '--to <place>' not specified"],
+    [['reset', 'job.ts', '--to', 'soon'], '--to soon: expected earliest, latest, <partition>:<offset>,...'],
+    [['reset', 'job.ts', '--to', 'latest', '--wait', '15'], '--wait 15: expected a duration as 15s'],
   ])('refuses %j with exit code 2, words on stderr and nothing on stdout', async (args, words) => {
     const { code, stdout, stderr } = await called(...args)
     expect([code, stdout]).toEqual([2, ''])

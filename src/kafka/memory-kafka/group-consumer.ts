@@ -41,7 +41,8 @@ export class MemoryGroupConsumer extends MemoryReader implements GroupConsumer, 
   readonly #group: Group
   readonly #options: GroupConsumerOptions
   readonly #listener: RebalanceListener
-  #member: Member
+  /** Undefined for one that only asks for offsets. */
+  #member: Member | undefined
   #memberId = ''
   #generation = -1
   #fatal: KafkaFailure | undefined
@@ -54,7 +55,7 @@ export class MemoryGroupConsumer extends MemoryReader implements GroupConsumer, 
     this.#group = group
     this.#options = options
     this.#listener = options.listener
-    this.#member = this.#join()
+    this.#member = options.topics.length === 0 ? undefined : this.#join()
   }
 
   onAssign(partitions: TopicPartition[], memberId: string, generation: number): void {
@@ -82,7 +83,7 @@ export class MemoryGroupConsumer extends MemoryReader implements GroupConsumer, 
   unassign(): void {
     this.requireOpen()
     this.dropAssignment()
-    if (this.#fatal !== undefined) return
+    if (this.#fatal !== undefined || this.#member === undefined) return
     if (this.#group.has(this.#member)) this.#group.letGo(this.#member)
     else {
       this.#forgetMembership()
@@ -110,7 +111,7 @@ export class MemoryGroupConsumer extends MemoryReader implements GroupConsumer, 
     this.#cancelServing()
     this.#events = []
     await super.close()
-    this.#group.disconnect(this.#member)
+    if (this.#member !== undefined) this.#group.disconnect(this.#member)
   }
 
   protected override hasNews(): boolean {

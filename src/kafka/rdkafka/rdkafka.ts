@@ -114,7 +114,7 @@ class RdKafka implements Kafka {
       consumer.onRebalance(error, assignment, listener)
     const life = await this.#openRdConsumer(settings, { rebalance_cb: rebalance })
     const consumer = new RdKafkaConsumer(life, this.#consumerDriver(life, instanceId))
-    consumer.subscribe(options.topics)
+    if (options.topics.length > 0) consumer.subscribe(options.topics)
     return consumer
   }
 
