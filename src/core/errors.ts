@@ -201,13 +201,13 @@ export const ERRORS = {
     text: '{count} Kafka clients hang in a call and had to be abandoned.',
     remedy: 'Start the process again; look at the brokers and the network if it repeats.',
   },
-  MR4015: {
+  MR4021: {
     action: 'report',
     text: 'The job {job} runs: its group has the members {members}.',
     remedy:
       'Stop every instance (SIGTERM) and try again. A member that was stopped leaves by itself within session.timeout.ms (10 s); `--wait` says how long it is waited for.',
   },
-  MR4016: {
+  MR4022: {
     action: 'report',
     text: 'The reset of {job} failed: {reason}',
     remedy: 'All of a reset takes effect or none of it: look with `--dry-run` where the job stands, and run it again.',

@@ -35,7 +35,7 @@ export interface HoldOptions {
 const ASK_EVERY_MS = 250
 const POLL_WAIT_MS = 100
 
-/** Waits until nobody is in the group. Throws MR4015 when somebody still is after `waitMs`. */
+/** Waits until nobody is in the group. Throws MR4021 when somebody still is after `waitMs`. */
 export async function awaitEmptyGroup(options: HoldOptions): Promise<void> {
   const { admin, clock, scheduler, job, waitMs, callMs, say, check } = options
   const untilMs = clock.monotonicMs() + waitMs
@@ -51,7 +51,7 @@ export async function awaitEmptyGroup(options: HoldOptions): Promise<void> {
 
 /** The job as running, with who is in its group. */
 function runs(job: string, members: readonly GroupMember[]): MillraceError {
-  return new MillraceError('MR4015', { job, members: namesOf(members) })
+  return new MillraceError('MR4021', { job, members: namesOf(members) })
 }
 
 export function namesOf(members: readonly GroupMember[]): string {
@@ -83,7 +83,7 @@ export class GroupHold {
     this.#polls = this.#poll()
   }
 
-  /** Joins and gets all partitions. Throws MR4015 when others joined as well, MR4016 when the group gives no answer. */
+  /** Joins and gets all partitions. Throws MR4021 when others joined as well, MR4022 when the group gives no answer. */
   static async take(options: HoldOptions): Promise<GroupHold> {
     const { kafka, job, topic } = options
     let hold: GroupHold | undefined
@@ -112,7 +112,7 @@ export class GroupHold {
     }
   }
 
-  /** The membership that offsets are sent with. Throws MR4015 when the group is not held any more. */
+  /** The membership that offsets are sent with. Throws MR4021 when the group is not held any more. */
   get group(): GroupMetadata {
     if (this.#failure !== undefined) throw this.#failure
     return this.#group!
@@ -145,7 +145,7 @@ export class GroupHold {
   /** Somebody joined. No answer is given until the reset is over, one way or the other. */
   #lose(): void {
     const { job } = this.#options
-    this.#failure ??= new MillraceError('MR4015', { job, members: 'an instance that started meanwhile' })
+    this.#failure ??= new MillraceError('MR4021', { job, members: 'an instance that started meanwhile' })
     this.#news.ring()
   }
 
@@ -154,7 +154,7 @@ export class GroupHold {
     const untilMs = clock.monotonicMs() + connectMs
     while (this.#group === undefined && this.#failure === undefined) {
       if (clock.monotonicMs() >= untilMs) {
-        throw new MillraceError('MR4016', { job, reason: `its group gave no partitions within ${connectMs} ms` })
+        throw new MillraceError('MR4022', { job, reason: `its group gave no partitions within ${connectMs} ms` })
       }
       await this.#news.wait(untilMs - clock.monotonicMs())
     }

@@ -69,7 +69,7 @@ const STABLE_OFFSETS_MS = 30_000
 /**
  * Resets a job, or says what that would do.
  *
- * @throws MillraceError MR3002 (no such place), MR4002, MR4003 (topics), MR4015 (the job runs), MR4016 (it failed: nothing
+ * @throws MillraceError MR3002 (no such place), MR4002, MR4003 (topics), MR4021 (the job runs), MR4022 (it failed: nothing
  *   has changed, or all of it has)
  * @example
  * const { partitions } = await resetJob({ ...rest, target: parseTarget('earliest'), isDryRun: true })
@@ -89,7 +89,7 @@ export async function resetJob(options: ResetOptions): Promise<ResetReport> {
     return options.isDryRun ? await run.look() : await run.reset()
   } catch (error) {
     if (!(error instanceof KafkaError)) throw error
-    throw new MillraceError('MR4016', { job: plan.job, reason: error.message }, { cause: error })
+    throw new MillraceError('MR4022', { job: plan.job, reason: error.message }, { cause: error })
   } finally {
     for (const client of opened.reverse()) {
       // What the reset came to is told already; a client that cannot be closed changes nothing about it.
@@ -217,7 +217,7 @@ class ResetRun {
     })
     if (swept.stalledAt === undefined) return isInScope ? swept : { ...swept, rowCount: 0 }
     const reason = `${topic.name}, partition ${partition} could be read to ${swept.stalledAt} only, not to its end ${high}: a transaction there stays open`
-    throw new MillraceError('MR4016', { job: plan.job, reason })
+    throw new MillraceError('MR4022', { job: plan.job, reason })
   }
 
   /** Rows to read at most, for the time that the transaction may take. */
@@ -246,7 +246,7 @@ class ResetRun {
 
   #check(): void {
     const { isStopped, plan } = this.#options
-    if (isStopped()) throw new MillraceError('MR4016', { job: plan.job, reason: 'it was interrupted' })
+    if (isStopped()) throw new MillraceError('MR4022', { job: plan.job, reason: 'it was interrupted' })
   }
 
   #holdOptions(): HoldOptions {

@@ -103,7 +103,7 @@ test('refuses under a running job and names its member; once it has stopped, wai
   await running.saying(/[1-9][\d,]* results\/s|lag 0/)
   const refused = reset('--to', 'earliest', '--wait', '100ms')
   expect(await refused.exit()).toBe(1)
-  expect(refused.json()).toMatchObject({ command: 'reset', error: { code: 'MR4015' } })
+  expect(refused.json()).toMatchObject({ command: 'reset', error: { code: 'MR4021' } })
   const dry = await done(reset('--to', 'earliest', '--dry-run'))
   expect(dry).toMatchObject({ isDryRun: true, members: [expect.stringContaining(' at ')] })
   running.child.kill('SIGTERM')

@@ -115,7 +115,7 @@ describe.each([
     faults.after = undefined
     arrive()
     await turn()
-    expect(outcome).toBe('MR4016')
+    expect(outcome).toBe('MR4022')
     const isReset = shape === 'after' && step[0] === 'commit'
     expect(stateOf(feed)).toEqual(isReset ? NEW : old)
     expect(feed.kafka.openTransactions()).toEqual([])
@@ -140,7 +140,7 @@ describe('a reset that is killed', () => {
         isDead ||= isHit(point)
         if (isDead) throw fault('_TRANSPORT')
       }
-      await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: 'MR4016' })
+      await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: 'MR4022' })
       faults.before = undefined
       faults.after = undefined
       const isReset = step[0] === 'commit'
@@ -171,7 +171,7 @@ describe('a reset that is killed', () => {
       if (isDead) throw fault('_TRANSPORT')
       return undefined
     }
-    await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: 'MR4016' })
+    await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: 'MR4022' })
     faults.before = undefined
     expect(feed.kafka.openTransactions()).toEqual(['candles-reset'])
     await reset(feed.kafka, 'earliest')

@@ -211,7 +211,7 @@ describe('a running job', () => {
     feed.append(300)
     const started = await startMemoryJob({ kafka: feed.kafka, job, untilEnd: false })
     await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({
-      code: 'MR4015',
+      code: 'MR4021',
       details: { job: 'candles', members: 'one at memory' },
     })
     started.engine.stop()
@@ -245,7 +245,7 @@ describe('a running job', () => {
       while (!(await started).engine.isRunning) await turn()
       return undefined
     }
-    await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: expect.stringMatching(/^MR401[56]$/) })
+    await expect(reset(feed.kafka, 'earliest')).rejects.toMatchObject({ code: expect.stringMatching(/^MR402[12]$/) })
     await (await started!).done
     expect(committedOffsets(feed.kafka)).toEqual(stood)
     expect(feed.rows()).toEqual(feed.expected())
@@ -345,7 +345,7 @@ test('one that is interrupted has changed nothing', async () => {
   feed.append(100)
   await run(feed, 'caught up')
   const stood = committedOffsets(feed.kafka)
-  await expect(reset(feed.kafka, 'earliest', { isStopped: () => true })).rejects.toMatchObject({ code: 'MR4016' })
+  await expect(reset(feed.kafka, 'earliest', { isStopped: () => true })).rejects.toMatchObject({ code: 'MR4022' })
   expect(committedOffsets(feed.kafka)).toEqual(stood)
   expect(feed.kafka.openTransactions()).toEqual([])
 })
