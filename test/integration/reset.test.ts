@@ -35,7 +35,7 @@ function jobFile(job = name): string {
       .from(kafka('${name}', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts' }))
       .keyBy('sym')
       .aggregate({ n: count(), total: sum('qty') })
-      .to(kafka('${job}-out', { value: msgpack() }), { emit: 'final' })
+      .to(kafka('${job}-out', { value: msgpack() }), { emit: 'updates' })
       .toView('now', { emit: 'updates' })`
   writeFileSync(path, text)
   return path

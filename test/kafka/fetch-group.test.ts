@@ -22,14 +22,16 @@ function widened(kafka: Kafka): Kafka {
 }
 
 describe('a group consumer with two fetching clients', () => {
-  const bench = new Bench({
+  const subject = {
     open: () => widened(createMemoryKafka()),
     hasOffsetMetadata: true,
     hasBinaryHeaders: true,
     hasTopicDetails: true,
-  })
+    hasGroupMembers: true,
+  }
+  const bench = new Bench(subject)
   afterEach(() => bench.closeAll())
-  groupCases(bench)
+  groupCases(subject, bench)
 
   it('reads every partition once, each in order', async () => {
     const topic = await bench.topic(5)

@@ -93,7 +93,8 @@ async function resetWith(config: Config, terminal: Terminal, wanted: Wanted): Pr
   try {
     return await resetJob({
       ...wanted,
-      kafka: openRdKafka({ brokers, settings, connectMs: limits.connectMs }),
+      // Its member of the group reads nothing, so it needs no clients to fetch with.
+      kafka: openRdKafka({ brokers, settings, connectMs: limits.connectMs, fetchClients: 1 }),
       clock: systemClock,
       scheduler: systemScheduler,
       limits: { ...limits, keysBytesMax: limits.stateMemoryBytesMax },

@@ -10,8 +10,10 @@ import type {
   PollLimits,
   PollResult,
   Reader,
+  TimeOffset,
   TopicPartition,
   TopicPartitionOffset,
+  TopicPartitionTime,
 } from '../port.ts'
 
 /** A client, the poll of it that is out, and what one brought that nobody has asked for since. */
@@ -151,6 +153,9 @@ export class FetchGroup implements GroupConsumer {
   }
   watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }> {
     return this.#group.watermarks(partition, timeoutMs)
+  }
+  offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]> {
+    return this.#group.offsetsForTimes(times, timeoutMs)
   }
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {
     return this.#group.committed(partitions, timeoutMs)
