@@ -58,12 +58,12 @@ export function summaryOf(child: Child): Promise<RunSummary> {
 const READY_MS_MAX = 60_000
 const ASK_EVERY_MS = 20
 
-/** Resolves when the job's partitions are assigned and restored. Rejects when it ends before, or takes over a minute. */
-export async function untilReady(child: Child, httpPort: number): Promise<void> {
-  const limitMs = child.startedMs + READY_MS_MAX
+/** Resolves when the job's partitions are assigned and restored. Rejects when it ends before, or takes too long. */
+export async function untilReady(child: Child, httpPort: number, readyMsMax = READY_MS_MAX): Promise<void> {
+  const limitMs = child.startedMs + readyMsMax
   while (!(await isReady(httpPort))) {
     if (child.hasEnded) throw new Error(`the job ended before it was ready: ${(await child.end).stderrTail}`)
-    if (performance.now() > limitMs) throw new Error(`the job was not ready within ${READY_MS_MAX} ms`)
+    if (performance.now() > limitMs) throw new Error(`the job was not ready within ${readyMsMax} ms`)
     await sleep(ASK_EVERY_MS)
   }
 }

@@ -6,6 +6,7 @@ import { addCounts, noCounts } from '../core/counts.ts'
 import { Histogram } from '../core/histogram.ts'
 import type { TaskCounts } from '../core/message.ts'
 import type { EngineObserver, LatencySample } from '../engine/options.ts'
+import type { RestoreProgress } from '../engine/restore-progress.ts'
 import type { TaskState } from '../engine/task-state.ts'
 import type { TopicPartition } from '../kafka/port.ts'
 import type { Registry } from '../ops/metrics.ts'
@@ -35,6 +36,7 @@ export class JobMonitor implements EngineObserver {
   readonly #lastTimestampMs: number[] = []
   readonly #metrics: ReturnType<typeof jobMetrics>
   #engine: Monitored | undefined
+  #restore: RestoreProgress | undefined
   #epochs = 0
   #firstMs: number | undefined
   #lastMs = 0
@@ -85,8 +87,19 @@ export class JobMonitor implements EngineObserver {
     this.#lastMs = this.#committing.atMs
   }
 
-  restoring(taskId: string, rowCount: number): void {
-    this.#metrics.restoredRows.with({ task: taskId }).set(rowCount)
+  restoring(progress: RestoreProgress, isOver: boolean): void {
+    this.#restore = isOver ? undefined : progress
+    const { restoredRows, restoredBytes, restoreRemaining, restoreSeconds } = this.#metrics
+    for (const { taskId: task, rows, bytes, remainingOffsets } of progress.tasks) {
+      restoredRows.with({ task }).set(rows)
+      restoredBytes.with({ task }).set(bytes)
+      restoreRemaining.with({ task }).set(remainingOffsets)
+    }
+    restoreSeconds.with().set(progress.elapsedMs / 1_000)
+  }
+  /** The restore that is under way. */
+  get restore(): RestoreProgress | undefined {
+    return this.#restore
   }
   rebuilt(): void {
     this.#metrics.rebuilds.with().add(1)
@@ -94,9 +107,9 @@ export class JobMonitor implements EngineObserver {
 
   /** Its series go, or this process would show a lag for ever that another one works off. */
   released(taskId: string, { topic, partition }: TopicPartition): void {
-    const { lagRecords, lagSeconds, restoredRows } = this.#metrics
+    const { lagRecords, lagSeconds, restoredRows, restoredBytes, restoreRemaining } = this.#metrics
     for (const gauge of [lagRecords, lagSeconds]) gauge.remove({ topic, partition })
-    restoredRows.remove({ task: taskId })
+    for (const gauge of [restoredRows, restoredBytes, restoreRemaining]) gauge.remove({ task: taskId })
     delete this.#lastTimestampMs[partition]
   }
 
@@ -186,6 +199,12 @@ function jobMetrics(registry: Registry) {
     ),
     lagRecords: registry.gauge('millrace_lag_records', 'Records between the read position and the end of a partition.'),
     lagSeconds: registry.gauge('millrace_lag_seconds', 'Age of the last record processed while a partition lags.'),
-    restoredRows: registry.gauge('millrace_restored_rows', 'Changelog rows read back by a task at its last opening.'),
+    restoredRows: registry.gauge('millrace_restored_rows', 'Changelog rows read back by a task at its last restore.'),
+    restoredBytes: registry.gauge('millrace_restored_bytes', 'Bytes of keys and values of these rows.'),
+    restoreRemaining: registry.gauge(
+      'millrace_restore_remaining_offsets',
+      'Changelog offsets that a task has still to read.',
+    ),
+    restoreSeconds: registry.gauge('millrace_restore_seconds', 'Time of the last restore of this process so far.'),
   }
 }

@@ -12,7 +12,7 @@ import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
-import { type Readiness, startAdmin } from '../ops/admin-http.ts'
+import { startAdmin } from '../ops/admin-http.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { Registry } from '../ops/metrics.ts'
@@ -24,6 +24,7 @@ import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
 import { type LoadedJob, loadJob } from './load-job.ts'
+import { readiness } from './readiness.ts'
 import type { ReadyInfo, RunningJob } from './running-job.ts'
 
 export interface StartOptions {
@@ -189,7 +190,7 @@ async function startServers(
     host: config.http.host,
     port: config.http.port,
     registry,
-    ready: () => readiness(engine, isPushReady()),
+    ready: () => readiness(engine, monitor.restore, isPushReady()),
     config: () => config.describe(),
     nowMs: systemClock.monotonicMs,
   })
@@ -218,13 +219,6 @@ async function startServers(
   closings.add('push server', () => push.close())
   isPushReady = () => push.isReady()
   return { admin: admin.url, push: push.urls.page }
-}
-
-/** What is not ready yet, in words. */
-function readiness(engine: Engine, isPushReady: boolean): Readiness {
-  const reasons = engine.isRunning ? [] : [engine.status]
-  if (!isPushReady) reasons.push('views are being read')
-  return { isReady: reasons.length === 0, reasons }
 }
 
 const rowDecoder = new MsgpackDecoder()

@@ -114,6 +114,8 @@ export interface LaneRestored {
   /** The last marker so far. */
   position: TaskPosition | undefined
   rowCount: number
+  /** Bytes of keys and values of these rows. */
+  byteCount: number
 }
 export interface LaneDone {
   op: 'ready' | 'committed' | 'close'

@@ -5,6 +5,7 @@ import type { TaskCounts } from '../core/message.ts'
 import type { Plan, PlanTopics } from '../job/plan.ts'
 import type { Kafka, TopicPartition } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
+import type { RestoreProgress } from './restore-progress.ts'
 import type { SinkRetention } from './retention.ts'
 
 /** Every wait, queue and pace of the engine; the defaults and reasons are in ops/config-table.ts. */
@@ -46,7 +47,8 @@ export interface EngineObserver {
   processed(partition: number, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
   /** An epoch is committed and visible; samples as before, of all its records. */
   committed(epoch: number, commitMs: number, samples: readonly LatencySample[]): void
-  restoring(taskId: string, rowCount: number): void
+  /** A restore from the changelog goes on, or (`isOver`) has ended. */
+  restoring(progress: RestoreProgress, isOver: boolean): void
   rebuilt(attempt: number, reason: string): void
   /** A partition was taken from this process, with its task. */
   released(taskId: string, partition: TopicPartition): void

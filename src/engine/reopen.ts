@@ -1,5 +1,5 @@
 // Opens the tasks of an attempt: local state, then the changelog, then the place in the input. Main thread.
-// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped).
+// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped), RESTORE-2.
 
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
@@ -7,6 +7,7 @@ import { type GroupConsumer, KafkaError, type Reader, type TopicPartition } from
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
 import type { EngineOptions } from './options.ts'
+import { RestoreWatch } from './restore-progress.ts'
 import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
 
 export interface ReopenOptions {
@@ -109,7 +110,8 @@ async function readChangelog(
   const behind = restores.filter((restore) => restore.readOffset < restore.changelogEnd)
   if (behind.length > 0) {
     reader.assign(behind.map(({ partition, readOffset }) => ({ topic, partition, offset: readOffset })))
-    await readUntilEnd(options, reader, behind)
+    const watch = new RestoreWatch(engine.clock, engine.log, (...now) => engine.observer.restoring(...now), behind)
+    await readUntilEnd(options, reader, behind, watch).finally(() => watch.end())
     reader.assign([])
   }
   return restores
@@ -144,7 +146,12 @@ async function openStateful(
   return restore
 }
 
-async function readUntilEnd(options: ReopenOptions, reader: Reader, restores: Restore[]): Promise<void> {
+async function readUntilEnd(
+  options: ReopenOptions,
+  reader: Reader,
+  restores: Restore[],
+  watch: RestoreWatch,
+): Promise<void> {
   const { engine, attempt } = options
   const { limits, clock, lanes } = engine
   const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
@@ -163,13 +170,14 @@ async function readUntilEnd(options: ReopenOptions, reader: Reader, restores: Re
         restore.position = answer.position ?? restore.position
         restore.rowCount = answer.rowCount
         moveTo(restore, batch.nextOffset)
-        engine.observer.restoring(taskId, restore.rowCount)
+        watch.took(taskId, answer.rowCount, answer.byteCount, restore.readOffset)
       }),
     )
     for (const end of result.ends) {
       const restore = byPartition.get(end.partition)
       if (restore === undefined) continue
       moveTo(restore, end.offset)
+      watch.reached(restore.taskId, restore.readOffset)
       restore.stableEndMs ??= clock.monotonicMs()
     }
     for (const failure of result.errors) {
@@ -256,7 +264,8 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     isAskedIdle: false,
     changelogOffset: restore.readOffset,
     measured: undefined,
-    committedEpoch: 0,
-    flushedEpoch: 0,
+    // Rows that were read back are on disk with the first flush, whether or not records come: the next start is warm.
+    committedEpoch: position?.epoch ?? 0,
+    flushedEpoch: restore.rowCount > 0 ? 0 : (position?.epoch ?? 0),
   }
 }

@@ -154,7 +154,8 @@ export class Lane {
     const { restore } = this.#openTask(request.taskId)
     if (restore === undefined) throw this.#misuse(`task ${request.taskId} takes no changelog rows any more`)
     await restore.take(request.frame)
-    return { op: 'restore', position: restore.position, rowCount: restore.rowCount }
+    const { position, rowCount, byteCount } = restore
+    return { op: 'restore', position, rowCount, byteCount }
   }
 
   #ready(request: RequestOf<'ready'>): LaneResponse {

@@ -23,6 +23,8 @@ export class Restore {
   /** The last marker so far. */
   position: TaskPosition | undefined
   rowCount = 0
+  /** Bytes of keys and values of these rows. */
+  byteCount = 0
   /** Rows of this plan's operator were seen: its name is an old one. */
   hasOwnRows = false
 
@@ -62,6 +64,7 @@ export class Restore {
     const value = view.value(at)
     if (value !== undefined) this.hasOwnRows = true
     this.rowCount++
+    this.byteCount += key.length + (value?.length ?? 0)
     return this.#store.restoreRow(key, value, view.offset(at))
   }
 }

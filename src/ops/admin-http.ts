@@ -14,10 +14,26 @@ const BEAT_AGE_MS_MAX = 10_000
 /** Slow or idle clients are let go, so that they cannot hold the stop of the process. */
 const REQUEST_TIMEOUT_MS = 10_000
 
+/** A restore of state that is under way. */
+export interface RestoreState {
+  rows: number
+  /** Bytes of keys and values of these rows. */
+  bytes: number
+  /** Offsets of the changelog still to be read. */
+  remainingOffsets: number
+  /** 0 to 1. */
+  share: number
+  /** Undefined before the first rows. */
+  etaSeconds: number | undefined
+  tasks: { taskId: string; rows: number; bytes: number; remainingOffsets: number }[]
+}
+
 export interface Readiness {
   isReady: boolean
   /** Why not: `restoring 3 tasks`, `no partitions assigned`. */
   reasons: string[]
+  /** Only while state is being restored. */
+  restore?: RestoreState
 }
 
 export interface AdminOptions {

@@ -2,6 +2,7 @@
 import { expect, test } from 'vitest'
 import { JobMonitor } from '../../src/cli/job-monitor.ts'
 import type { TaskCounts } from '../../src/core/message.ts'
+import type { RestoreProgress, RestoringTask } from '../../src/engine/restore-progress.ts'
 import type { TaskState } from '../../src/engine/task-state.ts'
 import { Registry } from '../../src/ops/metrics.ts'
 
@@ -92,19 +93,43 @@ test('lag is in records to the end, and in seconds since the last record while t
   expect(sample(registry, 'millrace_lag_seconds{partition="2",topic="in"}')).toBe('0')
 })
 
+function restoring(tasks: RestoringTask[]): RestoreProgress {
+  const sum = (name: 'rows' | 'bytes' | 'remainingOffsets') => tasks.reduce((total, task) => total + task[name], 0)
+  const [rows, bytes, remainingOffsets] = [sum('rows'), sum('bytes'), sum('remainingOffsets')]
+  return { tasks, rows, bytes, remainingOffsets, share: 0.25, elapsedMs: 1_500, etaMs: 4_500 }
+}
+
+// Holds SPEC: RESTORE-1.
+test('a restore is told while it is under way, and its last numbers stay as metrics', () => {
+  const { registry, monitor } = scene()
+  expect(monitor.restore).toBeUndefined()
+  const progress = restoring([
+    { taskId: '0_1', rows: 5, bytes: 300, remainingOffsets: 15 },
+    { taskId: '0_2', rows: 7, bytes: 500, remainingOffsets: 21 },
+  ])
+  monitor.restoring(progress, false)
+  expect(monitor.restore).toBe(progress)
+  monitor.restoring(progress, true)
+  expect(monitor.restore).toBeUndefined()
+  expect(sample(registry, 'millrace_restored_rows{task="0_2"}')).toBe('7')
+  expect(sample(registry, 'millrace_restored_bytes{task="0_1"}')).toBe('300')
+  expect(sample(registry, 'millrace_restore_remaining_offsets{task="0_1"}')).toBe('15')
+  expect(sample(registry, 'millrace_restore_seconds')).toBe('1.5')
+})
+
 test('the series of a partition that was taken away go with it', () => {
   const { registry, monitor } = scene()
   const tasks = [2, 3].map(
     (partition) => ({ topic: 'in', partition, highWatermark: 9, processedOffset: 4 }) as TaskState,
   )
   monitor.watch({ tasks, lagRecords: 10, onRunning: () => {} })
-  monitor.restoring('0_2', 5)
+  monitor.restoring(restoring([{ taskId: '0_2', rows: 5, bytes: 300, remainingOffsets: 0 }]), true)
   monitor.refresh()
   const kept = registry
     .text()
     .split('\n')
     .filter((line) => /partition="2"|task="0_2"/.test(line))
-  expect(kept).toHaveLength(3)
+  expect(kept).toHaveLength(5)
   tasks.shift()
   monitor.released('0_2', { topic: 'in', partition: 2 })
   monitor.refresh()

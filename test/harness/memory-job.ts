@@ -4,6 +4,7 @@ import type { LaneSetup } from '../../src/core/message.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { inlineLanes, type Lanes } from '../../src/engine/lanes.ts'
 import type { EngineLimits, EngineObserver } from '../../src/engine/options.ts'
+import type { RestoreProgress } from '../../src/engine/restore-progress.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan.ts'
@@ -40,6 +41,7 @@ export interface MemoryJobOptions {
   untilEnd?: boolean
   limits?: Partial<EngineLimits>
   stateMemoryBytesMax?: number
+  onRestoring?: (progress: RestoreProgress) => void
   /** Runs the lanes some other way; default: in the calling thread. */
   makeLanes?: (setups: LaneSetup[]) => Lanes
 }
@@ -87,7 +89,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
   const observer: EngineObserver = {
     processed: (_partition, more) => addCounts(counts, more),
     committed: () => {},
-    restoring: () => {},
+    restoring: (progress) => options.onRestoring?.(progress),
     rebuilt: (_attempt, reason) => void rebuilds.push(reason),
     released: (taskId) => void released.push(taskId),
   }
