@@ -100,6 +100,18 @@ export function readingCases(bench: Bench): void {
       expect(offsets[0]).toEqual(Array.from({ length: 300 }, (_, i) => i))
     })
 
+    it('reads partitions that were paused when they are assigned again', async () => {
+      const topic = await bench.topic(2)
+      await bench.produce(topic, [...texts(10, 0), ...texts(10, 1)])
+      const both = [0, 1].map((partition) => ({ topic, partition, offset: 0 }))
+      const reader = await bench.reader(both)
+      await take(reader, 20)
+      reader.pause(both)
+      reader.assign(both.map((one) => ({ ...one, offset: 4 })))
+      const offsets = (await take(reader, 12)).map(({ offset }) => offset)
+      expect(offsets.sort((a, b) => a - b)).toEqual([4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9])
+    })
+
     it('tells first and next offset, whatever is committed', async () => {
       const topic = await bench.topic(1)
       await bench.produce(topic, texts(3))

@@ -47,6 +47,8 @@ export class RdKafkaConsumer implements GroupConsumer {
   /** Changes that wait for the poll that is out: librdkafka must not move positions under a batch. A few at most. */
   #changes: (() => void)[] = []
   #rebalanceFailure: KafkaFailure | undefined
+  /** What is paused: librdkafka would keep it so over an assign, where nobody resumes it. By topic and partition. */
+  readonly #paused = new Map<string, TopicPartition>()
 
   constructor(life: ClientLife<RdConsumer>, driver: ConsumerDriver) {
     this.#life = life
@@ -86,16 +88,28 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
 
   assign(partitions: TopicPartitionOffset[]): void {
-    this.#change(() => this.#life.client.assign(partitions), true)
+    this.#change(() => {
+      this.#resumePaused()
+      this.#life.client.assign(partitions)
+    }, true)
   }
   unassign(): void {
-    this.#change(() => this.#life.client.unassign(), true)
+    this.#change(() => {
+      this.#resumePaused()
+      this.#life.client.unassign()
+    }, true)
   }
   pause(partitions: TopicPartition[]): void {
-    this.#change(() => this.#life.client.pause(partitions), false)
+    this.#change(() => {
+      for (const one of partitions) this.#paused.set(`${one.topic}/${one.partition}`, one)
+      this.#life.client.pause(partitions)
+    }, false)
   }
   resume(partitions: TopicPartition[]): void {
-    this.#change(() => this.#life.client.resume(partitions), false)
+    this.#change(() => {
+      for (const one of partitions) this.#paused.delete(`${one.topic}/${one.partition}`)
+      this.#life.client.resume(partitions)
+    }, false)
   }
 
   async poll(limits: PollLimits): Promise<PollResult> {
@@ -135,6 +149,11 @@ export class RdKafkaConsumer implements GroupConsumer {
     const closed = this.#life.close()
     await this.#driver.close()
     await closed
+  }
+
+  #resumePaused(): void {
+    if (this.#paused.size > 0) this.#life.client.resume([...this.#paused.values()])
+    this.#paused.clear()
   }
 
   #change(apply: () => void, isMove: boolean): void {
