@@ -210,7 +210,7 @@ async function openTable(folder?: string): Promise<{ store: TaskStore; table: Sl
     changelogTopicId: 't',
     changelogLow: 0,
     nowMs: () => 0,
-    limits: { unflushedBytesMax: 64 << 20 },
+    restoreBytesMax: () => 64 << 20,
   })
   store.restored(undefined)
   const table = createSlabTable({ operatorId: 1, width: WIDTH, isWindowed: true, store, memoryBytesMax: MEMORY_BYTES })

@@ -62,6 +62,8 @@ export interface TaskStore {
   committed(epoch: number): void
   /** A row read back from the changelog; only before `restored`. Goes to layer 3, and to the backend when that is full. */
   restoreRow(key: Uint8Array, value: Uint8Array | undefined, offset: number): Promise<void> | undefined
+  /** All rows are read: writes those that wait, with the position that they belong to, when they are more than `bytesMax`. */
+  writeRestored(position: TaskPosition | undefined, bytesMax: number): Promise<void>
   restored(position: TaskPosition | undefined): void
   /** False until `restored`: slab tables are made after it, since they learn their windows from the store. */
   readonly isRestored: boolean

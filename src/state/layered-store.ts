@@ -37,8 +37,11 @@ export interface LayeredStoreOptions {
   meta: StoreMeta | undefined
   /** Wall clock, ms since the epoch. */
   nowMs: () => number
-  /** While restoring, more bytes than this go to the backend. */
-  unflushedBytesMax: number
+  /**
+   * While restoring, more bytes than this go to the backend. Few large writes are better than many: keys come in no order, so
+   * each write touches most pages of the file. Asked again as tasks come and go.
+   */
+  restoreBytesMax: () => number
 }
 
 /**
@@ -148,7 +151,14 @@ class LayeredStore implements TaskStore {
     if (this.isRestored) throw new RangeError(`task ${this.taskId} is restored already`)
     this.#unflushed.set(key, value)
     this.#restoredOffset = offset + 1
-    return this.#unflushed.bytes <= this.#options.unflushedBytesMax ? undefined : this.#flushRestored()
+    return this.#unflushed.bytes <= this.#options.restoreBytesMax() ? undefined : this.#flushRestored()
+  }
+
+  async writeRestored(position: TaskPosition | undefined, bytesMax: number): Promise<void> {
+    while (this.#flushing !== undefined) await this.#lastWrite
+    this.#assertUsable()
+    if (this.#unflushed.bytes <= bytesMax) return
+    await this.#write(this.#restoredOffset, this.#options.changelogTopicId, position)
   }
 
   restored(position: TaskPosition | undefined): void {
@@ -207,7 +217,7 @@ class LayeredStore implements TaskStore {
 
   async #writeLayer(layer: RowLayer, meta: Uint8Array): Promise<void> {
     try {
-      await this.#backend.write(layer.rows(), meta)
+      await this.#backend.write(this.isRestored ? layer.rows() : layer.sortedRows(), meta)
     } catch (error) {
       const reason = error instanceof Error ? error.message : String(error)
       this.#failure = new MillraceError('MR5003', { task: this.taskId, reason }, { cause: error })

@@ -24,11 +24,12 @@ export interface OpenStoreOptions {
   changelogHigh?: number | undefined
   /** Wall clock, ms since the epoch. */
   nowMs: () => number
-  limits: { unflushedBytesMax: number }
+  /** Bytes of a restore that may wait for their write. */
+  restoreBytesMax: () => number
 }
 
 /** Why a store cannot be used, or undefined when it can. Pure. */
-export function wipeReason(meta: StoreMeta, options: Omit<OpenStoreOptions, 'folder' | 'limits'>): string | undefined {
+export function wipeReason(meta: StoreMeta, options: Omit<OpenStoreOptions, 'folder' | 'restoreBytesMax'>): string | undefined {
   if (meta.taskId !== options.taskId) return `it is of task ${meta.taskId}, not ${options.taskId}`
   if (meta.planHash !== options.planHash) return `it is of plan ${meta.planHash}, not ${options.planHash}`
   if (meta.changelogTopicId !== options.changelogTopicId) {
@@ -63,9 +64,8 @@ export async function openStore(options: OpenStoreOptions): Promise<OpenedStore>
   }
   if (wiped !== undefined) await backend.wipe()
   const meta = wiped === undefined ? found : undefined
-  const { taskId, planHash, changelogTopicId, nowMs } = options
-  const { unflushedBytesMax } = options.limits
-  const store = createLayeredStore({ backend, taskId, planHash, changelogTopicId, meta, nowMs, unflushedBytesMax })
+  const { taskId, planHash, changelogTopicId, nowMs, restoreBytesMax } = options
+  const store = createLayeredStore({ backend, taskId, planHash, changelogTopicId, meta, nowMs, restoreBytesMax })
   const stored: StoredTask = {
     position: meta?.position,
     changelogOffset: meta?.changelogOffset ?? options.changelogLow,

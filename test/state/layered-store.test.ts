@@ -24,7 +24,7 @@ function storeOver(backend: Backend, unflushedBytesMax = 1 << 20): TaskStore {
     changelogTopicId: 't',
     meta,
     nowMs: () => 1000,
-    unflushedBytesMax,
+    restoreBytesMax: () => unflushedBytesMax,
   })
 }
 

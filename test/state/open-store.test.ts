@@ -21,7 +21,7 @@ function optionsFor(folder: string | undefined, changes: Partial<OpenStoreOption
     changelogTopicId: 't',
     changelogLow: 10,
     nowMs: () => WRITTEN_MS,
-    limits: { unflushedBytesMax: 1 << 20 },
+    restoreBytesMax: () => 1 << 20,
     ...changes,
   }
 }
@@ -106,7 +106,7 @@ describe('an opened store', () => {
 
   test('whose restore was cut off goes on where it was, without a position until a marker comes', async () => {
     const folder = await filledFolder()
-    const options = optionsFor(folder, { limits: { unflushedBytesMax: 100 } })
+    const options = optionsFor(folder, { restoreBytesMax: () => 100 })
     const first = await openStore(options)
     let offset = 50
     for (; offset < 60; offset++) await first.store.restoreRow(text(`k${offset}`), new Uint8Array(80), offset)

@@ -25,7 +25,7 @@ async function openedStore(folder?: string): Promise<TaskStore> {
     changelogTopicId: 't',
     changelogLow: 0,
     nowMs: () => 0,
-    limits: { unflushedBytesMax: 1 << 20 },
+    restoreBytesMax: () => 1 << 20,
   })
   store.restored(stored.position)
   return store
@@ -443,7 +443,7 @@ describe('a slab table', () => {
       changelogTopicId: undefined,
       changelogLow: 0,
       nowMs: () => 0,
-      limits: { unflushedBytesMax: 1 },
+      restoreBytesMax: () => 1,
     })
     expect(() => tableOver(fresh)).toThrow('restored')
   })
