@@ -27,11 +27,8 @@ import { type CompileOptions, compilePipeline, type Pipeline } from './compile.t
 import type { FrameRun } from './frame-run.ts'
 import { encodeMarker } from './marker.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
-import { Restore } from './restore.ts'
+import { Restore, restoreBytesMax } from './restore.ts'
 import { Task } from './task.ts'
-
-/** A write of a restore: 16 MB cost twice the CPU of 32 (1.5 million rows of 162 bytes in one task), more brings little. */
-const RESTORE_BYTES_MAX = 64 << 20
 
 const EMPTY_FRAME = new ArrayBuffer(0)
 
@@ -145,19 +142,12 @@ export class Lane {
       changelogLow,
       changelogHigh,
       nowMs: this.#options.nowMs,
-      restoreBytesMax: () => this.#restoreBytesMax(),
+      restoreBytesMax: () => restoreBytesMax(this.#setup.limits, this.#tasks.size),
     })
     const restore = new Restore(store, this.#pipeline.stateful?.operatorId ?? -1, stored.position)
     const task = new Task(taskId, partition, attempt, instanceId, this.#job.plan.source.topic, this.#planHash, store)
     this.#tasks.set(taskId, { task, restore })
     return { op: 'open', stored }
-  }
-
-  /** The memory for state is free while state is restored: half of it for what waits, half for what is being written. */
-  #restoreBytesMax(): number {
-    const { stateMemoryBytesMax, unflushedBytesMax } = this.#setup.limits
-    const share = stateMemoryBytesMax / 2 / Math.max(1, this.#tasks.size)
-    return Math.max(unflushedBytesMax, Math.min(RESTORE_BYTES_MAX, share))
   }
 
   async #restore(request: RequestOf<'restore'>): Promise<LaneResponse> {

@@ -1,13 +1,29 @@
 // Restoring a task: rows of its changelog into its store, markers read on the way.
 // Runs on a lane.
-// Keeps SPEC: LANE-4 (a restart begins where the last marker says), PLAN-2 (a changed meaning is refused).
+// Keeps SPEC: LANE-4 (a restart begins where the last marker says), PLAN-2 (a changed meaning is refused), RESTORE-3 (rows of
+// a restore wait within the memory for state).
 
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
-import type { TaskPosition } from '../core/message.ts'
+import type { LaneLimits, TaskPosition } from '../core/message.ts'
 import type { TaskStore } from '../state/contract.ts'
 import { isMarkerKey, readOperatorId } from '../state/keys.ts'
 import { decodeMarker } from './marker.ts'
+
+/** A write of a restore: 16 MB cost twice the CPU of 32 (1.5 million rows of 162 bytes in one task), more brings little. */
+const RESTORE_BYTES_MAX = 64 << 20
+
+/**
+ * Bytes of a task's restored rows that may wait for their write. The memory for state is free while state is restored: half of
+ * it is for what waits on all tasks, half for what is being written.
+ */
+export function restoreBytesMax(
+  { stateMemoryBytesMax, unflushedBytesMax }: Pick<LaneLimits, 'stateMemoryBytesMax' | 'unflushedBytesMax'>,
+  taskCount: number,
+): number {
+  const share = stateMemoryBytesMax / 2 / Math.max(1, taskCount)
+  return Math.max(unflushedBytesMax, Math.min(RESTORE_BYTES_MAX, share))
+}
 
 /**
  * One task's restore, from `open` to `ready`.

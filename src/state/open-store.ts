@@ -29,7 +29,10 @@ export interface OpenStoreOptions {
 }
 
 /** Why a store cannot be used, or undefined when it can. Pure. */
-export function wipeReason(meta: StoreMeta, options: Omit<OpenStoreOptions, 'folder' | 'restoreBytesMax'>): string | undefined {
+export function wipeReason(
+  meta: StoreMeta,
+  options: Omit<OpenStoreOptions, 'folder' | 'restoreBytesMax'>,
+): string | undefined {
   if (meta.taskId !== options.taskId) return `it is of task ${meta.taskId}, not ${options.taskId}`
   if (meta.planHash !== options.planHash) return `it is of plan ${meta.planHash}, not ${options.planHash}`
   if (meta.changelogTopicId !== options.changelogTopicId) {

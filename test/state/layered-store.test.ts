@@ -300,6 +300,35 @@ describe('a layered store', () => {
     expect(decodeMeta(backend.meta()!)!.position).toEqual(positionAt(9))
   })
 
+  test('writes what waits at the end of a restore with its position, in key order, when it is more than may wait', async () => {
+    const inner = createMemoryBackend()
+    const written: string[] = []
+    const backend: Backend = {
+      ...inner,
+      get: (key) => inner.get(key),
+      range: (from, to) => inner.range(from, to),
+      firstKeyAtOrAfter: (from) => inner.firstKeyAtOrAfter(from),
+      meta: () => inner.meta(),
+      write: (rows, meta) => {
+        const list = [...rows].map(
+          ([key, value]) => [key.slice(), value?.slice()] as [Uint8Array, Uint8Array | undefined],
+        )
+        written.push(...list.map(([key]) => new TextDecoder().decode(key)))
+        return inner.write(list, meta)
+      },
+    }
+    const store = storeOver(backend)
+    for (const [offset, key] of ['m', 'a', 'z'].entries()) store.restoreRow(text(key), new Uint8Array(40), offset)
+    await store.writeRestored(positionAt(9), 1_000)
+    expect(written).toEqual([])
+    await store.writeRestored(positionAt(9), 100)
+    expect(written).toEqual(['a', 'm', 'z'])
+    expect(decodeMeta(inner.meta()!)).toMatchObject({ position: positionAt(9), changelogOffset: 3 })
+    store.restored(positionAt(9))
+    expect(store.unflushedBytes).toBe(0)
+    expect([...store.range(text('a'), text('zz'))]).toHaveLength(3)
+  })
+
   test('refuses to flush before it is restored and to seal epochs out of order', async () => {
     const store = storeOver(createMemoryBackend())
     await expect(store.flush(0, 't')).rejects.toThrow('not restored')
