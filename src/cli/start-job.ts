@@ -98,6 +98,7 @@ async function open(
     instanceId: lock.instanceId,
     limits: engineLimits(config),
     untilEnd: options.untilEnd,
+    leavesOnStop: config.leaveOnStop,
     changelogTopicId: jobTopics.changelogTopicId,
     sinkRetentions: jobTopics.sinkRetentions,
     log,

@@ -201,6 +201,11 @@ export const ERRORS = {
     text: '{count} Kafka clients hang in a call and had to be abandoned.',
     remedy: 'Start the process again; look at the brokers and the network if it repeats.',
   },
+  MR4015: {
+    action: 'rebuild',
+    text: 'The transaction of {instanceId} was ended by another instance, or by its time-out: this process was silent for too long.',
+    remedy: 'It goes on by itself; look for long pauses of the process or the network if it repeats.',
+  },
   MR4021: {
     action: 'report',
     text: 'The job {job} runs: its group has the members {members}.',

@@ -87,6 +87,11 @@ export type LaneRequest =
   | { op: 'restore'; taskId: string; attempt: number; frame: ArrayBuffer }
   /** The restore is over: the task may take records from `position` on (undefined: a new task). */
   | { op: 'ready'; taskId: string; attempt: number; position: TaskPosition | undefined; inputOffset: number }
+  /**
+   * The task is ours again after a rebalance, unchanged: it goes on in a new attempt where it stood. Refused when any of its
+   * work is not committed.
+   */
+  | { op: 'resume'; taskId: string; attempt: number }
   | { op: 'frame'; taskId: string; attempt: number; epoch: number; frame: ArrayBuffer }
   /** The input is quiet: elapsed monotonic time since its last record. Only for jobs with closeOnIdle. */
   | { op: 'idle'; taskId: string; attempt: number; epoch: number; elapsedMs: number }
@@ -118,7 +123,7 @@ export interface LaneRestored {
   byteCount: number
 }
 export interface LaneDone {
-  op: 'ready' | 'committed' | 'close'
+  op: 'ready' | 'resume' | 'committed' | 'close'
 }
 /** Answer to frame, idle and end. */
 export interface LaneProcessed {

@@ -6,6 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
 import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
 import { type GroupMetadata, KafkaError, type PollResult, type SourceBatch } from '../kafka/port.ts'
+import { AttemptTasks } from './attempt-tasks.ts'
 import { DeadFlood } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
@@ -26,9 +27,9 @@ export type AttemptEnd =
 export interface AttemptOptions {
   engine: EngineOptions
   number: number
-  /** First epoch of this attempt, above all that were committed. */
-  firstEpoch: number
   tasks: TaskState[]
+  /** False: more tasks are being opened and will be admitted. */
+  isComplete: boolean
   transaction: Transaction
   flusher: Flusher
   group: GroupMetadata
@@ -43,8 +44,7 @@ export interface AttemptOptions {
 export class Attempt {
   readonly number: number
   readonly #engine: EngineOptions
-  readonly #tasks: TaskState[]
-  readonly #byPartition: (TaskState | undefined)[] = []
+  readonly #tasks: AttemptTasks
   readonly #transaction: Transaction
   readonly #flusher: Flusher
   readonly #group: GroupMetadata
@@ -74,8 +74,7 @@ export class Attempt {
     const { engine } = options
     this.number = options.number
     this.#engine = engine
-    this.#tasks = options.tasks
-    for (const task of options.tasks) this.#byPartition[task.partition] = task
+    this.#tasks = new AttemptTasks(options.tasks, options.isComplete)
     this.#transaction = options.transaction
     this.#flusher = options.flusher
     this.#group = options.group
@@ -85,9 +84,10 @@ export class Attempt {
     this.#wake = new Wake(engine.scheduler)
     this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
-    this.#openEpoch = options.firstEpoch
-    this.#lastCommitted = options.firstEpoch - 1
-    this.#sealedEpoch = options.firstEpoch - 1
+    // Above all that were committed.
+    this.#lastCommitted = this.#tasks.epochMax
+    this.#sealedEpoch = this.#lastCommitted
+    this.#openEpoch = this.#lastCommitted + 1
     this.#cutMs = engine.clock.monotonicMs()
   }
 
@@ -96,12 +96,25 @@ export class Attempt {
     return { attempt: this.number, openEpoch: this.#openEpoch, committedEpoch: this.#lastCommitted }
   }
   get lagRecords(): number {
-    let lag = 0
-    for (const task of this.#tasks) lag += Math.max(0, task.highWatermark - task.processedOffset)
-    return lag
+    return this.#tasks.lagRecords
   }
   get tasks(): readonly TaskState[] {
-    return this.#tasks
+    return this.#tasks.all
+  }
+  get isComplete(): boolean {
+    return this.#tasks.isComplete
+  }
+
+  /**
+   * Takes the tasks that were opened while it ran; records of theirs may come from now on. Their last owner may have counted
+   * its epochs further than this one: the open epoch gets a number above all of them.
+   */
+  admit(tasks: readonly TaskState[]): void {
+    this.#tasks.add(tasks)
+    this.#tasks.isComplete = true
+    this.#openEpoch = Math.max(this.#openEpoch, this.#tasks.epochMax + 1)
+    for (const task of tasks) this.#endIfReached(task)
+    if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
   }
   /** False while a lane or the results waiting for their transaction are at their limit in bytes. */
   hasRoom(): boolean {
@@ -119,7 +132,7 @@ export class Attempt {
   async run(): Promise<AttemptEnd> {
     const cancelIdle = watchIdle({
       engine: this.#engine,
-      tasks: this.#tasks,
+      tasks: this.#tasks.all,
       inputEnd: this.#inputEnd,
       isLive: () => this.wantsMore(),
       sendIdle: (task, elapsedMs) => {
@@ -128,11 +141,12 @@ export class Attempt {
       },
     })
     const cancelFlush = this.#flusher.start(
-      this.#tasks,
+      this.#tasks.all,
       () => this.moment(),
       (error) => this.#fail(error),
     )
-    for (const task of this.#tasks) this.#endIfReached(task)
+    for (const task of this.#tasks.all) this.#endIfReached(task)
+    if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
     try {
       await this.#runEpochs()
     } catch (error) {
@@ -164,7 +178,7 @@ export class Attempt {
   }
 
   #dispatch(batch: SourceBatch): void {
-    const task = this.#byPartition[batch.partition]
+    const task = this.#tasks.of(batch.partition)
     if (task === undefined || task.isEndSent) return
     let { frame } = batch
     const view = new FrameView(frame)
@@ -261,7 +275,7 @@ export class Attempt {
   }
 
   #atEnd(partition: number, offset: number): void {
-    const task = this.#byPartition[partition]
+    const task = this.#tasks.of(partition)
     if (task === undefined) return
     task.isAtEnd = offset >= task.dispatchedOffset
     task.endSeenOffset = offset
@@ -275,7 +289,7 @@ export class Attempt {
     if (task.endOffset === undefined || task.isEndSent || task.dispatchedOffset < task.endOffset) return
     task.isEndSent = true
     this.#send(task, { op: 'end', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch }, 0)
-    if (this.#tasks.every((one) => one.isEndSent)) this.drain()
+    if (this.#tasks.haveEnded) this.drain()
   }
 
   async #runEpochs(): Promise<void> {
@@ -318,7 +332,7 @@ export class Attempt {
     this.#transaction.cut()
     this.#hasWork = false
     this.#cutMs = clock.monotonicMs()
-    const requests = this.#lanesInUse().map((lane) => lanes.send(lane, { op: 'seal', epoch, attempt: this.number }))
+    const requests = this.#tasks.lanes.map((lane) => lanes.send(lane, { op: 'seal', epoch, attempt: this.number }))
     const seals = await Promise.all(requests)
     this.#sealedEpoch = epoch
     const samples = this.#samples
@@ -333,7 +347,7 @@ export class Attempt {
     this.#checkCounts(counts)
     this.#checkRetention(touched.map((task) => task.position))
     const offsets: EpochOffset[] = touched.map(({ partition, position }) => {
-      const task = this.#byPartition[partition]!
+      const task = this.#tasks.of(partition)!
       task.position = position
       return { topic: task.topic, partition, position }
     })
@@ -342,10 +356,14 @@ export class Attempt {
     const commitMs = await this.#transaction.commitEpoch(epoch, frames, offsets, this.#group)
     this.#lastCommitted = epoch
     this.committedCount++
-    for (const { partition } of touched) this.#byPartition[partition]!.committedEpoch = epoch
+    for (const { partition, position } of touched) {
+      const task = this.#tasks.of(partition)!
+      task.committedEpoch = epoch
+      task.committedOffset = position.inputOffset
+    }
     observer.committed(epoch, commitMs, samples)
     this.#onRoom()
-    for (const lane of this.#lanesInUse()) {
+    for (const lane of this.#tasks.lanes) {
       lanes.send(lane, { op: 'committed', epoch, attempt: this.number }).catch((error) => this.#fail(error))
     }
     this.#flusher.sealed(
@@ -355,13 +373,9 @@ export class Attempt {
     this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
   }
 
-  #lanesInUse(): number[] {
-    return [...new Set(this.#tasks.map((task) => task.lane))]
-  }
-
   #checkCounts(counts: TaskCounts): void {
     if (countsAddUp(counts)) return
-    throw new MillraceError('MR6005', { task: this.#tasks.map((task) => task.taskId).join(','), ...counts })
+    throw new MillraceError('MR6005', { task: this.#tasks.all.map((task) => task.taskId).join(','), ...counts })
   }
 
   /** Ends the attempt at once: nothing more of it is committed. */

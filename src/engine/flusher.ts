@@ -88,9 +88,25 @@ export class Flusher {
   /** Flushes one task, if it has anything committed that is not on disk. */
   async flush(task: TaskState, now: () => FlushMoment): Promise<void> {
     if (task.committedEpoch <= task.flushedEpoch) return
-    const { engine, changelogTopicId, changelogEnd } = this.#options
+    await this.#write(task, now())
+    if (task.measured === undefined) {
+      const offset = await this.#options.changelogEnd(task.partition)
+      task.measured = { offset, epoch: now().openEpoch }
+    }
+  }
+
+  /**
+   * Flushes a task that may have another owner by now. The end of its changelog may be that one's: only what was measured
+   * while the task was ours tells where a restore may start.
+   */
+  async flushGone(task: TaskState, moment: FlushMoment): Promise<void> {
+    if (this.#options.engine.topics.changelog < 0 || task.committedEpoch <= task.flushedEpoch) return
+    await this.#write(task, moment)
+  }
+
+  async #write(task: TaskState, { attempt, committedEpoch }: FlushMoment): Promise<void> {
+    const { engine, changelogTopicId } = this.#options
     const { measured } = task
-    const { attempt, committedEpoch } = now()
     if (measured !== undefined && committedEpoch >= measured.epoch) {
       task.changelogOffset = measured.offset
       task.measured = undefined
@@ -103,9 +119,5 @@ export class Flusher {
       changelogTopicId,
     })
     task.flushedEpoch = answer.epoch
-    if (task.measured === undefined) {
-      const offset = await changelogEnd(task.partition)
-      task.measured = { offset, epoch: now().openEpoch }
-    }
   }
 }

@@ -71,6 +71,8 @@ export interface EngineOptions {
   sinkRetentions: readonly SinkRetention[]
   /** Read to the end offsets seen at the start, commit, flush and finish. */
   untilEnd: boolean
+  /** A clean end leaves the group at once; false: it keeps its place for a restart within the session. */
+  leavesOnStop: boolean
   log: EngineLog
   observer: EngineObserver
 }

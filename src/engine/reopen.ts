@@ -1,13 +1,16 @@
 // Opens the tasks of an attempt: local state, then the changelog, then the place in the input. Main thread.
-// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped), RESTORE-2.
+// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped), GROUP-3 (a dead owner's transaction
+// is ended), RESTORE-2.
 
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
-import { type GroupConsumer, KafkaError, type Reader, type TopicPartition } from '../kafka/port.ts'
+import { type GroupConsumer, KafkaError, type PollResult, type Reader, type TopicPartition } from '../kafka/port.ts'
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
 import type { EngineOptions } from './options.ts'
 import { RestoreWatch } from './restore-progress.ts'
+import { StableOffsets } from './stable-offsets.ts'
+import { Takeover } from './takeover.ts'
 import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
 
 export interface ReopenOptions {
@@ -39,6 +42,8 @@ interface Restore {
 }
 
 const POLL_WAIT_MS = 100
+/** Held back by somebody else's transaction for longer than this, the tasks' last owners are looked at. */
+const BLOCKED_MS = 500
 
 /**
  * Opens a task for each partition and brings it to the last commit. The transactional id must have been initialised before,
@@ -46,36 +51,36 @@ const POLL_WAIT_MS = 100
  * when it was cancelled.
  */
 export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] | undefined> {
-  const { engine, consumer, partitions } = options
-  const committed = await consumer.committed(partitions, engine.limits.callMs)
-  const committedBy = new Map(committed.map((one) => [one.partition, one.offset]))
-  const restores =
-    options.reader === undefined
-      ? await openStateless(options, committedBy)
-      : await readChangelog(options, options.reader, committedBy)
-  if (options.isCancelled()) return undefined
+  const { engine, reader } = options
+  const { clock, scheduler, limits } = engine
+  const { consumer, partitions, isCancelled } = options
+  const offsets = new StableOffsets({ consumer, partitions, clock, scheduler, callMs: limits.callMs, isCancelled })
+  const restores = await Promise.all(
+    partitions.map(({ partition }) =>
+      reader === undefined ? openStateless(options, partition) : openStateful(options, reader, partition),
+    ),
+  )
+  const takeover = new Takeover(engine)
+  await takeOffsets(options, offsets, restores, takeover)
+  if (isCancelled()) return undefined
+  if (reader !== undefined) await readChangelog(options, reader, restores, takeover)
+  if (isCancelled()) return undefined
   return Promise.all(restores.map((restore) => makeReady(options, restore)))
 }
 
-async function openStateless(options: ReopenOptions, committedBy: Map<number, number | undefined>): Promise<Restore[]> {
+async function openStateless(options: ReopenOptions, partition: number): Promise<Restore> {
   const { engine, attempt } = options
-  return Promise.all(
-    options.partitions.map(async ({ partition }) => {
-      const taskId = taskIdOf(partition)
-      const lane = laneOf(partition, engine.lanes.count)
-      await engine.lanes.send(lane, {
-        op: 'open',
-        taskId,
-        partition,
-        attempt,
-        changelogTopicId: undefined,
-        changelogLow: 0,
-      })
-      const restore = newRestore(taskId, partition, lane)
-      restore.committedOffset = committedBy.get(partition)
-      return restore
-    }),
-  )
+  const taskId = taskIdOf(partition)
+  const lane = laneOf(partition, engine.lanes.count)
+  await engine.lanes.send(lane, {
+    op: 'open',
+    taskId,
+    partition,
+    attempt,
+    changelogTopicId: undefined,
+    changelogLow: 0,
+  })
+  return newRestore(taskId, partition, lane)
 }
 
 function newRestore(taskId: string, partition: number, lane: number): Restore {
@@ -92,38 +97,68 @@ function newRestore(taskId: string, partition: number, lane: number): Restore {
   }
 }
 
-/** Opens the stores, then reads every changelog partition to its end at once. */
+/**
+ * Waits for the group's offsets. A transaction that is not ours may hold them back: whose it is, the markers of the changelog
+ * tell, so what is committed of it is read meanwhile.
+ */
+async function takeOffsets(
+  options: ReopenOptions,
+  offsets: StableOffsets,
+  restores: Restore[],
+  takeover: Takeover,
+): Promise<void> {
+  const { engine, reader, isCancelled } = options
+  if (!(await offsets.knownWithin(BLOCKED_MS))) {
+    const isReadable = (restore: Restore): boolean =>
+      restore.readOffset < restore.changelogEnd && restore.stableEndMs === undefined
+    if (reader !== undefined) await readWhile(options, reader, restores, isReadable, () => Promise.resolve())
+    do await takeover.endDead(ownersOf(restores))
+    while (!isCancelled() && !(await offsets.knownWithin(BLOCKED_MS)))
+  }
+  if (isCancelled()) return
+  for (const restore of restores) {
+    restore.committedOffset = offsets.of({ topic: engine.plan.source.topic, partition: restore.partition })
+  }
+}
+
+/** Those who wrote the last markers that were read. */
+function ownersOf(restores: readonly Restore[]): string[] {
+  return restores.flatMap(({ position }) => (position === undefined ? [] : [position.instanceId]))
+}
+
+/** Reads every changelog partition to its end at once: the end as it is now that the offsets are decided. */
 async function readChangelog(
   options: ReopenOptions,
   reader: Reader,
-  committedBy: Map<number, number | undefined>,
-): Promise<Restore[]> {
+  restores: Restore[],
+  takeover: Takeover,
+): Promise<void> {
   const { engine } = options
-  const topic = engine.topics.names[engine.topics.changelog]!
-  const restores = await Promise.all(
-    options.partitions.map(async ({ partition }) => {
-      const restore = await openStateful(options, reader, topic, partition)
-      restore.committedOffset = committedBy.get(partition)
-      return restore
+  const topic = changelogOf(engine)
+  await Promise.all(
+    restores.map(async (restore) => {
+      const { partition } = restore
+      restore.changelogEnd = (await reader.watermarks({ topic, partition }, engine.limits.callMs)).high
     }),
   )
-  const behind = restores.filter((restore) => restore.readOffset < restore.changelogEnd)
-  if (behind.length > 0) {
-    reader.assign(behind.map(({ partition, readOffset }) => ({ topic, partition, offset: readOffset })))
-    const watch = new RestoreWatch(engine.clock, engine.log, (...now) => engine.observer.restoring(...now), behind)
-    await readUntilEnd(options, reader, behind, watch).finally(() => watch.end())
-    reader.assign([])
-  }
-  return restores
+  const mustRead = (restore: Restore): boolean => decide(engine, restore).kind === 'read'
+  const endBlocking = (): Promise<void> =>
+    takeover.endDead(
+      ownersOf(restores.filter((restore) => mustRead(restore) && stalledMs(engine, restore) >= BLOCKED_MS)),
+    )
+  const behind = restores.filter(mustRead)
+  if (behind.length === 0) return
+  const watch = new RestoreWatch(engine.clock, engine.log, (...now) => engine.observer.restoring(...now), behind)
+  await readWhile(options, reader, behind, mustRead, endBlocking, watch).finally(() => watch.end())
 }
 
-async function openStateful(
-  options: ReopenOptions,
-  reader: Reader,
-  topic: string,
-  partition: number,
-): Promise<Restore> {
+function changelogOf({ topics }: EngineOptions): string {
+  return topics.names[topics.changelog]!
+}
+
+async function openStateful(options: ReopenOptions, reader: Reader, partition: number): Promise<Restore> {
   const { engine, attempt, changelogTopicId } = options
+  const topic = changelogOf(engine)
   const taskId = taskIdOf(partition)
   const lane = laneOf(partition, engine.lanes.count)
   const { low, high } = await reader.watermarks({ topic, partition }, engine.limits.callMs)
@@ -146,44 +181,63 @@ async function openStateful(
   return restore
 }
 
-async function readUntilEnd(
+/** Reads for as long as one of them has to be read; `afterPoll` sees to what holds the reading back. */
+async function readWhile(
   options: ReopenOptions,
   reader: Reader,
   restores: Restore[],
-  watch: RestoreWatch,
+  mustRead: (restore: Restore) => boolean,
+  afterPoll: () => Promise<void>,
+  watch?: RestoreWatch,
 ): Promise<void> {
-  const { engine, attempt } = options
-  const { limits, clock, lanes } = engine
-  const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
-  while (!options.isCancelled() && restores.some((restore) => decide(engine, restore).kind === 'read')) {
+  const { limits } = options.engine
+  const topic = changelogOf(options.engine)
+  const behind = restores.filter(mustRead)
+  if (behind.length === 0) return
+  reader.assign(behind.map(({ partition, readOffset }) => ({ topic, partition, offset: readOffset })))
+  while (!options.isCancelled() && behind.some(mustRead)) {
     const result = await reader.poll({
       recordsMax: limits.pollRecordsMax,
       bytesMax: limits.pollBytesMax,
       waitMs: POLL_WAIT_MS,
     })
-    await Promise.all(
-      result.batches.map(async (batch) => {
-        const restore = byPartition.get(batch.partition)
-        if (restore === undefined) return
-        const { taskId, lane } = restore
-        const answer = await lanes.send(lane, { op: 'restore', taskId, attempt, frame: batch.frame })
-        restore.position = answer.position ?? restore.position
-        restore.rowCount = answer.rowCount
-        moveTo(restore, batch.nextOffset)
-        watch.took(taskId, answer.rowCount, answer.byteCount, restore.readOffset)
-      }),
-    )
-    for (const end of result.ends) {
-      const restore = byPartition.get(end.partition)
-      if (restore === undefined) continue
-      moveTo(restore, end.offset)
-      watch.reached(restore.taskId, restore.readOffset)
-      restore.stableEndMs ??= clock.monotonicMs()
-    }
-    for (const failure of result.errors) {
-      engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
-      if (endsFetching(failure)) throw new KafkaError(failure)
-    }
+    await take(options, result, behind, watch)
+    await afterPoll()
+  }
+  reader.assign([])
+}
+
+async function take(
+  options: ReopenOptions,
+  result: PollResult,
+  restores: Restore[],
+  watch: RestoreWatch | undefined,
+): Promise<void> {
+  const { engine, attempt } = options
+  const { clock, lanes } = engine
+  const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
+  await Promise.all(
+    result.batches.map(async (batch) => {
+      const restore = byPartition.get(batch.partition)
+      if (restore === undefined) return
+      const { taskId, lane } = restore
+      const answer = await lanes.send(lane, { op: 'restore', taskId, attempt, frame: batch.frame })
+      restore.position = answer.position ?? restore.position
+      restore.rowCount = answer.rowCount
+      moveTo(restore, batch.nextOffset)
+      watch?.took(taskId, answer.rowCount, answer.byteCount, restore.readOffset)
+    }),
+  )
+  for (const end of result.ends) {
+    const restore = byPartition.get(end.partition)
+    if (restore === undefined) continue
+    moveTo(restore, end.offset)
+    watch?.reached(restore.taskId, restore.readOffset)
+    restore.stableEndMs ??= clock.monotonicMs()
+  }
+  for (const failure of result.errors) {
+    engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
+    if (endsFetching(failure)) throw new KafkaError(failure)
   }
 }
 
@@ -199,8 +253,13 @@ function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
     markerOffset: restore.position?.inputOffset,
     readOffset: restore.readOffset,
     changelogEnd: restore.changelogEnd,
-    stalledMs: restore.stableEndMs === undefined ? 0 : engine.clock.monotonicMs() - restore.stableEndMs,
+    stalledMs: stalledMs(engine, restore),
   })
+}
+
+/** How long the reader has stood at the last stable offset. */
+function stalledMs({ clock }: EngineOptions, { stableEndMs }: Restore): number {
+  return stableEndMs === undefined ? 0 : clock.monotonicMs() - stableEndMs
 }
 
 /** Where a task goes on: the decision for a stateful one, the group's offset for a stateless one. */
@@ -253,6 +312,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     partition,
     lane,
     position,
+    committedOffset: restore.committedOffset,
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,
     highWatermark: input.high,

@@ -15,6 +15,8 @@ export interface TaskState {
   readonly lane: number
   /** Position as recovered or as of the last seal. */
   position: TaskPosition | undefined
+  /** What the group has committed for it: as it was opened, then as this process committed. Undefined: nothing yet. */
+  committedOffset: number | undefined
   /** Next offset to hand to the lane, and the one its answers have come to. */
   dispatchedOffset: number
   processedOffset: number

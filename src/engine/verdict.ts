@@ -1,13 +1,16 @@
 // What an error means for the job: a new attempt, or the end. Main thread; pure.
-// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process).
+// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (a process that is replaced stops).
 
 import { MillraceError } from '../core/errors.ts'
 import { KafkaError } from '../kafka/port.ts'
 import { decideFailure } from './epoch/failure.ts'
 import { EpochError, epochFailure } from './transaction.ts'
 
-/** `hasRun`: records have flowed in this process before. */
-export function decideError(error: unknown, hasRun: boolean): 'stop' | 'rebuild' {
+/**
+ * `hasRun`: records have flowed in this process before. `ask`: the producer was fenced; the group knows whether another
+ * process has our name.
+ */
+export function decideError(error: unknown, hasRun: boolean): 'stop' | 'rebuild' | 'ask' {
   const kafka = kafkaErrorOf(error)
   if (kafka !== undefined) return decideFailure(kafka.failure).kind
   if (!(error instanceof MillraceError)) return 'rebuild'
@@ -22,7 +25,7 @@ export function stopErrorOf(error: unknown, instanceId: string): MillraceError {
   const kafka = kafkaErrorOf(error)
   if (kafka === undefined) return epochFailure(error)
   const decision = decideFailure(kafka.failure)
-  const code = decision.kind === 'stop' ? decision.code : 'MR4007'
+  const code = decision.kind === 'rebuild' ? 'MR4007' : decision.kind === 'ask' ? 'MR4005' : decision.code
   return new MillraceError(code, { instanceId, reason: kafka.message }, { cause: error })
 }
 

@@ -133,6 +133,11 @@ export interface GroupConsumer extends Reader {
   unassign(): void
   /** Committed offsets, stable (pending transactions are waited for within the time-out). */
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]>
+  /**
+   * Leaves the group at once, a static member too, so that others take over without waiting for its session to end. Only
+   * `close` may follow. Resolves when the broker was told, or after the time-out: then the session ends by itself.
+   */
+  leave(timeoutMs: number): Promise<void>
   /** The membership as of now; refuses generation -1 or an empty member id. */
   groupMetadata(): GroupMetadata
 }

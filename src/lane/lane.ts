@@ -97,6 +97,8 @@ export class Lane {
         return this.#restore(request)
       case 'ready':
         return this.#ready(request)
+      case 'resume':
+        return this.#resume(request)
       case 'frame':
         return this.#frame(request)
       case 'idle':
@@ -174,6 +176,15 @@ export class Lane {
       task.table = createSlabTable({ operatorId, width, isWindowed, store, memoryBytesMax: this.#budget })
     }
     return { op: 'ready' }
+  }
+
+  #resume(request: RequestOf<'resume'>): LaneResponse {
+    const { task } = this.#openTask(request.taskId)
+    if (!task.isStarted || task.isTouched || task.sealedEpochs.length > 0) {
+      throw this.#misuse(`task ${request.taskId} is not at rest`)
+    }
+    task.attempt = Math.max(task.attempt, request.attempt)
+    return { op: 'resume' }
   }
 
   /** Rows under the operator's name while the last marker is of another plan: the name has another meaning now. */

@@ -17,7 +17,8 @@ import type { SlabTable, TaskStore } from '../state/contract.ts'
 export class Task {
   readonly taskId: string
   readonly partition: number
-  readonly attempt: number
+  /** Grows when the task is resumed in a later attempt. */
+  attempt: number
   /** Undefined for stateless jobs, which have no changelog either. */
   readonly store: TaskStore | undefined
   readonly #instanceId: string

@@ -67,6 +67,13 @@ export const CONFIG_ROWS = [
     reason: 'Create missing sink and internal topics at start, with as many partitions as the source.',
   },
   {
+    key: 'leaveOnStop',
+    type: 'boolean',
+    default: true,
+    reason:
+      'A clean stop leaves the group, so that other instances take over at once. `false` for a restart in place: the partitions wait for this instance, at most for its session (10 s).',
+  },
+  {
     key: 'http.host',
     type: 'string',
     default: '127.0.0.1',

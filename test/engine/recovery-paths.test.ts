@@ -69,7 +69,6 @@ test('while the end of a transaction does not show in the changelog yet, a resta
     return undefined
   }
   // Another process: one with the same transactional id would not get past its initialisation before the markers are there.
-  kafka.expireSession('candles', 'one')
   const second = await startMemoryJob({ kafka, job, instanceId: 'two' })
   while (polls < 3) await turn()
   expect(second.engine.status).toBe('restoring state')

@@ -1,4 +1,5 @@
 // A job on memory-kafka with lanes in the calling thread: the whole engine in one test, no broker, no worker.
+import type { Clock, Scheduler } from '../../src/core/clock.ts'
 import { addCounts, noCounts } from '../../src/core/counts.ts'
 import type { LaneSetup } from '../../src/core/message.ts'
 import { Engine } from '../../src/engine/engine.ts'
@@ -40,8 +41,11 @@ export interface MemoryJobOptions {
   laneCount?: number
   untilEnd?: boolean
   limits?: Partial<EngineLimits>
+  leavesOnStop?: boolean
   stateMemoryBytesMax?: number
   onRestoring?: (progress: RestoreProgress) => void
+  clock?: Clock
+  scheduler?: Scheduler
   /** Runs the lanes some other way; default: in the calling thread. */
   makeLanes?: (setups: LaneSetup[]) => Lanes
 }
@@ -54,7 +58,11 @@ export interface MemoryJob {
   rebuilds: string[]
   /** Tasks whose partitions were taken away. */
   released: string[]
+  /** What it said, in order. */
+  logged: Logged[]
 }
+
+export type Logged = Record<string, unknown> & { message: string }
 
 /** Lanes of a job in the calling thread. */
 export function lanesOf(job: CompiledJob, setups: LaneSetup[]): Lanes {
@@ -64,6 +72,7 @@ export function lanesOf(job: CompiledJob, setups: LaneSetup[]): Lanes {
 /** Starts a job; stop it with `engine.stop()`. */
 export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJob> {
   const { kafka, job, instanceId = 'one', stateDir, laneCount = 2, untilEnd = true } = options
+  const { clock = systemClock } = options
   const topics = planTopics(job.plan)
   const jobTopics = await prepareTopics(await kafka.openAdmin(), {
     plan: job.plan,
@@ -86,6 +95,8 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
   const counts = noCounts()
   const rebuilds: string[] = []
   const released: string[] = []
+  const logged: Logged[] = []
+  const note = (details: object, message: string): void => void logged.push({ ...details, message })
   const observer: EngineObserver = {
     processed: (_partition, more) => addCounts(counts, more),
     committed: () => {},
@@ -98,17 +109,18 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     topics,
     kafka,
     lanes: options.makeLanes === undefined ? lanesOf(job, setups) : options.makeLanes(setups),
-    clock: systemClock,
-    scheduler: systemScheduler,
+    clock,
+    scheduler: options.scheduler ?? systemScheduler,
     instanceId,
     limits: { ...TEST_ENGINE_LIMITS, ...options.limits },
     untilEnd,
+    leavesOnStop: options.leavesOnStop ?? true,
     changelogTopicId: jobTopics.changelogTopicId,
     sinkRetentions: jobTopics.sinkRetentions,
-    log: { info: () => {}, warn: () => {}, error: () => {} },
+    log: { info: note, warn: note, error: note },
     observer,
   })
   const done = engine.run()
   done.catch(() => {}) // whoever awaits `done` has the error
-  return { engine, done, counts, rebuilds, released }
+  return { engine, done, counts, rebuilds, released, logged }
 }

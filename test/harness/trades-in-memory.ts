@@ -49,10 +49,11 @@ export class TradeFeed {
   readonly oracle = new CandleOracle(RULES)
   readonly #random: () => number
   readonly #kafka: MemoryKafka
-  #nowMs = Date.now() - 3_600_000
+  #nowMs: number
   count = 0
 
-  constructor(kafka: MemoryKafka, seed: number) {
+  constructor(kafka: MemoryKafka, seed: number, startMs = Date.now() - 3_600_000) {
+    this.#nowMs = startMs
     this.#kafka = kafka
     this.#random = seeded(seed)
   }

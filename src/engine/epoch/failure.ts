@@ -1,5 +1,5 @@
 // What is done about a failed Kafka call: a pure decision over the failure's fields. Main thread.
-// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process).
+// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (a process that is replaced stops).
 
 import type { KafkaFailure } from '../../kafka/port.ts'
 
@@ -12,9 +12,15 @@ export type FailureDecision =
    * the tasks are reopened from what Kafka says. The same for a plain abort and for an unknown outcome: a late EndTxn of the
    * old producer can not end a transaction of the new one, and there is one path to test.
    */
-  { kind: 'rebuild' } | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
+  | { kind: 'rebuild' }
+  /**
+   * The transactional id was initialised by somebody else: another process with our instance id, or one that took our
+   * partitions over and had to end our transaction. The group knows: only the first is a member under our name.
+   */
+  | { kind: 'ask' }
+  | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
 
-const FENCED = new Set(['_FENCED', 'PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH', 'FENCED_INSTANCE_ID'])
+const PRODUCER_FENCED = new Set(['_FENCED', 'PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'])
 const FOR_GOOD = new Set([
   'TOPIC_AUTHORIZATION_FAILED',
   'GROUP_AUTHORIZATION_FAILED',
@@ -48,7 +54,8 @@ export function endsFetching(failure: KafkaFailure): boolean {
  * decideFailure({ name: '_TIMED_OUT', ... }) // { kind: 'rebuild' }
  */
 export function decideFailure(failure: KafkaFailure): FailureDecision {
-  if (FENCED.has(failure.name)) return { kind: 'stop', code: 'MR4005' }
+  if (failure.name === 'FENCED_INSTANCE_ID') return { kind: 'stop', code: 'MR4005' }
+  if (PRODUCER_FENCED.has(failure.name)) return { kind: 'ask' }
   if (FOR_GOOD.has(failure.name)) return { kind: 'stop', code: 'MR4007' }
   return { kind: 'rebuild' }
 }

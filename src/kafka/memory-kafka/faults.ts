@@ -15,6 +15,7 @@ export type FaultCall =
   | 'watermarks'
   | 'offsetsForTimes'
   | 'committed'
+  | 'leave'
   | 'describe'
   | 'create'
   | 'config'

@@ -100,6 +100,17 @@ export class MemoryGroupConsumer extends MemoryReader implements GroupConsumer, 
     })
   }
 
+  leave(_timeoutMs: number): Promise<void> {
+    return this.gate.run('leave', this.name, () => {
+      this.requireOpen()
+      this.#cancelServing()
+      this.#events = []
+      this.dropAssignment()
+      this.#forgetMembership()
+      if (this.#member !== undefined) this.#group.leave(this.#member)
+    })
+  }
+
   groupMetadata(): GroupMetadata {
     this.requireOpen()
     if (this.#generation < 0 || this.#memberId === '') throw kafkaError('_STATE', 'no member of a generation yet')

@@ -100,6 +100,11 @@ export class Group {
     if (member.isConnected) member.client.onRevoke(assigned, true)
   }
 
+  /** The member goes on its own account, a static one too. */
+  leave(member: Member): void {
+    if (this.has(member)) this.#remove(member)
+  }
+
   has(member: Member): boolean {
     return this.#members.get(member.memberId) === member
   }

@@ -1,6 +1,7 @@
 // Readers and group consumers on node-rdkafka. Main thread. What blocks is behind ConsumerDriver, which has an addon and
 // a plain form; assignment, pausing and rebalances are here, the same for both.
 // Keeps SPEC: KAFKA-1 (read committed only), KAFKA-6 (a poll never returns records from before an assign).
+import { setTimeout } from 'node:timers/promises'
 import {
   type CommittedOffset,
   type GroupConsumer,
@@ -37,11 +38,14 @@ export interface ConsumerDriver {
 
 const ASSIGN_PARTITIONS = -175
 const REVOKE_PARTITIONS = -174
+/** How often it is looked whether the group was left. */
+const LEAVE_POLL_MS = 5
 
 export class RdKafkaConsumer implements GroupConsumer {
   readonly #life: ClientLife<RdConsumer>
   readonly #driver: ConsumerDriver
   #isPolling = false
+  #isLeaving = false
   /** An assign or unassign came while a poll was out: what that poll brings is of the past. */
   #isPollStale = false
   /** Changes that wait for the poll that is out: librdkafka must not move positions under a batch. A few at most. */
@@ -63,7 +67,9 @@ export class RdKafkaConsumer implements GroupConsumer {
   /** What node-rdkafka calls on a rebalance, on the main thread. */
   onRebalance(error: RdkafkaError | undefined, assignment: RdTopicPartition[], listener: RebalanceListener): void {
     const partitions = assignment.map(({ topic, partition }) => ({ topic, partition }))
-    if (error?.code === ASSIGN_PARTITIONS && !this.#life.isClosing) {
+    if (this.#isLeaving) {
+      this.#life.client.unassign()
+    } else if (error?.code === ASSIGN_PARTITIONS && !this.#life.isClosing) {
       this.#tellAssigned(partitions, listener)
     } else if (error?.code === REVOKE_PARTITIONS && !this.#life.isClosing) {
       listener.onRevoke(partitions, this.#driver.isAssignmentLost())
@@ -142,6 +148,34 @@ export class RdKafkaConsumer implements GroupConsumer {
   groupMetadata(): GroupMetadata {
     this.#life.requireOpen()
     return this.#driver.groupMetadata()
+  }
+
+  /**
+   * librdkafka's close keeps a static member in its group, its unsubscribe does not: it tells the coordinator as soon as
+   * nothing is assigned. The rebalance that it wants for that is answered in `onRebalance`, from a poll.
+   */
+  async leave(timeoutMs: number): Promise<void> {
+    const untilMs = performance.now() + timeoutMs
+    this.#isLeaving = true
+    this.#change(() => {
+      this.#life.client.unsubscribe()
+      this.#life.client.unassign()
+    }, true)
+    while (this.#isMember() && performance.now() < untilMs) {
+      if (this.#isPolling) await setTimeout(LEAVE_POLL_MS)
+      else await this.poll({ recordsMax: 1, bytesMax: 1, waitMs: LEAVE_POLL_MS })
+    }
+  }
+
+  /** librdkafka forgets its member id when it tells the coordinator that it leaves. */
+  #isMember(): boolean {
+    try {
+      this.#driver.groupMetadata().release()
+      return true
+    } catch (error) {
+      if (error instanceof KafkaError && error.failure.name === '_STATE') return false
+      throw error
+    }
   }
 
   async close(): Promise<void> {

@@ -160,6 +160,11 @@ export class FetchGroup implements GroupConsumer {
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {
     return this.#group.committed(partitions, timeoutMs)
   }
+  async leave(timeoutMs: number): Promise<void> {
+    this.#dropResults()
+    for (const { client } of this.#fetchers) client.assign([])
+    await this.#group.leave(timeoutMs)
+  }
   groupMetadata(): GroupMetadata {
     return this.#group.groupMetadata()
   }

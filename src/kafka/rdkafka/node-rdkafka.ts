@@ -48,6 +48,7 @@ export interface RdClient extends EventEmitter {
 
 export interface RdConsumer extends RdClient {
   subscribe(topics: string[]): void
+  unsubscribe(): void
   assign(partitions: RdTopicPartition[]): void
   unassign(): void
   pause(partitions: RdTopicPartition[]): void

@@ -12,11 +12,11 @@ test.each([
   ['a broken connection drops the epoch', failure('_TRANSPORT'), { kind: 'rebuild' }],
   ['a fatal error that is no fencing gets a new producer', failure('_FATAL', { isFatal: true }), { kind: 'rebuild' }],
   [
-    'a fenced producer stops, even when it is told to abort',
+    'a fenced producer asks the group who fenced it, even when it is told to abort',
     failure('PRODUCER_FENCED', { requiresAbort: true }),
-    { kind: 'stop', code: 'MR4005' },
+    { kind: 'ask' },
   ],
-  ['an old producer epoch is fencing', failure('INVALID_PRODUCER_EPOCH'), { kind: 'stop', code: 'MR4005' }],
+  ['an old producer epoch is fencing', failure('INVALID_PRODUCER_EPOCH'), { kind: 'ask' }],
   ['a fenced group member stops', failure('FENCED_INSTANCE_ID', { isFatal: true }), { kind: 'stop', code: 'MR4005' }],
   ['a refused authorisation stops', failure('TOPIC_AUTHORIZATION_FAILED'), { kind: 'stop', code: 'MR4007' }],
 ])('%s', (_, given, decision) => {

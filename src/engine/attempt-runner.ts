@@ -1,0 +1,275 @@
+// Runs attempts on an assignment: resumes what stayed, opens what moved here, and leaves tasks suspended or closed. Main thread.
+// Keeps SPEC: GROUP-1, GROUP-2 (kept tasks run while moved ones are opened), RECOVER-1, STOP-1 (a clean stop flushes).
+
+import type { GroupConsumer, Producer, Reader, TopicPartition } from '../kafka/port.ts'
+import { Attempt, type AttemptEnd } from './attempt.ts'
+import { Flusher } from './flusher.ts'
+import type { Ingest } from './ingest.ts'
+import type { Assignment } from './membership.ts'
+import { OpenTasks } from './open-tasks.ts'
+import { Opening } from './opening.ts'
+import type { EngineOptions } from './options.ts'
+import { reopenTasks } from './reopen.ts'
+import { StableOffsets } from './stable-offsets.ts'
+import type { TaskState } from './task-state.ts'
+import { Transaction } from './transaction.ts'
+import type { TransactionalProducer } from './transactional-producer.ts'
+
+export interface AttemptRunnerOptions {
+  engine: EngineOptions
+  changelogTopicId: string | undefined
+  consumer: GroupConsumer
+  /** Reads the changelog; undefined for a job without state. */
+  reader: Reader | undefined
+  producer: TransactionalProducer
+  ingest: Ingest
+  /** True once the assignment is not worth starting on any more: it changed, or the process stops. */
+  isOver: (assignment: Assignment) => boolean
+  /** True while the group has told nothing newer. */
+  isCurrent: (assignment: Assignment) => boolean
+  isStopping: () => boolean
+  /** What a client failed with for good. */
+  clientFailure: () => unknown
+  /** Tasks are open and records flow. */
+  onRunning: (tasks: readonly TaskState[]) => void
+}
+
+/*
+ *  producer -> resume what stayed -> nothing stayed:   open the tasks, then run them
+ *                                    something stayed: run it at once; open the moved tasks meanwhile, admit them
+ *  the attempt ends:
+ *     drained by a rebalance -> tasks are suspended      drained by a stop -> flushed and closed      failed -> closed
+ */
+export class AttemptRunner {
+  readonly #options: AttemptRunnerOptions
+  readonly #openTasks: OpenTasks
+  /** With `untilEnd`: fixed at the first opening of a partition, for the whole run. */
+  readonly #endOffsets = new Map<number, number>()
+  #attempt: Attempt | undefined
+  #isOpening = false
+  #number = 0
+  /** Epochs that the last attempt committed. */
+  committedCount = 0
+
+  constructor(options: AttemptRunnerOptions) {
+    this.#options = options
+    this.#openTasks = new OpenTasks(options.engine)
+  }
+
+  /** The attempt that runs, if any. */
+  get attempt(): Attempt | undefined {
+    return this.#attempt
+  }
+  /** Every task of the assignment runs. */
+  get isRunning(): boolean {
+    return this.#attempt !== undefined && !this.#isOpening
+  }
+  get number(): number {
+    return this.#number
+  }
+
+  /** One attempt, from opening tasks to its end. Never rejects. */
+  async run(assignment: Assignment): Promise<AttemptEnd> {
+    const number = ++this.#number
+    this.committedCount = 0
+    let end: AttemptEnd
+    let suspended: readonly TaskState[] = []
+    try {
+      const producer = await this.#options.producer.open()
+      const attempt = await this.#openAndRun(assignment, number, producer)
+      end = attempt === undefined ? { kind: 'drained' } : attempt.end
+      if (attempt !== undefined && end.kind === 'drained') suspended = await this.#settle(assignment, attempt.of)
+    } catch (error) {
+      end = { kind: 'failed', error }
+    }
+    const isSuspended = new Set(suspended.map((task) => task.partition))
+    const others = assignment.partitions.filter(({ partition }) => !isSuspended.has(partition))
+    await this.#openTasks.close(others, number)
+    return end
+  }
+
+  /** Lets go of what is suspended, flushed. */
+  close(): Promise<void> {
+    return this.#openTasks.closeSuspended(this.#number, this.#newFlusher())
+  }
+
+  async #openAndRun(
+    assignment: Assignment,
+    number: number,
+    producer: Producer,
+  ): Promise<{ of: Attempt; end: AttemptEnd } | undefined> {
+    const { isOver, clientFailure } = this.#options
+    const kept = await this.#resume(assignment, number)
+    const isKept = new Set(kept.map((task) => task.partition))
+    const moved = assignment.partitions.filter(({ partition }) => !isKept.has(partition))
+    const opening = this.#open(assignment, number, moved)
+    try {
+      const first = kept.length > 0 ? kept : await opening.tasks
+      if (clientFailure() !== undefined) throw clientFailure()
+      if (first === undefined || (kept.length === 0 && isOver(assignment))) return undefined
+      const attempt = this.#newAttempt(assignment, number, first, producer, kept.length === 0 || moved.length === 0)
+      return { of: attempt, end: await this.#runTasks(assignment, attempt, kept.length > 0 ? opening : undefined) }
+    } finally {
+      await opening.cancel()
+    }
+  }
+
+  #resume(assignment: Assignment, number: number): Promise<TaskState[]> {
+    const { engine, consumer, isOver } = this.#options
+    const isCancelled = (): boolean => isOver(assignment)
+    return this.#openTasks.resume({
+      attempt: number,
+      partitions: assignment.partitions,
+      since: assignment.since,
+      flusher: this.#newFlusher(),
+      committed: async (partitions) => {
+        const { clock, scheduler, limits } = engine
+        const offsets = new StableOffsets({
+          consumer,
+          partitions,
+          clock,
+          scheduler,
+          callMs: limits.callMs,
+          isCancelled,
+        })
+        while (!isCancelled()) {
+          if (await offsets.knownWithin(LOOK_AGAIN_MS)) return (partition) => offsets.of(partition)
+        }
+        return undefined
+      },
+    })
+  }
+
+  #open(assignment: Assignment, attempt: number, partitions: TopicPartition[]): Opening {
+    const { engine, consumer, reader, changelogTopicId, isOver } = this.#options
+    return new Opening((isCancelled) =>
+      reopenTasks({
+        engine,
+        attempt,
+        consumer,
+        reader,
+        changelogTopicId,
+        partitions,
+        endOffsets: this.#endOffsets,
+        isCancelled: () => isCancelled() || isOver(assignment),
+      }),
+    )
+  }
+
+  async #runTasks(assignment: Assignment, attempt: Attempt, opening: Opening | undefined): Promise<AttemptEnd> {
+    const { ingest, isOver, clientFailure, onRunning } = this.#options
+    this.#attempt = attempt
+    this.#isOpening = !attempt.isComplete
+    await this.#feed(assignment, attempt)
+    if (clientFailure() !== undefined) attempt.fail(clientFailure())
+    if (isOver(assignment)) attempt.drain()
+    if (attempt.isComplete) onRunning(attempt.tasks)
+    const admitted = opening === undefined ? undefined : this.#admit(assignment, attempt, opening)
+    const end = await attempt.run()
+    await opening?.cancel()
+    await admitted
+    this.#attempt = undefined
+    this.#isOpening = false
+    this.committedCount = attempt.committedCount
+    await this.#whileHeld(() => {
+      ingest.feed(undefined, [])
+      const isOurs = this.#options.isCurrent(assignment) && clientFailure() === undefined
+      if (isOurs) this.#options.consumer.pause(assignment.partitions)
+    })
+    return end
+  }
+
+  /** Records flow to the attempt, for all tasks that it has now. */
+  #feed(assignment: Assignment, attempt: Attempt, before: () => void = () => {}): Promise<void> {
+    const { ingest, consumer, isCurrent } = this.#options
+    return this.#whileHeld(() => {
+      // A revoke may have come with the poll that was out: its answer is `unassign`.
+      if (!isCurrent(assignment)) return
+      before()
+      const tasks = attempt.tasks.map(({ topic, partition, dispatchedOffset }) => ({
+        topic,
+        partition,
+        offset: dispatchedOffset,
+      }))
+      ingest.feed(attempt, tasks)
+      consumer.assign(tasks)
+    })
+  }
+
+  /** Adds the moved tasks once they are open. Never rejects. */
+  async #admit(assignment: Assignment, attempt: Attempt, opening: Opening): Promise<void> {
+    try {
+      const tasks = await opening.tasks
+      if (tasks === undefined || attempt.isComplete) return
+      await this.#feed(assignment, attempt, () => attempt.admit(tasks))
+      if (!attempt.isComplete) return
+      this.#isOpening = false
+      this.#options.onRunning(attempt.tasks)
+    } catch (error) {
+      attempt.fail(error)
+    }
+  }
+
+  /** Everything is committed and nothing is open: tasks are suspended by a rebalance, flushed for a warm start at the end. */
+  async #settle(assignment: Assignment, attempt: Attempt): Promise<readonly TaskState[]> {
+    const { isCurrent, isStopping, reader } = this.#options
+    if (isStopping() || isCurrent(assignment)) {
+      const flusher = this.#newFlusher()
+      if (reader !== undefined) for (const task of attempt.tasks) await flusher.flushLast(task, attempt.moment())
+      return []
+    }
+    this.#openTasks.suspend(attempt.tasks, assignment.group.generation, attempt.moment())
+    return attempt.tasks
+  }
+
+  /** Changes what polls do while none is out. */
+  async #whileHeld(change: () => void): Promise<void> {
+    const { ingest } = this.#options
+    await ingest.hold()
+    try {
+      change()
+    } finally {
+      ingest.release()
+    }
+  }
+
+  #newAttempt(
+    assignment: Assignment,
+    number: number,
+    tasks: TaskState[],
+    producer: Producer,
+    isComplete: boolean,
+  ): Attempt {
+    const { engine, consumer, ingest } = this.#options
+    const { limits, clock, topics, plan } = engine
+    return new Attempt({
+      engine,
+      number,
+      tasks,
+      isComplete,
+      transaction: new Transaction({ producer, topicNames: topics.names, clock, callMs: limits.callMs }),
+      flusher: this.#newFlusher(),
+      group: assignment.group,
+      recycle: (frame) => consumer.recycle(frame),
+      inputEnd: async (partition) => {
+        const { high } = await consumer.watermarks({ topic: plan.source.topic, partition }, limits.callMs)
+        return high
+      },
+      onRoom: () => ingest.ring(),
+    })
+  }
+
+  #newFlusher(): Flusher {
+    const { engine, changelogTopicId, reader } = this.#options
+    const { topics, limits } = engine
+    const topic = topics.names[topics.changelog] ?? ''
+    return new Flusher({
+      engine,
+      changelogTopicId,
+      changelogEnd: async (partition) => (await reader!.watermarks({ topic, partition }, limits.callMs)).high,
+    })
+  }
+}
+
+/** How long a cancellation waits while offsets are asked for. */
+const LOOK_AGAIN_MS = 100
