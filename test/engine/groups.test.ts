@@ -5,6 +5,8 @@ import { FrameWriter } from '../../src/core/frame.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
 import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { decodeMarker } from '../../src/lane/marker.ts'
+import { isMarkerKey } from '../../src/state/keys.ts'
 import { lanesOf, type MemoryJob, type MemoryJobOptions, startMemoryJob } from '../harness/memory-job.ts'
 import { candlesJob, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
 import { VirtualTime } from '../harness/virtual-time.ts'
@@ -83,8 +85,8 @@ async function stop(time: VirtualTime, run: MemoryJob): Promise<void> {
   await run.done
 }
 
-/** Reads the rest and closes all windows. */
-async function finish({ time, start }: Scene): Promise<void> {
+/** Reads the rest and closes all windows; whoever owned a partition, its epochs have only gone up. */
+async function finish({ time, start, kafka }: Scene): Promise<void> {
   const last = await start('last', { untilEnd: true })
   let isDone = false
   last.done
@@ -94,6 +96,17 @@ async function finish({ time, start }: Scene): Promise<void> {
     .catch(() => {})
   await time.until(() => isDone, 60_000)
   await last.done
+  for (const partition of partitions) {
+    const epochs = markerEpochs(kafka, partition)
+    expect(epochs).toEqual([...new Set(epochs)].sort((a, b) => a - b))
+  }
+}
+
+function markerEpochs(kafka: MemoryKafka, partition: number): number[] {
+  return kafka
+    .log('candles-changelog', partition)
+    .filter(({ key }) => isMarkerKey(key!))
+    .map(({ value }) => decodeMarker(value!)!.epoch)
 }
 
 test('one instance, then three, then two give the rows of one; a task that stays keeps its state', async () => {
