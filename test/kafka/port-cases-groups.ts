@@ -87,6 +87,23 @@ export function groupCases(subject: PortSubject, bench: Bench): void {
       expect(numbers([...first.assigned, ...second.assigned])).toEqual([0, 1, 2, 3])
       expect(second.revokes).toEqual([])
     })
+
+    it('is left at once by a member with an instance id, and its partitions go to those that stay', async () => {
+      const topic = await bench.topic(2)
+      const groupId = `group-${randomUUID()}`
+      const first = await bench.watchedMember(topic, groupId, 'a')
+      const second = await bench.watchedMember(topic, groupId, 'b')
+      await pollTogether(
+        [first.consumer, second.consumer],
+        () => first.assigned.length === 1 && second.assigned.length === 1,
+      )
+      await second.consumer.leave(CALL_MS)
+      await second.consumer.close()
+      const leftMs = performance.now()
+      await pollUntil(first.consumer, () => first.assigned.length === 2)
+      // Its session would have ended after 10 s.
+      expect(performance.now() - leftMs).toBeLessThan(5_000)
+    })
   })
 }
 
@@ -121,6 +138,19 @@ export function adminCases(subject: PortSubject, bench: Bench): void {
       await admin.create([{ name, partitionCount: 1, replicationFactor: 1, config: {} }], CALL_MS)
       const [after] = await admin.describe([name], CALL_MS)
       expect(after!.topicId).not.toBe(before!.topicId)
+    })
+
+    it('and groups are apart: a group tells who is in it, and one that is not there is empty', async () => {
+      const topic = await bench.topic(1)
+      const groupId = `group-${randomUUID()}`
+      const { group } = await bench.member(topic, 1, groupId, 'a')
+      const admin = await bench.admin()
+      if (!subject.hasTopicDetails) {
+        expect(await admin.members(groupId, CALL_MS)).toBeUndefined()
+        return
+      }
+      expect(await admin.members(groupId, CALL_MS)).toEqual([{ memberId: group.memberId, instanceId: 'a' }])
+      expect(await admin.members(`group-${randomUUID()}`, CALL_MS)).toEqual([])
     })
 
     it('with a setting that is none are refused', async () => {

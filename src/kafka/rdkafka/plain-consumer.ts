@@ -164,7 +164,8 @@ export class PlainConsumerDriver implements ConsumerDriver {
 
   #onRebalance(code: number | undefined): void {
     this.#isMember = code === -175
-    if (this.#isMember) this.#assignments++
+    // By two: the group's own number is not told, and one that was missed must not look like the next.
+    if (this.#isMember) this.#assignments += 2
   }
 }
 
