@@ -89,7 +89,7 @@ const CONSUMER_OWNED: PlainSettings = {
  */
 const GROUP: PlainSettings = {
   'session.timeout.ms': 10_000,
-  'heartbeat.interval.ms': 2_000,
+  'heartbeat.interval.ms': 250,
   'retry.backoff.ms': 5,
   'retry.backoff.max.ms': 100,
 }
