@@ -109,7 +109,7 @@ export class Transaction {
         topic,
         partition,
         offset: position.inputOffset,
-        metadata: `epoch=${epoch}`,
+        metadata: `epoch=${epoch} instance=${position.instanceId}`,
       }))
       // The offsets go first. The coordinator may still be writing the last transaction's markers and refuse; for the
       // offsets librdkafka asks again after a millisecond, for the first record of a partition only after 20.

@@ -32,7 +32,7 @@ function watched(lanes: Lanes, kafka: MemoryKafka, flushes: Flush[]): Lanes {
       if (request.op === 'flush' && 'epoch' in answer) {
         const partition = Number(request.taskId.split('_')[1])
         const metadata = kafka.committedOffset('candles', 'trades', partition).metadata
-        const committedEpoch = Number(metadata.replace('epoch=', ''))
+        const committedEpoch = Number(/epoch=(\d+)/.exec(metadata)?.[1])
         flushes.push({
           partition,
           changelogOffset: request.changelogOffset,

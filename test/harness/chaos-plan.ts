@@ -34,6 +34,53 @@ export function drawKills(seed: number, count: number): PlannedKill[] {
   })
 }
 
+/** What happens to a group of instances next. */
+export type GroupEvent =
+  /** `starting`: the one that was started last, so long after its start; `running`: any, so long after that one's first commit. */
+  | {
+      kind: 'kill'
+      when: 'starting' | 'running'
+      afterMs: number
+      /** Which of those that run: a share from 0 to 1. */
+      victim: number
+      wipesState: boolean
+      /** It comes back only after others have taken its partitions over. */
+      staysAway: boolean
+    }
+  /** Asked to stop; for good. */
+  | { kind: 'leave'; afterMs: number; victim: number }
+  /** A new one, with a new name. */
+  | { kind: 'join'; afterMs: number }
+
+/**
+ * Draws the events of a group: of the kills a quarter hits an instance that is starting, a fifth of the others stays away, half
+ * of all finds an empty state folder afterwards. A tenth as many leaves as kills, each followed by a join.
+ *
+ * @example
+ * drawGroupEvents(1, 50) // 60 events
+ */
+export function drawGroupEvents(seed: number, kills: number): GroupEvent[] {
+  const random = mulberry32(seed + 1_000_003)
+  const away = shuffledFlags(kills, Math.max(1, Math.round((kills * 3) / 20)), random)
+  const events: GroupEvent[] = drawKills(seed, kills).map((kill, i) => ({
+    kind: 'kill',
+    ...kill,
+    when: away[i] ? 'running' : kill.when,
+    victim: random(),
+    staysAway: away[i]!,
+  }))
+  const pairs = Math.max(1, Math.round(kills / 10))
+  const places = Array.from({ length: pairs * 2 }, () => Math.floor(random() * (events.length + 1))).sort(
+    (a, b) => b - a,
+  )
+  places.forEach((place, i) => {
+    const afterMs = Math.round(random() * RUNNING_MS.max)
+    // From the back to the front, so that a leave comes before its join.
+    events.splice(place, 0, i % 2 === 0 ? { kind: 'join', afterMs } : { kind: 'leave', afterMs, victim: random() })
+  })
+  return events
+}
+
 /** `count` flags, `set` of them true, in a drawn order (Fisher and Yates). */
 function shuffledFlags(count: number, set: number, random: () => number): boolean[] {
   const flags = Array.from({ length: count }, (_, i) => i < set)

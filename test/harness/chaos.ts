@@ -9,11 +9,9 @@ import { candleOracle, checkCandles } from '../../bench/lib/candle-check.ts'
 import type { Child } from '../../bench/lib/child.ts'
 import type { Cluster } from '../../bench/lib/cluster.ts'
 import { startJobProcess, summaryOf } from '../../bench/lib/job-process.ts'
-import { machineMs, sendPaced } from '../../bench/lib/paced.ts'
 import { percentileOf } from '../../bench/lib/report.ts'
-import { openLoader } from '../../bench/lib/trade-load.ts'
 import { type TradeStream, tradeStream } from '../../src/cli/trades.ts'
-import { FrameWriter } from '../../src/core/frame.ts'
+import { type Load, startLoad } from './chaos-load.ts'
 import { drawKills, type PlannedKill } from './chaos-plan.ts'
 import { CommitWatch } from './commit-watch.ts'
 
@@ -53,7 +51,6 @@ const START_MS = 1_760_000_000_000
 const SETTLED_AFTER_MS = 100
 /** A restart that takes longer is a failure of its own. */
 const RESTART_MS_MAX = 60_000
-const FLUSH_MS = 60_000
 
 /** The job, its topics and what is known about it. */
 interface Scene {
@@ -87,7 +84,7 @@ export async function runChaos(cluster: Cluster, options: ChaosOptions): Promise
       recordsPerEventSecond: options.recordsPerSecond,
     })
     const kills = drawKills(options.seed, options.kills)
-    const load = startLoad(scene, trades)
+    const load = startLoad(cluster, scene.source, trades, options.recordsPerSecond)
     const records = await killing(scene, kills, load).finally(() => load.stop())
     options.tell(`${records} records were sent; the last process reads to their end`)
     await runLast(scene, kills.at(-1))
@@ -109,56 +106,6 @@ async function setScene(cluster: Cluster, options: ChaosOptions): Promise<Scene>
   const stateDir = await mkdtemp(join(tmpdir(), 'millrace-chaos-'))
   const watch = await CommitWatch.open(cluster.brokers, job, source)
   return { cluster, options, job, source, sink, stateDir, watch, hasCommitted: false, warmMs: [], coldMs: [] }
-}
-
-interface Load {
-  /** Ends it and resolves with how many records were sent, all of them delivered. Idempotent. */
-  stop(): Promise<number>
-  /** Rejects when sending fails. */
-  failed: Promise<never>
-}
-
-function startLoad({ cluster, options, source }: Scene, trades: TradeStream): Load {
-  let isStopped = false
-  const sending = sendTrades(cluster, source, trades, options.recordsPerSecond, () => isStopped)
-  const failed = new Promise<never>((_, reject) => {
-    sending.catch(reject)
-  })
-  failed.catch(() => {}) // told by whoever waits for it or for `stop`
-  return {
-    failed,
-    stop() {
-      isStopped = true
-      return sending
-    },
-  }
-}
-
-async function sendTrades(
-  { kafka }: Cluster,
-  topic: string,
-  trades: TradeStream,
-  recordsPerSecond: number,
-  isStopped: () => boolean,
-): Promise<number> {
-  const producer = await openLoader(kafka)
-  try {
-    const writer = new FrameWriter()
-    const sent = await sendPaced({
-      startMs: machineMs(),
-      recordsPerSecond,
-      recordCount: Number.POSITIVE_INFINITY,
-      isStopped,
-      async send(from, to) {
-        trades.fill(writer, 0, from, to)
-        await producer.produce(writer.take()!, [topic])
-      },
-    })
-    await producer.flush(FLUSH_MS)
-    return sent
-  } finally {
-    await producer.close()
-  }
 }
 
 /** Starts and kills by the plan; resolves with the number of records sent meanwhile. */

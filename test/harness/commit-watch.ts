@@ -40,12 +40,15 @@ export class CommitWatch {
 
   /** The committed offsets of all partitions, added up; 0 before the first commit. */
   async total(): Promise<number> {
+    return (await this.#offsets()).reduce((sum, { offset }) => sum + Math.max(0, Number(offset)), 0)
+  }
+
+  async #offsets(): Promise<{ partition: number; offset: string; metadata: string | null }[]> {
     const untilMs = performance.now() + COORDINATOR_MS_MAX
     for (;;) {
       try {
         const [topic] = await this.#admin.fetchOffsets({ groupId: this.#groupId, topics: [this.#topic] })
-        const offsets = topic?.partitions.map(({ offset }) => Math.max(0, Number(offset))) ?? []
-        return offsets.reduce((sum, offset) => sum + offset, 0)
+        return topic?.partitions ?? []
       } catch (error) {
         if (!isRetriable(error) || performance.now() > untilMs) throw error
         await sleep(ASK_EVERY_MS)
@@ -67,6 +70,32 @@ export class CommitWatch {
       if (isOver()) return undefined
       await sleep(ASK_EVERY_MS)
     }
+  }
+
+  /** What an instance has committed last, by partition: `epoch@offset` of those whose last commit is its own. */
+  async commitsOf(instanceId: string): Promise<Map<number, string>> {
+    const commits = new Map<number, string>()
+    for (const { partition, offset, metadata } of await this.#offsets()) {
+      const [, epoch, instance] = /^epoch=(\d+) instance=(.*)$/.exec(metadata ?? '') ?? []
+      if (instance === instanceId) commits.set(partition, `${epoch}@${offset}`)
+    }
+    return commits
+  }
+
+  /** As `nextCommit`, for one of several instances. */
+  async nextCommitOf(instanceId: string, settledMs: number, isOver: () => boolean): Promise<number | undefined> {
+    let settled = await this.#textOf(instanceId)
+    for (;;) {
+      const text = await this.#textOf(instanceId)
+      const nowMs = performance.now()
+      if (nowMs < settledMs) settled = text
+      else if (text !== settled && text !== '') return nowMs
+      if (isOver()) return undefined
+      await sleep(ASK_EVERY_MS)
+    }
+  }
+  async #textOf(instanceId: string): Promise<string> {
+    return [...(await this.commitsOf(instanceId))].map(([partition, commit]) => `${partition}:${commit}`).join(' ')
   }
 
   close(): Promise<void> {
