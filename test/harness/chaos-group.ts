@@ -172,9 +172,13 @@ class GroupChaos {
     this.#options.tell(`leave: ${leaver.name}, taken over after ${Math.round(tookMs)} ms`)
   }
 
+  /** While there is still something to commit. */
+  settle(): Promise<void> {
+    return this.#newestCommits(true)
+  }
+
   /** All stop cleanly; a last one reads to the end of the input. */
   async finish(): Promise<void> {
-    await this.#newestCommits(true)
     await Promise.all(
       this.#running.splice(0).map(({ child }) => {
         child.kill('SIGTERM')
@@ -330,5 +334,6 @@ export async function runGroupChaos(cluster: Cluster, options: GroupChaosOptions
 async function through(chaos: GroupChaos, events: readonly GroupEvent[], load: Load): Promise<number> {
   await Promise.race([chaos.startAll(), load.failed])
   for (const event of events) await Promise.race([chaos.apply(event), load.failed])
+  await Promise.race([chaos.settle(), load.failed])
   return await load.stop()
 }

@@ -67,16 +67,22 @@ export class RdKafkaConsumer implements GroupConsumer {
   /** What node-rdkafka calls on a rebalance, on the main thread. */
   onRebalance(error: RdkafkaError | undefined, assignment: RdTopicPartition[], listener: RebalanceListener): void {
     const partitions = assignment.map(({ topic, partition }) => ({ topic, partition }))
-    if (this.#isLeaving) {
+    if (this.#isLeaving || this.#life.isClosing) this.#letGo()
+    else if (error?.code === ASSIGN_PARTITIONS) this.#tellAssigned(partitions, listener)
+    else if (error?.code === REVOKE_PARTITIONS) listener.onRevoke(partitions, this.#driver.isAssignmentLost())
+    else {
+      // The rebalance itself failed: librdkafka waits for an answer all the same.
       this.#life.client.unassign()
-    } else if (error?.code === ASSIGN_PARTITIONS && !this.#life.isClosing) {
-      this.#tellAssigned(partitions, listener)
-    } else if (error?.code === REVOKE_PARTITIONS && !this.#life.isClosing) {
-      listener.onRevoke(partitions, this.#driver.isAssignmentLost())
-    } else {
-      // Closing, or the rebalance itself failed: librdkafka waits for an answer all the same.
+      if (error !== undefined) this.#rebalanceFailure = failureOf(error)
+    }
+  }
+
+  /** The answer of a consumer that goes. Told after its disconnect, nobody waits for one, and node-rdkafka throws. */
+  #letGo(): void {
+    try {
       this.#life.client.unassign()
-      if (error !== undefined && !this.#life.isClosing) this.#rebalanceFailure = failureOf(error)
+    } catch (error) {
+      if (!this.#life.isClosing) throw error
     }
   }
 
