@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { refusedSettings } from '../../src/kafka/rdkafka/settings.ts'
+import { consumerSettings, refusedSettings } from '../../src/kafka/rdkafka/settings.ts'
 import { KAFKA_OWNED } from '../../src/ops/config-table.ts'
 
 /** All settings of librdkafka, from the types that node-rdkafka generates. */
@@ -17,4 +17,12 @@ test('the two refuse the same of all settings that there are', () => {
   const candidates = [...new Set([...all, ...Object.keys(KAFKA_OWNED)])]
   const refusedByClient = candidates.filter((name) => refusedSettings({ [name]: 'x' }).length > 0)
   expect(refusedByClient.sort()).toEqual(Object.keys(KAFKA_OWNED).sort())
+})
+
+test('what is not owned is passed on, to a member of a group too', () => {
+  const group = { groupId: 'job', instanceId: 'one' }
+  const choice = { brokers: 'localhost:1', readUncommitted: false, group }
+  const { global } = consumerSettings({ ...choice, settings: { 'session.timeout.ms': 6_000 } })
+  expect(global).toMatchObject({ 'session.timeout.ms': 6_000, 'group.instance.id': 'one' })
+  expect(consumerSettings({ ...choice, settings: {} }).global).toMatchObject({ 'session.timeout.ms': 10_000 })
 })

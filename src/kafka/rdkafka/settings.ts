@@ -145,7 +145,6 @@ export function consumerSettings(choice: ConsumerChoice): ClientSettings {
     choice.group === undefined
       ? { 'group.id': 'millrace-reader' }
       : {
-          ...GROUP,
           'group.id': choice.group.groupId,
           // Without one the member is dynamic.
           ...(choice.group.instanceId === '' ? {} : { 'group.instance.id': choice.group.instanceId }),
