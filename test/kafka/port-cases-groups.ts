@@ -140,19 +140,6 @@ export function adminCases(subject: PortSubject, bench: Bench): void {
       expect(after!.topicId).not.toBe(before!.topicId)
     })
 
-    it('and groups are apart: a group tells who is in it, and one that is not there is empty', async () => {
-      const topic = await bench.topic(1)
-      const groupId = `group-${randomUUID()}`
-      const { group } = await bench.member(topic, 1, groupId, 'a')
-      const admin = await bench.admin()
-      if (!subject.hasTopicDetails) {
-        expect(await admin.members(groupId, CALL_MS)).toBeUndefined()
-        return
-      }
-      expect(await admin.members(groupId, CALL_MS)).toEqual([{ memberId: group.memberId, instanceId: 'a' }])
-      expect(await admin.members(`group-${randomUUID()}`, CALL_MS)).toEqual([])
-    })
-
     it('with a setting that is none are refused', async () => {
       const admin = await bench.admin()
       const wanted = { name: `refused-${randomUUID()}`, partitionCount: 0, replicationFactor: 1, config: {} }
