@@ -5,7 +5,7 @@ import { join, resolve } from 'node:path'
 import { describe, expect, test } from 'vitest'
 
 const root = resolve(import.meta.dirname, '..')
-const FOLDERS = ['src', 'workers', 'scripts', 'bin', 'bench', 'test']
+const FOLDERS = ['src', 'workers', 'scripts', 'bin', 'bench', 'test', 'examples']
 const CODE = /\.(ts|mts|mjs|cjs|js|cc|h)$/
 const COMMENT = /^\s*(\/\/|\/\*|\*|#)/
 const ID = /^(?:R\d{1,2}|[A-Z]{2,}-\d+)$/

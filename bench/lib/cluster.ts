@@ -12,6 +12,8 @@ export interface Cluster {
   name(stem: string): string
   /** Creates a topic that deletes nothing; it goes with `close`, where the broker is not ours alone. */
   createTopic(name: string, partitionCount: number): Promise<void>
+  /** A topic that a job made goes with `close` too. */
+  alsoDelete(name: string): void
   /** Deletes its topics or ends its broker. */
   close(): Promise<void>
 }
@@ -49,6 +51,9 @@ function cluster(brokers: string, stop: () => Promise<void>, isShared: boolean):
     async createTopic(name, partitionCount) {
       const config = { 'retention.ms': '-1', 'retention.bytes': '-1', 'compression.type': 'producer' }
       await createTopics(kafka, [{ name, partitionCount, replicationFactor: -1, config }])
+      created.push(name)
+    },
+    alsoDelete(name) {
       created.push(name)
     },
     async close() {

@@ -6,14 +6,12 @@ import type { RunSummary } from '../../src/cli/running-job.ts'
 import { packageRoot } from '../../src/ops/package-root.ts'
 import { type Child, resultOf, startChild } from './child.ts'
 
-export interface JobProcessOptions {
+/** How `millrace run` is started; what the job file reads from its environment is in `env`. */
+export interface JobRunOptions {
   brokers: string
   /** The job file, from the root of the package. */
   file: string
-  /** Names of the job and its topics, as the jobs in bench/jobs read them. */
-  job: string
-  source: string
-  sink: string
+  env: Record<string, string>
   stateDir: string
   instanceId: string
   untilEnd: boolean
@@ -25,8 +23,8 @@ export interface JobProcessOptions {
 }
 
 /** Starts `millrace run`. */
-export function startJobProcess(options: JobProcessOptions): Child {
-  const { brokers, file, job, source, sink, stateDir, instanceId, untilEnd } = options
+export function startJobRun(options: JobRunOptions): Child {
+  const { brokers, file, env, stateDir, instanceId, untilEnd } = options
   const flags = {
     brokers,
     'instance-id': instanceId,
@@ -44,10 +42,19 @@ export function startJobProcess(options: JobProcessOptions): Child {
     ...(untilEnd ? ['--until-end'] : []),
     ...(options.flags ?? []),
   ]
-  return startChild(args, {
-    env: { BENCH_JOB: job, BENCH_SOURCE: source, BENCH_SINK: sink },
-    showsErrors: options.showsErrors ?? true,
-  })
+  return startChild(args, { env, showsErrors: options.showsErrors ?? true })
+}
+
+export interface JobProcessOptions extends Omit<JobRunOptions, 'env'> {
+  /** Names of the job and its topics, as the jobs in bench/jobs read them. */
+  job: string
+  source: string
+  sink: string
+}
+
+/** Starts `millrace run` on a job of bench/jobs. */
+export function startJobProcess({ job, source, sink, ...options }: JobProcessOptions): Child {
+  return startJobRun({ ...options, env: { BENCH_JOB: job, BENCH_SOURCE: source, BENCH_SINK: sink } })
 }
 
 /** The summary of a job that ended by itself or after SIGTERM. */
