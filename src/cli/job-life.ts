@@ -2,6 +2,7 @@
 // Keeps SPEC: STOP-1 (a clean stop within its limit, while it still starts too; what hangs is named).
 
 import { MillraceError } from '../core/errors.ts'
+import { KafkaError } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import { systemScheduler } from '../ops/system-clock.ts'
 import type { JobSnapshot, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
@@ -90,6 +91,10 @@ export function liveJob(options: JobLifeOptions): RunningJob {
       engine = opened.engine
       engine.onRunning(() => becameReady({ ...opened.info, millis: Math.round(performance.now()) }))
       await engine.run()
+    } catch (error) {
+      // Outside of the engine, at the start, nobody else decides about a call of Kafka that failed.
+      if (!(error instanceof KafkaError)) throw error
+      throw new MillraceError('MR4007', { reason: error.message }, { cause: error })
     } finally {
       await closings.run()
     }

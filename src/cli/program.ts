@@ -119,8 +119,16 @@ function requestOf(args: string[], streams: Streams): Request | undefined {
 }
 
 function reasonOf(error: CommanderError, program: Command): string {
-  if (error.code !== 'commander.help') return error.message.replace(/^error: /, '').replace(/\s+/g, ' ')
+  if (error.code !== 'commander.help') return wordsOf(error.message)
   return `a command is needed: ${Object.keys(COMMANDS).join(', ')}\n\n${program.helpInformation()}`
+}
+
+/** A misspelt flag is named without its value: `--kafka-sasl-password=...` is easily written. */
+function wordsOf(message: string): string {
+  return message
+    .replace(/^error: /, '')
+    .replace(/'(--?[\w.-]+)=[^']*'/g, "'$1=...'")
+    .replace(/\s+/g, ' ')
 }
 
 async function perform(request: Request, context: CommandContext): Promise<CommandResult> {

@@ -58,10 +58,15 @@ function configPage(): string {
     'A flag goes before an environment variable, that before the file, that before the default. The file is `--config`, else ' +
       '`MILLRACE_CONFIG`, else `millrace.yaml` in the working directory; keys are nested there (`http:` over `port:`). ' +
       'All problems are told at once (MR3001, exit code 2). `/config` of the admin server lists every value with its origin.',
-    'A variable with `_FILE` behind its name holds the path of a file with the value: for secrets, which are never shown.',
+    'Every key, and every setting of librdkafka, has a variable with `_FILE` behind its name that holds the path of a file with ' +
+      'the value; the last line end is not part of it. Setting both variables, or naming a file that cannot be read, is MR3001. ' +
+      'Secrets (passwords, passphrases, keys, tokens, client secrets) are never shown: they are masked in `/config` and in ' +
+      'everything that the command writes. See [the guide to security](../guide/security.md).',
     ['| key | flag | variable | value | default | what for |', '|---|---|---|---|---|---|', ...rows].join('\n'),
     '## Settings of librdkafka\n\nAny other setting of librdkafka is passed through by its own name: `--kafka socket.timeout.ms=9000`, ' +
-      '`MILLRACE_KAFKA_SOCKET_TIMEOUT_MS=9000`, or under `kafka:` in the file. These are refused:',
+      'under `kafka:` in the file, or in the environment as `MILLRACE_KAFKA_` and its name in capitals with `_` for each dot: ' +
+      '`MILLRACE_KAFKA_SOCKET_TIMEOUT_MS=9000`, `MILLRACE_KAFKA_SASL_PASSWORD_FILE=/run/secrets/kafka`. A name that librdkafka ' +
+      'does not have, or a value that it does not take, is MR3001 with the nearest name. These are refused:',
     ['| setting | why |', '|---|---|', ...owned].join('\n'),
   )
 }

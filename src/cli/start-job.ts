@@ -75,6 +75,7 @@ async function open(
     connectMs: config.limits.connectMs,
     fetchClients: config.fetchClients,
     stopping,
+    onWarning: (text) => log.warn(text),
   })
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)
@@ -121,6 +122,7 @@ async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Con
       createTopics: config.createTopics,
       replicationFactor: -1,
       timeoutMs: config.limits.connectMs,
+      unreadableCodecs: kafka.unreadableCodecs ?? [],
     })
   } finally {
     await admin.close()

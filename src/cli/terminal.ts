@@ -1,5 +1,7 @@
 // Where a command's words go: data to stdout, people's words to stderr, one status line that is redrawn. Main thread.
-// Keeps SPEC: CLI-1 (data on stdout, words on stderr).
+// Keeps SPEC: CLI-1 (data on stdout, words on stderr), CONFIG-3 (no secret is in either).
+
+import { redacted } from '../ops/redact.ts'
 
 export interface Streams {
   stdout: { write(text: string): unknown }
@@ -20,14 +22,15 @@ export class Terminal {
   }
   /** A line of data. */
   data(line: string): void {
-    this.#streams.stdout.write(`${line}\n`)
+    this.#streams.stdout.write(`${redacted(line)}\n`)
   }
   /** A line for people, above the status line. */
   say(line: string): void {
     this.write(`${line}\n`)
   }
   /** Text for people that ends its own lines (logs). */
-  write(text: string): void {
+  write(written: string): void {
+    const text = redacted(written)
     if (this.#status === '') this.#streams.stderr.write(text)
     else this.#streams.stderr.write(`${CLEAR_LINE}${text}${this.#status}`)
   }

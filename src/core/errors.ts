@@ -137,8 +137,9 @@ export const ERRORS = {
   },
   MR4001: {
     action: 'stop',
-    text: 'No broker of {brokers} answered within {waitedMs} ms.',
-    remedy: 'Check `--brokers` / MILLRACE_BROKERS and that the listeners can be reached from here.',
+    text: 'No broker of {brokers} answered within {waitedMs} ms; last seen: {reason}.',
+    remedy:
+      'Check `--brokers` / MILLRACE_BROKERS, that the listeners can be reached from here, and that `kafka.security.protocol` is theirs.',
   },
   MR4002: {
     action: 'stop',
@@ -216,6 +217,34 @@ export const ERRORS = {
     action: 'report',
     text: 'The reset of {job} failed: {reason}',
     remedy: 'All of a reset takes effect or none of it: look with `--dry-run` where the job stands, and run it again.',
+  },
+  MR4031: {
+    action: 'stop',
+    text: 'Kafka at {brokers} does not accept the credentials: {reason}',
+    remedy:
+      'Check `kafka.sasl.mechanism`, `kafka.sasl.username` and the password (MILLRACE_KAFKA_SASL_PASSWORD or ..._FILE); for OAUTHBEARER the issuer, audience and scope that the brokers expect.',
+  },
+  MR4032: {
+    action: 'stop',
+    text: 'There is no trusted TLS connection to {brokers}: {reason}',
+    remedy: '{remedy}',
+  },
+  MR4033: {
+    action: 'stop',
+    text: 'The token endpoint {url} gave no token: {reason}',
+    remedy:
+      'Check `kafka.sasl.oauthbearer.token.endpoint.url`, `.client.id`, `.client.secret` and `.scope`, and that the endpoint can be reached from here.',
+  },
+  MR4034: {
+    action: 'stop',
+    text: 'Kafka refuses what this principal lacks the right to: {rights}.',
+    remedy: 'Grant what is missing; `millrace plan JOB --acls` prints all rights of the job as commands.',
+  },
+  MR4035: {
+    action: 'stop',
+    text: 'The topic {topic} holds batches compressed with {codec}, which this build of librdkafka cannot read.',
+    remedy:
+      'Install libzstd-dev (Debian: apt-get install -y libzstd-dev) and run `node scripts/setup.mjs` again, or have the topic written with lz4.',
   },
   MR5001: {
     action: 'stop',

@@ -1,8 +1,10 @@
 // Checks and creates the topics of a job before it starts. Main thread.
-// Keeps SPEC: TOPIC-1 (a missing or unfit topic is found at start, by name and with what to do).
+// Keeps SPEC: TOPIC-1 (a missing or unfit topic is found at start, by name and with what to do), SECURE-4 (so is every
+// right on a topic that is missing, all at once), ZSTD-1.
 
 import { MillraceError } from '../core/errors.ts'
 import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
+import { jobRights } from '../job/rights.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
 import { type SinkRetention, sinkRetentions } from './retention.ts'
 
@@ -31,6 +33,8 @@ export interface TopicsOptions {
   createTopics: boolean
   replicationFactor: number
   timeoutMs: number
+  /** Compressions that this process cannot read; default: none. */
+  unreadableCodecs?: readonly string[]
 }
 
 const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
@@ -87,8 +91,48 @@ async function describeAll(admin: Admin, names: string[], timeoutMs: number): Pr
   return new Map(descriptions.map((description) => [description.name, description]))
 }
 
+/** Every right that this principal lacks on topics that are there; those on groups and transactions show at their use. */
+function checkRights(plan: Plan, known: Map<string, TopicDescription>): void {
+  const missing = jobRights(plan, { creates: 'none' }).flatMap(({ resource, name, operation }) => {
+    const operations = resource === 'topic' ? known.get(name)?.operations : undefined
+    if (operations === undefined || operations.includes(KAFKA_WORDS[operation])) return []
+    return [`${operation} on topic ${name}`]
+  })
+  if (missing.length > 0) throw new MillraceError('MR4034', { rights: missing.join(', ') })
+}
+
+/** A topic that is read and whose own compression cannot be undone here. Batches of producers who chose it show when read. */
+async function checkCompression(
+  admin: Admin,
+  options: TopicsOptions,
+  configOf: ReadonlyMap<string, Record<string, string>>,
+): Promise<void> {
+  const { plan, topics, unreadableCodecs = [], timeoutMs } = options
+  if (unreadableCodecs.length === 0) return
+  const readBack = topics.names.filter((name) => name === topics.names[topics.changelog] || isView(plan, name))
+  for (const topic of [plan.source.topic, ...readBack]) {
+    const config = configOf.get(topic) ?? (await configIfAllowed(admin, topic, timeoutMs))
+    const codec = config['compression.type'] ?? ''
+    if (unreadableCodecs.includes(codec)) throw new MillraceError('MR4035', { topic, codec })
+  }
+}
+
+/** A job needs no right to look at the settings of its source: without it, they are not known. */
+async function configIfAllowed(admin: Admin, topic: string, timeoutMs: number): Promise<Record<string, string>> {
+  try {
+    return await admin.config(topic, timeoutMs)
+  } catch (error) {
+    if (error instanceof MillraceError && error.code === 'MR4034') return {}
+    throw error
+  }
+}
+
+/** Operations as Kafka's descriptions have them. */
+const KAFKA_WORDS = { Read: 'READ', Write: 'WRITE', DescribeConfigs: 'DESCRIBE_CONFIGS', Create: 'CREATE' } as const
+
 /**
- * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 (partition count).
+ * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 (partition count), MR4034 (a right is
+ * missing), MR4035 (a topic is compressed with what this build cannot read).
  *
  * @example
  * const { partitionCount } = await prepareTopics(admin, { plan, topics, createTopics: false, replicationFactor: 1, timeoutMs: 10_000 })
@@ -97,10 +141,12 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   const { plan, topics, timeoutMs } = options
   const source = plan.source.topic
   const known = await describeAll(admin, [source, ...topics.names], timeoutMs)
+  checkRights(plan, known)
   const partitionCount = known.get(source)?.partitionCount
   if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: source })
   await createMissing(admin, options, known, partitionCount)
   const all = await describeAll(admin, topics.names, timeoutMs)
+  checkRights(plan, all)
   const changelog = topics.names[topics.changelog]
   const changelogTopic = changelog === undefined ? undefined : all.get(changelog)
   if (isStateful(plan) && changelogTopic !== undefined && changelogTopic.partitionCount !== partitionCount) {
@@ -112,6 +158,7 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   }
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
   const configOf = new Map(topics.names.map((name, index) => [name, configs[index]!]))
+  await checkCompression(admin, options, configOf)
   return {
     partitionCount,
     changelogTopicId: changelogTopic?.topicId,

@@ -1,10 +1,13 @@
 // What an error means for the job: a new attempt, or the end. Main thread; pure.
 // Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (a process that is replaced stops).
 
-import { MillraceError } from '../core/errors.ts'
+import { type ErrorCode, MillraceError } from '../core/errors.ts'
 import { KafkaError } from '../kafka/port.ts'
 import { decideFailure } from './epoch/failure.ts'
 import { EpochError, epochFailure } from './transaction.ts'
+
+/** Brokers, and the endpoint that gives tokens for them. */
+const AWAY: ReadonlySet<ErrorCode> = new Set(['MR4001', 'MR4033'])
 
 /**
  * `hasRun`: records have flowed in this process before. `ask`: the producer was fenced; the group knows whether another
@@ -14,8 +17,8 @@ export function decideError(error: unknown, hasRun: boolean): 'stop' | 'rebuild'
   const kafka = kafkaErrorOf(error)
   if (kafka !== undefined) return decideFailure(kafka.failure).kind
   if (!(error instanceof MillraceError)) return 'rebuild'
-  // A broker that is away is waited for once the job has run; at the first start it is an address that is wrong.
-  if (error.code === 'MR4001' && hasRun) return 'rebuild'
+  // What is away is waited for once the job has run; at the first start it is an address that is wrong.
+  if (AWAY.has(error.code) && hasRun) return 'rebuild'
   return error.action === 'rebuild' || error.action === 'retry' ? 'rebuild' : 'stop'
 }
 

@@ -188,6 +188,8 @@ export interface TopicDescription {
   partitionCount: number
   /** Undefined where the broker does not tell (mock cluster). */
   topicId: string | undefined
+  /** What this principal may do with it, in Kafka's words (`READ`, `DESCRIBE_CONFIGS`); undefined where it is not told. */
+  operations?: readonly string[]
 }
 
 export interface NewTopic {
@@ -207,7 +209,7 @@ export interface GroupMember {
 }
 
 export interface Admin {
-  /** Topics that exist among `names`; the others are absent from the answer. */
+  /** Topics that exist among `names`; the others are absent. One that may not be looked at has no partitions and no operations. */
   describe(names: string[], timeoutMs: number): Promise<TopicDescription[]>
   /** Creates topics; one that exists is no error. */
   create(topics: NewTopic[], timeoutMs: number): Promise<void>
@@ -225,6 +227,8 @@ export interface Admin {
 
 export interface Kafka {
   readonly kind: 'rdkafka' | 'memory'
+  /** Compressions of Kafka that this implementation cannot read; absent: none. */
+  readonly unreadableCodecs?: readonly string[]
   /** Clients of this process that hang in a call and were given up: at two, restart the process. */
   abandonedClients(): number
   openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer>

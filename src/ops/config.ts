@@ -4,6 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { MillraceError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
+import { settingProblem } from '../core/rdkafka-settings.ts'
 import { readConfigFile } from './config-file.ts'
 import {
   CONFIG_ROWS,
@@ -17,6 +18,7 @@ import {
   KAFKA_PREFIX,
 } from './config-table.ts'
 import { parseValue, type Scalar } from './config-value.ts'
+import { hideSecrets, redacted } from './redact.ts'
 
 export const CONFIG_FILE_DEFAULT = 'millrace.yaml'
 /** Names the configuration file; the flag `--config` goes before it. */
@@ -81,6 +83,8 @@ export function loadConfig(sources: ConfigSources = {}): Config {
     ...envCandidates(env, problems),
     ...flagCandidates(sources.flags ?? {}, problems),
   ]
+  // Before anything is judged: what is said of a secret must not show it, nor that of one that another source overrides.
+  hideSecrets(candidates.filter(({ key }) => isSecret(key)).map(({ written }) => String(written ?? '')))
   const chosen = new Map<string, ConfigEntry>()
   for (const candidate of candidates) choose(candidate, chosen, problems)
   checkRelations(chosen, problems)
@@ -191,8 +195,11 @@ function choose(candidate: Candidate, chosen: Map<string, ConfigEntry>, problems
   if (row === undefined) {
     const setting = key.slice(KAFKA_PREFIX.length)
     const owned = KAFKA_OWNED[setting]
+    // The problem says what was expected, never what was written: that may be a secret under a wrong name.
+    const problem = written === undefined ? undefined : settingProblem(setting, written)
     if (owned !== undefined) problems.push(`${place}: kafka.${setting} cannot be set: ${owned}`)
     else if (written === undefined) problems.push(`${place}: kafka.${setting} has no value`)
+    else if (problem !== undefined) problems.push(`${place}: kafka.${setting} ${problem}`)
     else chosen.set(key, { key, value: written, origin, where })
     return
   }
@@ -241,7 +248,11 @@ function configOf(chosen: ReadonlyMap<string, ConfigEntry>): Config {
       section[key.slice(dot + 1)] = value
     }
   }
-  const describe = () =>
-    [...chosen.values()].map((entry) => ({ ...entry, value: isSecret(entry.key) ? '***' : entry.value }))
+  const describe = () => [...chosen.values()].map((entry) => ({ ...entry, value: shownValue(entry) }))
   return { ...nested, kafka, describe } as Config
+}
+
+function shownValue({ key, value }: ConfigEntry): Scalar | undefined {
+  if (isSecret(key)) return '***'
+  return typeof value === 'string' ? redacted(value) : value
 }

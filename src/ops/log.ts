@@ -1,6 +1,7 @@
 // The log of the process: structured, one JSON object a line, or pretty lines on a terminal. Main thread.
-// Keeps SPEC: LOG-1 (logs go to stderr, data to stdout).
+// Keeps SPEC: LOG-1 (logs go to stderr, data to stdout), CONFIG-3 (no secret is in a line).
 import { type DestinationStream, type Logger, pino } from 'pino'
+import { redacted } from './redact.ts'
 
 export type Log = Logger
 
@@ -21,7 +22,8 @@ export interface LogOptions {
  * log.warn({ lane: 2 }, 'the lane is slow')
  */
 export function createLog(options: LogOptions): Log {
-  const write = options.write ?? ((line: string) => void process.stderr.write(line))
+  const out = options.write ?? ((line: string) => void process.stderr.write(line))
+  const write = (line: string) => out(redacted(line))
   const isPretty = options.format === 'pretty' || (options.format === 'auto' && options.isTerminal)
   const destination: DestinationStream = { write: isPretty ? (line) => write(prettyLine(line)) : write }
   const settings = {

@@ -11,6 +11,7 @@ import {
   type Reader,
   type SourceBatch,
   type TopicDescription,
+  type TopicPartition,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import type { Position } from '../protocol/messages.ts'
@@ -55,6 +56,8 @@ const FINAL_ERRORS = new Set([
   'UNKNOWN_TOPIC_ID',
   'TOPIC_AUTHORIZATION_FAILED',
 ])
+const NOT_LED_YET = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PART'])
+const LED_AGAIN_MS = 20
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
@@ -96,7 +99,7 @@ async function openViews(
   for (const { name, partitionCount } of topics.values()) {
     const start: Record<string, number> = {}
     for (let partition = 0; partition < partitionCount; partition++) {
-      start[partition] = (await reader.watermarks({ topic: name, partition }, options.callMs)).low
+      start[partition] = await firstOffset(options, reader, { topic: name, partition })
     }
     starts.set(name, start)
   }
@@ -109,6 +112,24 @@ async function openViews(
     const store = new ViewStore(name, starts.get(topic)!, options.limits)
     return new LiveView(name, topic, store, options.metrics.ofView(name), options.limits.messageCharsMax)
   })
+}
+
+/** A broker may not know yet that it leads a partition that was made a moment ago. */
+async function firstOffset(
+  { clock, scheduler, callMs }: FeedOptions,
+  reader: Reader,
+  at: TopicPartition,
+): Promise<number> {
+  const untilMs = clock.monotonicMs() + callMs
+  for (;;) {
+    try {
+      return (await reader.watermarks(at, callMs)).low
+    } catch (error) {
+      const isNotLedYet = error instanceof KafkaError && NOT_LED_YET.has(error.failure.name)
+      if (!isNotLedYet || clock.monotonicMs() > untilMs) throw error
+      await delay(scheduler, LED_AGAIN_MS)
+    }
+  }
 }
 
 class FeedLoop {

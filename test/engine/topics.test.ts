@@ -1,9 +1,11 @@
-// The topics of a job at its start. Holds SPEC: TOPIC-1.
+// The topics of a job at its start. Holds SPEC: TOPIC-1, SECURE-4, ZSTD-1.
 import { count, job, json, kafka, tumbling } from 'millrace'
 import { expect, test } from 'vitest'
+import { MillraceError } from '../../src/core/errors.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import { planTopics } from '../../src/job/plan.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import type { Admin } from '../../src/kafka/port.ts'
 
 const { plan } = job('j')
   .from(kafka('in', { value: json<{ sym: string; ts: number }>(), key: 'sym', eventTime: 'ts' }))
@@ -69,4 +71,66 @@ test('the size limits are those of the topics, in the order of the plan', async 
   const { messageBytesMax } = await prepare(kafka, false)
   expect(messageBytesMax[names.indexOf('out')]).toBe(777)
   expect(messageBytesMax[names.indexOf('late')]).toBe(1_048_588)
+})
+
+/** All topics of the job are there. */
+const ALL = { in: 3, late: 3, out: 3, 'j-view-v': 3, 'j-dlq': 3, 'j-changelog': 3 }
+
+function prepareWith(admin: Admin, unreadableCodecs: string[] = []) {
+  const topics = planTopics(plan)
+  return prepareTopics(admin, {
+    plan,
+    topics,
+    createTopics: false,
+    replicationFactor: 1,
+    timeoutMs: 1_000,
+    unreadableCodecs,
+  })
+}
+
+test('every right on topics that is missing is named, all at once; a topic that may not be looked at is one of them', async () => {
+  const admin = await createMemoryKafka({ topics: ALL }).openAdmin()
+  const operations: Record<string, string[]> = {
+    in: [],
+    out: ['DESCRIBE', 'WRITE'],
+    'j-changelog': ['DESCRIBE', 'WRITE', 'DESCRIBE_CONFIGS'],
+  }
+  const watched: Admin = Object.assign(Object.create(admin), {
+    describe: async (names: string[], timeoutMs: number) =>
+      (await admin.describe(names, timeoutMs)).map((topic) => ({
+        ...topic,
+        operations: operations[topic.name] ?? ['READ', 'WRITE', 'DESCRIBE', 'DESCRIBE_CONFIGS'],
+      })),
+  })
+  await expect(prepareWith(watched)).rejects.toMatchObject({
+    code: 'MR4034',
+    details: { rights: 'Read on topic in, DescribeConfigs on topic out, Read on topic j-changelog' },
+  })
+})
+
+test.each(['in', 'j-changelog', 'j-view-v'])(
+  'a topic that is read, %s, must not be compressed with what cannot be read',
+  async (topic) => {
+    const zstd = { partitionCount: 3, config: { 'compression.type': 'zstd' } }
+    const admin = await createMemoryKafka({ topics: { ...ALL, [topic]: zstd } }).openAdmin()
+    await expect(prepareWith(admin, ['zstd'])).rejects.toMatchObject({
+      code: 'MR4035',
+      details: { topic, codec: 'zstd' },
+    })
+    await expect(prepareWith(admin)).resolves.toMatchObject({ partitionCount: 3 })
+  },
+)
+
+test('the settings of the source are not needed: without the right to look, it is read', async () => {
+  const admin = await createMemoryKafka({ topics: ALL }).openAdmin()
+  const asked: string[] = []
+  const watched: Admin = Object.assign(Object.create(admin), {
+    config: (topic: string, timeoutMs: number) => {
+      asked.push(topic)
+      if (topic === 'in') throw new MillraceError('MR4034', { rights: 'DescribeConfigs on topic in' })
+      return admin.config(topic, timeoutMs)
+    },
+  })
+  await expect(prepareWith(watched, ['zstd'])).resolves.toMatchObject({ partitionCount: 3 })
+  expect(asked).toContain('in')
 })

@@ -35,12 +35,17 @@ export interface BrokerOptions {
   settings?: Record<string, string | number>
   /** Given instead of chosen, e.g. when a proxy stands before the broker. */
   port?: number
+  /** For a folder of its own, formatted with these: users of SCRAM (`--add-scram`) come into being here only. */
+  formatArguments?: readonly string[]
+  /** System properties and the like. */
+  jvmArguments?: readonly string[]
 }
 
 interface Place {
   folder: string
   logFile: string
   port: number
+  jvmArguments: readonly string[]
 }
 
 /**
@@ -55,11 +60,21 @@ export async function startBroker(options: BrokerOptions = {}): Promise<Broker> 
   requireBrokerTools()
   const libs = kafkaJars()
   const folder = await mkdtemp(join(tmpdir(), 'millrace-broker-'))
-  const place: Place = { folder, logFile: join(folder, 'broker.log'), port: options.port ?? (await freePort()) }
+  const place: Place = {
+    folder,
+    logFile: join(folder, 'broker.log'),
+    port: options.port ?? (await freePort()),
+    jvmArguments: options.jvmArguments ?? [],
+  }
   await writeFile(join(folder, 'log4j2.properties'), LOG_SETTINGS)
-  await cp(await formattedFolder(libs), join(folder, 'data'), { recursive: true })
   const properties = settingsText(serverSettings(join(folder, 'data'), place.port, await freePort(), options.settings))
   await writeFile(join(folder, 'server.properties'), properties)
+  if (options.formatArguments === undefined) {
+    await cp(await formattedFolder(libs), join(folder, 'data'), { recursive: true })
+  } else {
+    await mkdir(join(folder, 'data'))
+    format(libs, join(folder, 'server.properties'), options.formatArguments)
+  }
   let running = await launch(libs, place)
   return {
     brokers: `127.0.0.1:${place.port}`,
@@ -101,7 +116,8 @@ exit $status`
 
 async function launch(libs: string, place: Place): Promise<Running> {
   const log = openSync(place.logFile, 'a')
-  const arguments_ = [...jvmArguments(libs, place.folder), 'kafka.Kafka', join(place.folder, 'server.properties')]
+  const jvm = [...jvmArguments(libs, place.folder), ...place.jvmArguments]
+  const arguments_ = [...jvm, 'kafka.Kafka', join(place.folder, 'server.properties')]
   const child = spawn('sh', ['-c', HOLDER, 'sh', 'java', ...arguments_], { stdio: ['pipe', 'pipe', log] })
   closeSync(log)
   // A shell that is gone already must not end the tests with a broken pipe.
@@ -171,7 +187,7 @@ function answers(port: number): Promise<boolean> {
   })
 }
 
-function freePort(): Promise<number> {
+export function freePort(): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer()
     server.once('error', reject)
@@ -192,13 +208,17 @@ async function formattedFolder(libs: string): Promise<string> {
   const properties = join(arriving, 'server.properties')
   await mkdir(join(arriving, 'data'))
   await writeFile(properties, settingsText(serverSettings(join(arriving, 'data'), 9092, 9093, {})))
-  const command = ['-cp', `${libs}/*`, 'kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties]
-  const run = spawnSync('java', command, { encoding: 'utf8' })
-  if (run.status !== 0) throw new Error(`The test broker's folder could not be formatted:\n${run.stdout}${run.stderr}`)
+  format(libs, properties, [])
   // Two test runs may format at once: the first one stands.
   if (!existsSync(formatted)) await rename(join(arriving, 'data'), formatted)
   await rm(arriving, { recursive: true, force: true })
   return formatted
+}
+
+function format(libs: string, properties: string, more: readonly string[]): void {
+  const tool = ['kafka.tools.StorageTool', 'format', '-t', CLUSTER_ID, '-c', properties, ...more]
+  const run = spawnSync('java', ['-cp', `${libs}/*`, ...tool], { encoding: 'utf8' })
+  if (run.status !== 0) throw new Error(`The test broker's folder could not be formatted:\n${run.stdout}${run.stderr}`)
 }
 
 const CLUSTER_ID = 'bWlsbHJhY2UtdGVzdHMtMQ'

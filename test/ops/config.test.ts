@@ -210,6 +210,17 @@ describe('settings of librdkafka', () => {
     const problems = problemsOf({ env, flags: { kafka: ['hunter2'] } })
     expect(problems).toHaveLength(3)
     expect(problems.join()).not.toContain('hunter2')
+    expect(problems.join()).toContain(join(folder, 'none'))
+  })
+
+  test('a setting that librdkafka does not have, or a value that it does not take, is told with the nearest name', () => {
+    const env = { MILLRACE_KAFKA_SOCKET_TIMEOUT_MS: 'abc' }
+    const file = written('wrong.yaml', 'kafka:\n  sasl.pasword: hunter2\n')
+    expect(problemsOf({ env, file, flags: { kafka: ['nonsense=1'] } })).toEqual([
+      `${file}:2: kafka.sasl.pasword is no setting of librdkafka; did you mean sasl.password?`,
+      'environment MILLRACE_KAFKA_SOCKET_TIMEOUT_MS: kafka.socket.timeout.ms must be a whole number from 10 to 300000',
+      'flag --kafka: kafka.nonsense is no setting of librdkafka',
+    ])
   })
 })
 

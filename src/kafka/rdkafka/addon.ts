@@ -34,6 +34,8 @@ export interface NativeClient {
   leases(): number
   /** Lets go of the handle: before node-rdkafka's disconnect. Throws while a call is out. */
   release(): void
+  /** SASL OAUTHBEARER: from now on this token is shown. `extensions`: name, value, name, value. Throws a KafkaFailure. */
+  setToken(token: string, expiresAtMs: number, extensions: readonly string[]): void
   poll(recordsMax: number, bytesMax: number, waitMs: number, done: Done<PollResult>): void
   produce(frames: ArrayBuffer[], topics: (readonly string[])[], done: Done): void
   flush(timeoutMs: number, done: Done): void

@@ -26,7 +26,7 @@ export class AddonAdmin implements Admin {
   async create(topics: NewTopic[], timeoutMs: number): Promise<void> {
     if (topics.length === 0) return
     try {
-      await this.#life.callNative((native, done) => native.createTopics(topics, timeoutMs, done))
+      await this.#life.callNative((native, done) => native.createTopics(topics, timeoutMs, done), { topics: 'Create' })
     } catch (error) {
       if (!isUnsupported(error)) throw error
       await createByAsking(this.#life, topics, timeoutMs)
@@ -36,8 +36,9 @@ export class AddonAdmin implements Admin {
 
   async config(topic: string, timeoutMs: number): Promise<Record<string, string>> {
     try {
-      return await this.#life.callNative<Record<string, string>>((native, done) =>
-        native.describeConfig(topic, timeoutMs, done),
+      return await this.#life.callNative<Record<string, string>>(
+        (native, done) => native.describeConfig(topic, timeoutMs, done),
+        { topics: 'DescribeConfigs' },
       )
     } catch (error) {
       if (isUnsupported(error)) return {}
@@ -114,7 +115,9 @@ export class PlainAdmin implements Admin {
     const client = this.#client
     return new Promise((resolve, reject) => {
       start(client, (error) =>
-        error && error.code !== accepted ? reject(new KafkaError(failureOf(error))) : resolve(),
+        error && error.code !== accepted
+          ? reject(this.#life.errorOf(failureOf(error), { topics: 'Create' }))
+          : resolve(),
       )
     })
   }

@@ -1,16 +1,22 @@
 // The life of one client of node-rdkafka: connected, its calls counted, closed only when none is out. Main thread.
 // Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle that a call's thread still uses, so it is never
 // called while a call is out: the client is abandoned then, and freed when its call returns).
+import { MillraceError } from '../../core/errors.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import type { Addon, Done, NativeClient } from './addon.ts'
 import { type Connecting, connect } from './connect.ts'
 import { closedError, failureOf } from './failure.ts'
 import type { Callback, RdClient } from './node-rdkafka.ts'
+import { type ClientRights, concerns, refusalOf } from './refusal.ts'
+import type { Token } from './token-request.ts'
+import type { TokenSource } from './token-source.ts'
 
 /** How long close waits for calls that are out, and then for the disconnect itself. */
 const CLOSE_LIMIT_MS = 5_000
 /** Errors of the client kept between two polls; the oldest go first. */
 const CLIENT_ERRORS_MAX = 100
+
+const EXTENSIONS_NEED_ADDON = 'kafka.sasl.oauthbearer.extensions needs the native addon'
 
 let abandonedCount = 0
 
@@ -21,8 +27,9 @@ export function abandonedClients(): number {
 
 export class ClientLife<C extends RdClient> {
   readonly client: C
-  /** Undefined on the plain path. */
-  readonly native: NativeClient | undefined
+  readonly #tokens: TokenSource | undefined
+  readonly #rights: ClientRights
+  #native: NativeClient | undefined
   readonly #disconnect: (done: Callback) => void
   #outCount = 0
   #isClosing = false
@@ -30,9 +37,15 @@ export class ClientLife<C extends RdClient> {
   #whenIdle: (() => void)[] = []
   #errors: KafkaFailure[] = []
 
-  private constructor(client: C, native: NativeClient | undefined, disconnect: (done: Callback) => void) {
+  private constructor(
+    client: C,
+    tokens: TokenSource | undefined,
+    rights: ClientRights,
+    disconnect: (done: Callback) => void,
+  ) {
     this.client = client
-    this.native = native
+    this.#tokens = tokens
+    this.#rights = rights
     this.#disconnect = disconnect
     client.on('event.error', (error: Parameters<typeof failureOf>[0]) => this.#note(failureOf(error)))
   }
@@ -40,17 +53,50 @@ export class ClientLife<C extends RdClient> {
   /**
    * Connects a client; it has an answer of a broker then.
    *
-   * @throws MR4001 when none answers in time, KafkaError `_DESTROY` when `stopping` ends the wait
+   * @throws MR4001 when none answers in time, MR4031 to MR4033 when they do not let us in, MR3001 for wrong settings,
+   * KafkaError `_DESTROY` when `stopping` ends the wait
    */
   static async open<C extends RdClient>(
     client: C,
     addon: Addon | undefined,
+    rights: ClientRights,
     disconnect: (done: Callback) => void,
     connecting: Connecting,
   ): Promise<ClientLife<C>> {
-    await connect(client, connecting)
-    const native = addon === undefined ? undefined : new addon.NativeClient(client._client)
-    return new ClientLife(client, native, disconnect)
+    const { tokens, connectMs, stopping } = connecting
+    const life = new ClientLife(client, tokens, rights, disconnect)
+    const token = await tokens?.current(connectMs, stopping)
+    await connect(client, connecting, {
+      handleMade() {
+        if (addon !== undefined) life.#native = new addon.NativeClient(client._client)
+        if (token !== undefined) life.takeToken(token, tokens!.extensions)
+      },
+      handleGoing: () => life.#native?.release(),
+    })
+    // What was in the way is over: a broker has answered.
+    life.takeErrors()
+    tokens?.add(life)
+    return life
+  }
+
+  /** Undefined on the plain path. */
+  get native(): NativeClient | undefined {
+    return this.#native
+  }
+
+  /** The token that librdkafka shows from now on, at new connections and where a session is to be prolonged. */
+  takeToken(token: Token, extensions: readonly string[]): void {
+    if (this.#isClosing) return
+    if (this.#native === undefined) {
+      if (extensions.length > 0) throw new MillraceError('MR3001', { problems: EXTENSIONS_NEED_ADDON })
+      this.client.setOauthBearerToken(token.value)
+      return
+    }
+    try {
+      this.#native.setToken(token.value, token.expiresAtMs, extensions)
+    } catch (failure) {
+      throw failure instanceof Error ? failure : new KafkaError(failure as KafkaFailure)
+    }
   }
 
   get isClosing(): boolean {
@@ -61,10 +107,13 @@ export class ClientLife<C extends RdClient> {
   }
 
   /** A call of the addon, counted. */
-  callNative<T = undefined>(start: (native: NativeClient, done: Done<T>) => void): Promise<T> {
+  callNative<T = undefined>(
+    start: (native: NativeClient, done: Done<T>) => void,
+    rights: ClientRights = this.#rights,
+  ): Promise<T> {
     return this.#count<T>((resolve, reject) =>
       start(this.native!, (failure, result) =>
-        failure === undefined ? resolve(result) : reject(new KafkaError(failure)),
+        failure === undefined ? resolve(result) : reject(this.errorOf(failure, rights)),
       ),
     )
   }
@@ -72,8 +121,18 @@ export class ClientLife<C extends RdClient> {
   /** A call of node-rdkafka, counted. */
   callPlain<T = unknown>(start: (client: C, done: Callback<T>) => void): Promise<T> {
     return this.#count<T>((resolve, reject) =>
-      start(this.client, (error, result) => (error ? reject(new KafkaError(failureOf(error))) : resolve(result))),
+      start(this.client, (error, result) => (error ? reject(this.errorOf(failureOf(error))) : resolve(result))),
     )
+  }
+
+  /** The error for a failure: with a code of its own where no new attempt mends it. */
+  errorOf(failure: KafkaFailure, rights: ClientRights = this.#rights): Error {
+    return refusalOf(failure, rights) ?? new KafkaError(failure)
+  }
+
+  /** Whether what was reported is of this client at all. */
+  concerns(failure: KafkaFailure): boolean {
+    return concerns(failure, this.#rights)
   }
 
   /** @throws KafkaError `_DESTROY` after close */
@@ -96,6 +155,7 @@ export class ClientLife<C extends RdClient> {
 
   async #close(): Promise<void> {
     this.#isClosing = true
+    this.#tokens?.remove(this)
     this.native?.stop()
     const isIdle = await within(CLOSE_LIMIT_MS, this.#idle())
     if (isIdle) {

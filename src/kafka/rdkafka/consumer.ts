@@ -2,6 +2,7 @@
 // a plain form; assignment, pausing and rebalances are here, the same for both.
 // Keeps SPEC: KAFKA-1 (read committed only), KAFKA-6 (a poll never returns records from before an assign).
 import { setTimeout } from 'node:timers/promises'
+import { MillraceError } from '../../core/errors.ts'
 import {
   type CommittedOffset,
   type GroupConsumer,
@@ -215,11 +216,13 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
 
   #withErrors(result: PollResult): PollResult {
-    const errors = [...result.errors, ...this.#life.takeErrors()]
+    const errors = [...result.errors, ...this.#life.takeErrors()].filter((failure) => this.#life.concerns(failure))
     if (this.#rebalanceFailure !== undefined) errors.push(this.#rebalanceFailure)
     this.#rebalanceFailure = undefined
-    const fatal = errors.find((failure) => failure.isFatal)
-    if (fatal !== undefined) throw new KafkaError(fatal)
+    for (const failure of errors) {
+      const error = this.#life.errorOf(failure)
+      if (failure.isFatal || error instanceof MillraceError) throw error
+    }
     return { ...result, errors }
   }
 }

@@ -26,8 +26,21 @@ export interface MockCluster {
  */
 export async function startMockCluster(brokerCount = 1): Promise<MockCluster> {
   const client = new (rdkafka().Producer)({ 'test.mock.num.brokers': brokerCount, 'client.id': 'millrace-mock' }, {})
-  const connecting = { brokers: 'mock cluster', connectMs: undefined, stopping: undefined }
-  const life = await ClientLife.open<RdProducer>(client, addonOrNone(), (done) => client._disconnect(done), connecting)
+  const connecting = {
+    brokers: 'mock cluster',
+    settings: {},
+    tokens: undefined,
+    connectMs: METADATA_LIMIT_MS,
+    stopping: undefined,
+  }
+  const rights = { topics: 'Describe' } as const
+  const life = await ClientLife.open<RdProducer>(
+    client,
+    addonOrNone(),
+    rights,
+    (done) => client._disconnect(done),
+    connecting,
+  )
   const metadata = await life.callPlain<RdMetadata>((owner, done) =>
     owner.getMetadata({ allTopics: true, timeout: METADATA_LIMIT_MS }, done),
   )

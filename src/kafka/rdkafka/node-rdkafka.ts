@@ -37,6 +37,8 @@ export interface RdClient extends EventEmitter {
   readonly _client: object
   connect(options: { allTopics?: boolean; topic?: string; timeout?: number }, done: Callback<RdMetadata>): void
   disconnect(done: Callback): void
+  /** Before `connect` or while connected. */
+  setOauthBearerToken(token: string): void
   getMetadata(options: { allTopics?: boolean; topic?: string; timeout?: number }, done: Callback<RdMetadata>): void
   queryWatermarkOffsets(
     topic: string,
@@ -97,7 +99,9 @@ export interface RdAdmin {
 export interface Rdkafka {
   KafkaConsumer: new (settings: Settings, topicSettings: Settings) => RdConsumer
   Producer: new (settings: Settings, topicSettings: Settings) => RdProducer
-  AdminClient: { create(settings: Settings): RdAdmin }
+  AdminClient: { create(settings: Settings, token?: string): RdAdmin }
+  /** What librdkafka was built with: `ssl`, `sasl_scram`, `zstd`... */
+  features: string[]
   CODES: { ERRORS: Record<string, number> }
   err2str(code: number): string
 }

@@ -18,15 +18,23 @@ import { AddonConsumerDriver } from './addon-consumer.ts'
 import { AddonProducerDriver } from './addon-producer.ts'
 import { AddonAdmin, MockAdmin, PlainAdmin } from './admin.ts'
 import { abandonedClients, ClientLife } from './client-life.ts'
-import type { Connecting } from './connect.ts'
+import { type Connecting, madeClient } from './connect.ts'
 import { RdKafkaConsumer } from './consumer.ts'
 import type { RdkafkaError } from './failure.ts'
 import { FetchGroup } from './fetch-group.ts'
 import { isMockCluster } from './mock-cluster.ts'
-import { type RdConsumer, type RdProducer, type RdTopicPartition, rdkafka, type Settings } from './node-rdkafka.ts'
+import {
+  type Callback,
+  type RdConsumer,
+  type RdProducer,
+  type RdTopicPartition,
+  rdkafka,
+  type Settings,
+} from './node-rdkafka.ts'
 import { PlainConsumerDriver } from './plain-consumer.ts'
 import { PlainProducerDriver } from './plain-producer.ts'
 import { RdKafkaProducer } from './producer.ts'
+import type { ClientRights } from './refusal.ts'
 import {
   adminSettings,
   type ClientSettings,
@@ -34,9 +42,12 @@ import {
   consumerSettings,
   type PlainSettings,
   producerSettings,
-  refusedSettings,
+  wrongSettings,
 } from './settings.ts'
+import { unreadableFiles } from './tls-files.ts'
+import { takeTokenSettings } from './token-source.ts'
 
+const CONNECT_MS_DEFAULT = 30_000
 const TRANSACTION_TIMEOUT_MS = 10_000
 /** As `fetchClients` of the configuration. */
 const FETCH_CLIENTS = 2
@@ -61,19 +72,22 @@ export interface RdKafkaOptions {
   fetchClients?: number
   /** Told once, when `auto` has to take the plain path. Default: a warning of the process. */
   onPlain?: (reason: string) => void
+  /** Told when a token could not be renewed (it is tried again). Default: a warning of the process. */
+  onWarning?: (text: string) => void
 }
 
 /**
  * Kafka through librdkafka. Nothing is connected until a client is opened.
  *
- * @throws MR3001 for a setting that exactly-once owns; MR3005 when a native part is missing
+ * @throws MR3001 for a setting that exactly-once owns or that librdkafka does not have; MR3005 when a native part is missing
  * @example
  * const kafka = openRdKafka({ brokers: 'localhost:9092', settings: { 'socket.timeout.ms': 9000 } })
  * const producer = await kafka.openProducer({ transactionalId: 'candles-1' })
  */
 export function openRdKafka(options: RdKafkaOptions): Kafka {
-  const refused = refusedSettings(options.settings ?? {})
-  if (refused.length > 0) throw new MillraceError('MR3001', { problems: refused.join('; ') })
+  const wrong = wrongSettings(options.settings ?? {})
+  wrong.push(...unreadableFiles(options.settings ?? {}))
+  if (wrong.length > 0) throw new MillraceError('MR3001', { problems: wrong.join('; ') })
   return new RdKafka(options, chooseAddon(options))
 }
 
@@ -88,10 +102,17 @@ class RdKafka implements Kafka {
 
   constructor(options: RdKafkaOptions, addon: Addon | undefined) {
     this.#brokers = options.brokers
-    this.#settings = options.settings ?? {}
-    this.#connecting = { brokers: options.brokers, connectMs: options.connectMs, stopping: options.stopping }
+    const { settings, tokens } = takeTokenSettings(options.settings ?? {}, options.onWarning ?? warn)
+    const { brokers, stopping, connectMs = CONNECT_MS_DEFAULT } = options
+    this.#settings = settings
+    this.#connecting = { brokers, settings, tokens, connectMs, stopping }
     this.#fetchClients = options.fetchClients ?? FETCH_CLIENTS
     this.#addon = addon
+  }
+
+  /** zstd is in librdkafka only where libzstd was there when it was built. */
+  get unreadableCodecs(): readonly string[] {
+    return rdkafka().features.includes('zstd') ? [] : ['zstd']
   }
 
   async openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer> {
@@ -112,7 +133,7 @@ class RdKafka implements Kafka {
     // Rebalances come from polls, so the consumer below is there when the first one does.
     const rebalance = (error: RdkafkaError | undefined, assignment: RdTopicPartition[]) =>
       consumer.onRebalance(error, assignment, listener)
-    const life = await this.#openRdConsumer(settings, { rebalance_cb: rebalance })
+    const life = await this.#openRdConsumer(settings, { rebalance_cb: rebalance }, groupId)
     const consumer = new RdKafkaConsumer(life, this.#consumerDriver(life, instanceId))
     if (options.topics.length > 0) consumer.subscribe(options.topics)
     return consumer
@@ -132,6 +153,7 @@ class RdKafka implements Kafka {
         plugin: this.#addon?.path,
         settings: { ...this.#settings, ...options.settings },
       }),
+      { topics: 'Write', transactionalId: options.transactionalId },
     )
     life.client.setPollInterval(IDLE_POLL_MS)
     const isNative = this.#addon !== undefined
@@ -140,10 +162,12 @@ class RdKafka implements Kafka {
 
   async openAdmin(): Promise<Admin> {
     const settings = adminSettings(this.#brokers, this.#settings)
-    const life = await this.#openRdProducer(settings)
+    const life = await this.#openRdProducer(settings, { topics: 'Describe' })
     if (isMockCluster(this.#brokers)) return new MockAdmin(life)
     if (this.#addon !== undefined) return new AddonAdmin(life)
-    return new PlainAdmin(life, () => rdkafka().AdminClient.create({ ...settings.global }))
+    const { tokens } = this.#connecting
+    const token = await tokens?.current(0)
+    return new PlainAdmin(life, () => rdkafka().AdminClient.create({ ...settings.global }, token?.value))
   }
 
   #consumerChoice(options: ReaderOptions): ConsumerChoice {
@@ -161,14 +185,21 @@ class RdKafka implements Kafka {
     return new PlainConsumerDriver(life, { instanceId, openUncommitted: () => this.#openRdConsumer(uncommitted, {}) })
   }
 
-  #openRdConsumer({ global, topic }: ClientSettings, callbacks: Settings): Promise<ClientLife<RdConsumer>> {
-    const client = new (rdkafka().KafkaConsumer)({ ...global, ...callbacks }, topic)
-    return ClientLife.open(client, this.#addon, (done) => client.disconnect(done), this.#connecting)
+  #openRdConsumer(
+    { global, topic }: ClientSettings,
+    callbacks: Settings,
+    groupId?: string,
+  ): Promise<ClientLife<RdConsumer>> {
+    const client = madeClient(() => new (rdkafka().KafkaConsumer)({ ...global, ...callbacks }, topic))
+    const rights: ClientRights = { topics: 'Read', groupId }
+    const disconnect = (done: Callback) => client.disconnect(done)
+    return ClientLife.open(client, this.#addon, rights, disconnect, this.#connecting)
   }
 
-  #openRdProducer({ global, topic }: ClientSettings): Promise<ClientLife<RdProducer>> {
-    const client = new (rdkafka().Producer)(global, topic)
-    return ClientLife.open(client, this.#addon, (done) => client._disconnect(done), this.#connecting)
+  #openRdProducer({ global, topic }: ClientSettings, rights: ClientRights): Promise<ClientLife<RdProducer>> {
+    const client = madeClient(() => new (rdkafka().Producer)(global, topic))
+    const disconnect = (done: Callback) => client._disconnect(done)
+    return ClientLife.open(client, this.#addon, rights, disconnect, this.#connecting)
   }
 }
 

@@ -1,6 +1,7 @@
 // librdkafka's settings: what we set, with the reason, what may be passed through and what may not. Pure.
 // Keeps SPEC: KAFKA-1 (read committed only), KAFKA-2, KAFKA-3 (murmur2).
 import { MillraceError } from '../../core/errors.ts'
+import { settingProblem } from '../../core/rdkafka-settings.ts'
 import type { Setting } from './node-rdkafka.ts'
 
 export type PlainSettings = Record<string, Setting>
@@ -123,6 +124,15 @@ export function refusedSettings(settings: PlainSettings): string[] {
   return Object.keys(settings)
     .filter((name) => Object.hasOwn(OWNED, name))
     .map((name) => `kafka.${name} cannot be set: ${OWNED[name]}`)
+}
+
+/** The same, and those that librdkafka does not have or take, without their values. */
+export function wrongSettings(settings: PlainSettings): string[] {
+  const unknown = Object.entries(settings).flatMap(([name, value]) => {
+    const problem = Object.hasOwn(OWNED, name) ? undefined : settingProblem(name, value)
+    return problem === undefined ? [] : [`kafka.${name} ${problem}`]
+  })
+  return [...refusedSettings(settings), ...unknown]
 }
 
 function refuseOwned(settings: PlainSettings): void {

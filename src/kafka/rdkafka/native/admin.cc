@@ -85,6 +85,7 @@ class DescribeTopicsCall : public AdminCall {
     std::vector<const char*> names;
     for (const std::string& name : names_) names.push_back(name.c_str());
     rd_kafka_TopicCollection_t* topics = rd_kafka_TopicCollection_of_topic_names(names.data(), names.size());
+    rd_kafka_error_destroy(rd_kafka_AdminOptions_set_include_authorized_operations(options, 1));
     rd_kafka_DescribeTopics(rk, topics, options, answers);
     rd_kafka_TopicCollection_destroy(topics);
   }
@@ -103,6 +104,7 @@ class DescribeTopicsCall : public AdminCall {
       SetField(topic, "name", ToJs(found_[i].name));
       SetField(topic, "partitionCount", Nan::New(found_[i].partition_count));
       SetField(topic, "topicId", found_[i].id.empty() ? Nan::Undefined().As<v8::Value>() : ToJs(found_[i].id).As<v8::Value>());
+      if (found_[i].has_operations) SetField(topic, "operations", NamesToJs(found_[i].operations));
       Nan::Set(list, i, topic);
     }
     return list;
@@ -113,12 +115,25 @@ class DescribeTopicsCall : public AdminCall {
     std::string name;
     uint32_t partition_count;
     std::string id;
+    bool has_operations;
+    /** Names of librdkafka's, which live for ever. */
+    std::vector<const char*> operations;
   };
+
+  static v8::Local<v8::Array> NamesToJs(const std::vector<const char*>& names) {
+    v8::Local<v8::Array> list = Nan::New<v8::Array>(static_cast<int>(names.size()));
+    for (uint32_t i = 0; i < names.size(); i++) Nan::Set(list, i, ToJs(std::string(names[i])));
+    return list;
+  }
 
   void ReadTopic(const rd_kafka_TopicDescription_t* topic) {
     const rd_kafka_error_t* error = rd_kafka_TopicDescription_error(topic);
     const rd_kafka_resp_err_t code = error == nullptr ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
     if (code == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART) return;
+    if (code == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED) {
+      found_.push_back({rd_kafka_TopicDescription_name(topic), 0, "", true, {}});
+      return;
+    }
     if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
       failure_ = FailureOf(client_->rk(), code, rd_kafka_error_string(error));
       failure_.topic = rd_kafka_TopicDescription_name(topic);
@@ -130,7 +145,14 @@ class DescribeTopicsCall : public AdminCall {
     const bool has_id = id != nullptr && (rd_kafka_Uuid_most_significant_bits(id) != 0 ||
                                           rd_kafka_Uuid_least_significant_bits(id) != 0);
     found_.push_back({rd_kafka_TopicDescription_name(topic), static_cast<uint32_t>(partition_count),
-                      has_id ? rd_kafka_Uuid_base64str(id) : ""});
+                      has_id ? rd_kafka_Uuid_base64str(id) : "", false, {}});
+    size_t operation_count = 0;
+    const rd_kafka_AclOperation_t* operations =
+        rd_kafka_TopicDescription_authorized_operations(topic, &operation_count);
+    found_.back().has_operations = operations != nullptr;
+    for (size_t i = 0; i < operation_count; i++) {
+      found_.back().operations.push_back(rd_kafka_AclOperation_name(operations[i]));
+    }
   }
 
   const std::vector<std::string> names_;

@@ -21,6 +21,7 @@
         "offsets.cc",
         "poll.cc",
         "produce.cc",
+        "token.cc",
         "transaction.cc",
       ],
       "include_dirs": [

@@ -123,6 +123,7 @@ v8::Local<v8::Function> Client::Define() {
   Nan::SetPrototypeMethod(type, "stop", Stop);
   Nan::SetPrototypeMethod(type, "leases", Leases);
   Nan::SetPrototypeMethod(type, "release", ReleaseMethod);
+  Nan::SetPrototypeMethod(type, "setToken", SetTokenMethod);
   Nan::SetPrototypeMethod(type, "poll", PollMethod);
   Nan::SetPrototypeMethod(type, "produce", ProduceMethod);
   Nan::SetPrototypeMethod(type, "flush", FlushMethod);

@@ -65,6 +65,7 @@ class Client : public Nan::ObjectWrap {
 Client* ClientOf(const Nan::FunctionCallbackInfo<v8::Value>& info);
 
 // The methods of other files; each starts a call whose callback gets (failure | undefined, result | undefined).
+NAN_METHOD(SetTokenMethod);            // setToken(token, expiresAtMs, extensions), throws a failure
 NAN_METHOD(PollMethod);                // poll(recordsMax, bytesMax, waitMs, callback)
 NAN_METHOD(ProduceMethod);             // produce(frames, topicsOfEach, callback)
 NAN_METHOD(FlushMethod);               // flush(timeoutMs, callback)
