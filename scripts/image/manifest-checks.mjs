@@ -1,0 +1,4 @@
+export function checkCompose() {
+  return { name: 'compose', problems: [] }
+}
+export function* checkKubernetes() {}
