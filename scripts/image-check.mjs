@@ -1,8 +1,9 @@
 // Builds the image of the Dockerfile without a Docker engine and tries it: `npm run image:check`. Linux, root, mmdebstrap.
 // `--lint` reads Dockerfile, compose.yaml and deploy/kubernetes alone, anywhere. stdout: one JSON object, exit code 1 when
-// something is not right. Keeps SPEC: IMAGE-1, IMAGE-2, IMAGE-3.
+// something is not right. Keeps SPEC: IMAGE-1, IMAGE-2.
+import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { readDockerfile, settingsOf } from './image/dockerfile.mjs'
 import { isOnPath } from './setup/commands.mjs'
 
@@ -40,10 +41,15 @@ process.exitCode = correct ? 0 : 1
 
 async function* allChecks() {
   const { checkDockerfile } = await import('./image/dockerfile-checks.mjs')
+  const { checkFields } = await import('./image/field-checks.mjs')
   const { checkCompose, checkKubernetes } = await import('./image/manifest-checks.mjs')
+  const { settingsBy } = await import('./image/settings.mjs')
+  const image = settingsOf(stages.at(-1))
+  const settings = settingsBy(await loadConfigOfTree())
   yield checkDockerfile(root, stages)
-  yield checkCompose(root)
-  yield* checkKubernetes(root)
+  yield checkCompose(root, image, settings)
+  yield* checkKubernetes(root, image, settings)
+  yield checkFields(root)
   if (!isLint) yield* imageChecks()
 }
 
@@ -61,7 +67,27 @@ async function* imageChecks() {
   yield checkNoTools(tree)
   yield checkPackages(tree, join(root, 'package-lock.json'))
   yield checkOwners(tree)
-  yield* runChecks(tree, settingsOf(stages.at(-1)), join(cache, `run-${process.pid}`))
+  const scratch = join(cache, `run-${process.pid}`)
+  yield* runChecks(tree, settingsOf(stages.at(-1)), scratch)
+  rmSync(scratch, { recursive: true })
+}
+
+/** `loadConfig` of src, bundled for this run. */
+async function loadConfigOfTree() {
+  const { build } = await import('esbuild')
+  const outfile = join(cache, `config-${process.pid}.mjs`)
+  await build({
+    entryPoints: [join(root, 'src/ops/config.ts')],
+    outfile,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+    packages: 'external',
+    logLevel: 'warning',
+  })
+  const { loadConfig } = await import(pathToFileURL(outfile).href)
+  rmSync(outfile)
+  return loadConfig
 }
 
 function missingParts() {

@@ -180,7 +180,8 @@ function baseImage(image, cache, say) {
   return { layers: [nodeLayer(node[1], cache, say), ...debian.layers], key: `node-${node[1]}-trixie` }
 }
 
-function debianLayer(cache, say) {
+/** Debian 13 as a layer, made once. */
+export function debianLayer(cache, say) {
   const layer = join(cache, 'bases/debian-trixie-slim')
   if (existsSync(layer)) return layer
   say('debian:trixie-slim: mmdebstrap stands in for it')

@@ -36,7 +36,7 @@ export function checkDockerfile(root, stages) {
     must(text.includes('rm -rf /var/lib/apt/lists'), `line ${line}: the lists of apt stay in the layer`)
   }
   const installs = last.instructions.filter(
-    ({ keyword, text }) => keyword === 'RUN' && /\b(g\+\+|gcc|make|python3|-dev)\b/.test(text),
+    ({ keyword, text }) => keyword === 'RUN' && /(^|\s)(g\+\+|gcc|make|python3|\S+-dev)(\s|$)/.test(text),
   )
   must(installs.length === 0, 'the last stage installs what only a build needs')
   return { name: 'Dockerfile', problems, user: settings.user, stopSignal: settings.stopSignal, stages: stages.length }

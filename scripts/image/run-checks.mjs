@@ -1,12 +1,15 @@
 // Runs the image's last tree as an engine would: read-only, its own user, process 1, one writable folder, a limit of memory.
+
+import { spawnSync } from 'node:child_process'
 import { chownSync, cpSync, mkdirSync, rmSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
-import { memoryGroup, must, processOneOf, startContained, unmount } from './namespace.mjs'
+import { environmentArguments, memoryGroup, must, processOneOf, startContained, unmount } from './namespace.mjs'
 
 const START_MS_MAX = 60_000
 const STOP_MS_MAX = 10_000
 const LOOK_EVERY_MS = 100
+const PROBE_MS_MAX = 5000
 /** Pods of this size are common; what a job with this many lanes must fit into. */
 const SMALL_BYTES = 512 * 1024 * 1024
 const SMALL_LANES = '2'
@@ -132,10 +135,16 @@ async function checkServing(container, settings) {
   }
   const run = start(container, ['demo', '--rate', '20000'], env, group.path)
   try {
-    const [, ...probe] = settings.healthcheck.words
-    await until(() => probeOf(run, container, [...probe, '--ready'], env), run, problems, 'ready')
+    const probe = settings.healthcheck.words
+    let failure
+    const isReady = () => {
+      failure = probeFailure(run, container, [...probe, '--ready'], env)
+      return failure === undefined
+    }
+    await until(isReady, run, problems, () => `not ready: ${failure}`)
     if (problems.length === 0) {
-      if (!probeOf(run, container, probe, env)) problems.push('the HEALTHCHECK fails')
+      const unhealthy = probeFailure(run, container, probe, env)
+      if (unhealthy !== undefined) problems.push(`the HEALTHCHECK fails: ${unhealthy}`)
       const page = await fetch(`http://127.0.0.1:${env.MILLRACE_PUSH_PORT}/`)
       if (page.status !== 200) problems.push(`the page answers ${page.status}`)
       await new Promise((resolve) => setTimeout(resolve, SERVE_MS))
@@ -160,7 +169,12 @@ const SERVE_MS = 5000
 async function checkEarlyStop(container, settings) {
   const problems = []
   const run = start(container, settings.cmd.words, { MILLRACE_BROKERS: '127.0.0.1:1' })
-  await until(() => run.output.stderr.includes('brokers') || isNode(run), run, problems, 'there')
+  await until(
+    () => run.output.stderr.includes('brokers') || isNode(run),
+    run,
+    problems,
+    () => 'not there',
+  )
   const stopped = await stop(run, problems, [0, 1, 143])
   return { name: 'SIGTERM while it starts', problems, ...stopped }
 }
@@ -171,27 +185,25 @@ function isNode(run) {
   return pid !== undefined && must('cat', [`/proc/${pid}/comm`]).trim() === 'node'
 }
 
-/** Runs the probe as an engine does: a new process beside process 1, with its environment. */
-function probeOf(run, container, probe, env) {
+/** Runs the probe as an engine does: a new process beside process 1, with its environment. Undefined when it says yes. */
+function probeFailure(run, container, probe, env) {
   const pid = processOneOf(run.child)
-  if (pid === undefined) return false
-  const variables = Object.entries({ ...container.env, ...env }).map(([name, value]) => `${name}=${value}`)
+  if (pid === undefined) return 'there is no process 1'
+  const variables = environmentArguments({ ...container.env, ...env })
   const [uid, gid] = container.user.split(':')
-  try {
-    must('nsenter', ['-t', String(pid), '-p', '-m', '-r', '-w', '-S', uid, '-G', gid, 'env', ...variables, ...probe], {
-      timeout: 5000,
-    })
-    return true
-  } catch {
-    return false // what it is not yet, `until` says when its time is over
-  }
+  const result = spawnSync(
+    'nsenter',
+    ['-t', String(pid), '-p', '-m', '-r', '-w', '-S', uid, '-G', gid, '/usr/bin/env', ...variables, ...probe],
+    { encoding: 'utf8', timeout: PROBE_MS_MAX },
+  )
+  return result.status === 0 ? undefined : `exit ${result.status}: ${tail(result.stdout)} ${tail(result.stderr)}`
 }
 
 async function until(isSo, run, problems, what) {
   const endMs = performance.now() + START_MS_MAX
   while (!isSo()) {
     if (run.child.exitCode !== null || performance.now() > endMs) {
-      problems.push(`it is not ${what}: ${tail(run.output.stdout)} ${tail(run.output.stderr)}`)
+      problems.push(`it is ${what()}: ${tail(run.output.stdout)} ${tail(run.output.stderr)}`)
       return
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))

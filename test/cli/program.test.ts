@@ -25,7 +25,8 @@ describe('millrace', () => {
   test('prints help to stdout when asked', async () => {
     const { code, stdout, stderr } = await called('--help')
     expect([code, stderr]).toEqual([0, ''])
-    for (const command of ['run', 'plan', 'reset', 'demo', 'gen', 'health', 'explain']) expect(stdout).toContain(`  ${command} `)
+    for (const command of ['run', 'plan', 'reset', 'demo', 'gen', 'health', 'explain'])
+      expect(stdout).toContain(`  ${command} `)
     expect((await called('run', '--help')).stdout).toMatch(/--limits-poll-bytes-max <value> +bytes from/)
   })
 
