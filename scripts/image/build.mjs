@@ -165,7 +165,8 @@ function contentHash(paths, takes) {
   return hash.digest('hex')
 }
 
-const _APT_KEEPS_NOTHING = `DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
+/** As Debian's own images have it: what apt downloaded is not kept. */
+const APT_KEEPS_NOTHING = `DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
 APT::Update::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin || true"; };
 Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";
 `
@@ -197,6 +198,7 @@ export function debianLayer(cache, say) {
     arriving,
     'http://deb.debian.org/debian',
   ])
+  writeFileSync(join(arriving, 'etc/apt/apt.conf.d/docker-clean'), APT_KEEPS_NOTHING)
   renameSync(arriving, layer)
   return layer
 }
