@@ -173,7 +173,7 @@ Dir::Cache::pkgcache ""; Dir::Cache::srcpkgcache "";
 
 /** Layers that stand in for an image of a registry. */
 function baseImage(image, cache, say) {
-  const debian = { layers: [debianLayer(cache, say)], key: 'debian-trixie' }
+  const debian = { layers: [debianLayer(cache, say)], key: `debian-trixie ${APT_KEEPS_NOTHING}` }
   if (/^debian:trixie-slim\b/.test(image)) return debian
   const node = image.match(/^node:(\d+)-trixie-slim\b/)
   if (node === null)
