@@ -1,4 +1,5 @@
 // Sets up what is missing, then runs every suite, one after another; `node scripts/test.mjs quick types` runs just those.
+// `--without PATH` leaves a test file out and may be repeated.
 // The very last line is `N passed, N failed`; the exit code is not 0 when anything failed or nothing ran.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
@@ -29,8 +30,10 @@ const SUITES = [
   { name: 'e2e', budgetSeconds: 300, project: 'e2e', needsBroker: true, needsBrowser: true },
 ]
 
+const without = []
+
 await orExplain(async () => {
-  const suites = chosenSuites(process.argv.slice(2))
+  const suites = chosenSuites(namesOf(process.argv.slice(2)))
   if (suites.some((suite) => suite.needsBroker)) checkBroker()
   await setUp(suites.some((suite) => suite.needsBrowser) ? [chromium] : [])
   mkdirSync(reports, { recursive: true })
@@ -38,6 +41,17 @@ await orExplain(async () => {
   for (const suite of suites) outcomes.push(await runSuite(suite))
   tell(outcomes)
 })
+
+/** The names of suites; files to leave out are noted. */
+function namesOf(args) {
+  const names = []
+  for (let i = 0; i < args.length; i++) {
+    if (args[i] !== '--without') names.push(args[i])
+    else if (existsSync(join(root, args[++i] ?? ''))) without.push(args[i])
+    else throw new SetupError(`--without needs a test file, there is no ${args[i]}`)
+  }
+  return names
+}
 
 function chosenSuites(names) {
   const unknown = names.filter((name) => !SUITES.some((suite) => suite.name === name))
@@ -68,6 +82,7 @@ async function runSuite(suite) {
     'node_modules/vitest/vitest.mjs',
     'run',
     ...['--project', suite.project],
+    ...without.map((path) => `--exclude=${path}`),
     ...['--reporter=default', '--reporter=json', `--outputFile.json=${report}`],
   ]
   const startMs = performance.now()

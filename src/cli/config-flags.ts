@@ -3,7 +3,8 @@
 
 import { type Command, Option } from 'commander'
 import { type Config, type ConfigSources, loadConfig } from '../ops/config.ts'
-import { CONFIG_ROWS, type ConfigRow, expectedText, flagOf } from '../ops/config-table.ts'
+import { expectedText, flagOf } from '../ops/config-names.ts'
+import { CONFIG_ROWS, type ConfigRow } from '../ops/config-table.ts'
 
 /** Adds `--config`, `--kafka` and a flag for each key that `includes` takes. */
 export function addConfigFlags(command: Command, includes: (key: string) => boolean = () => true): Command {
@@ -26,13 +27,20 @@ function addFlag(command: Command, row: ConfigRow): void {
   command.addOption(new Option(`${flag} <value>`, `${expectedText(row)}${byDefault}`).helpGroup(group))
 }
 
-/** The configuration from a command's parsed options (by commander's names) and the environment. */
-export function configFromFlags(options: Record<string, unknown>, env: Record<string, string | undefined>): Config {
+/**
+ * The configuration from a command's parsed options (by commander's names) and the environment. A command that runs a job
+ * gives the memory that there is: limits are fitted to it.
+ */
+export function configFromFlags(
+  options: Record<string, unknown>,
+  env: Record<string, string | undefined>,
+  memoryBytes?: number,
+): Config {
   const flags: Record<string, string | boolean | string[] | undefined> = {
     kafka: options.kafka as string[] | undefined,
   }
   for (const { key } of CONFIG_ROWS) flags[key] = options[attributeOf(key)] as string | boolean | undefined
-  const sources: ConfigSources = { flags, env }
+  const sources: ConfigSources = { flags, env, memoryBytes }
   if (typeof options.config === 'string') sources.file = options.config
   return loadConfig(sources)
 }

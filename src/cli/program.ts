@@ -15,6 +15,7 @@ import {
 import { demo } from './commands/demo.ts'
 import { explain } from './commands/explain.ts'
 import { genTrades } from './commands/gen-trades.ts'
+import { health } from './commands/health.ts'
 import { plan } from './commands/plan.ts'
 import { reset } from './commands/reset.ts'
 import { run } from './commands/run.ts'
@@ -27,6 +28,7 @@ export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   reset,
   demo,
   'gen trades': genTrades,
+  health,
   explain,
 }
 

@@ -4,7 +4,8 @@
 
 import type { Command, Option } from 'commander'
 import { ERRORS, type ErrorCode } from '../core/errors.ts'
-import { CONFIG_ROWS, type ConfigRow, envOf, expectedText, flagOf, KAFKA_OWNED } from '../ops/config-table.ts'
+import { envOf, expectedText, flagOf } from '../ops/config-names.ts'
+import { CONFIG_ROWS, type ConfigRow, KAFKA_OWNED } from '../ops/config-table.ts'
 import { ACTION_WORDS } from './commands/explain.ts'
 import { buildProgram, COMMANDS } from './program.ts'
 

@@ -15,6 +15,7 @@ import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
 import { startAdmin } from '../ops/admin-http.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
+import { availableMemoryBytes } from '../ops/memory-plan.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
@@ -63,6 +64,7 @@ async function open(
   closings: Closings,
 ): Promise<OpenedJob> {
   const { config, log } = options
+  sayFitted(config, log)
   const loaded = await loadJob(options.jobFile)
   stopping.throwIfAborted()
   const { plan } = loaded.job
@@ -85,7 +87,7 @@ async function open(
   const lanes = piscinaLanes({
     workerUrl: pathToFileURL(join(packageRoot(), 'dist', 'workers', 'lane.js')).href,
     setups,
-    heapMegabytesMax: Math.ceil(config.limits.stateMemoryBytesMax / 1e6) + HEAP_BESIDE_STATE_MB,
+    heapMegabytesMax: laneHeapMegabytes(config),
   })
   closings.add('lanes', () => lanes.close())
   closings.add('process metrics', addProcessMetrics(registry))
@@ -110,8 +112,21 @@ async function open(
   return { engine, info: { partitions: jobTopics.partitionCount, lanes: laneCount, urls } }
 }
 
-/** Heap of a lane beside its state: code, frames, decoded records. */
-const HEAP_BESIDE_STATE_MB = 256
+/** As V8 counts it, in MiB: custom state may lie on the heap. */
+function laneHeapMegabytes({ limits }: Config): number {
+  return Math.ceil((limits.stateMemoryBytesMax + limits.laneHeapBytesMax) / (1024 * 1024))
+}
+
+/** Says once what was made smaller to fit the memory. */
+function sayFitted(config: Config, log: Log): void {
+  const fitted = config.describe().filter(({ where }) => where === 'memory')
+  if (fitted.length === 0) return
+  const values = Object.fromEntries(fitted.map(({ key, value }) => [key, value]))
+  log.info(
+    { memoryBytes: config.limits.memoryBytesMax ?? availableMemoryBytes(), values },
+    'limits fitted to the memory',
+  )
+}
 
 async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Config): Promise<JobTopics> {
   const admin = await kafka.openAdmin()
@@ -215,6 +230,7 @@ async function startServers(
     views,
     host: config.push.host,
     port: config.push.port,
+    limits: { viewBytesMax: config.limits.viewBytesMax },
     log,
     metrics: registry,
     callMs: config.limits.callMs,

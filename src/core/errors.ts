@@ -135,6 +135,11 @@ export const ERRORS = {
     text: 'The native part {part} could not be loaded: {reason}',
     remedy: '{remedy}',
   },
+  MR3006: {
+    action: 'report',
+    text: 'No answer from {url}: {reason}',
+    remedy: 'Is the job running, with this `http.host` and `http.port`? Set both as it has them.',
+  },
   MR4001: {
     action: 'stop',
     text: 'No broker of {brokers} answered within {waitedMs} ms; last seen: {reason}.',

@@ -239,6 +239,33 @@ export const CONFIG_ROWS = [
     reason: 'Memory of one lane for state; colder rows are read from LMDB.',
   },
   {
+    key: 'limits.laneHeapBytesMax',
+    type: 'bytes',
+    default: 256 * MIB,
+    min: 32 * MIB,
+    max: 16_384 * MIB,
+    reason:
+      'Heap of one lane beside its state: code, decoded records, what functions of the job keep. A lane that needs more dies and is started again from the last commit.',
+  },
+  {
+    key: 'limits.viewBytesMax',
+    type: 'bytes',
+    default: 512 * MIB,
+    min: MIB,
+    max: 65_536 * MIB,
+    reason:
+      'Rows of one view in the memory of this process (as UTF-16); a view that needs more is not served any more (MR7003).',
+  },
+  {
+    key: 'limits.memoryBytesMax',
+    type: 'bytes',
+    default: undefined,
+    min: 64 * MIB,
+    max: 1_048_576 * MIB,
+    reason:
+      'Memory that `run` and `demo` plan with; without it the limit of the container, else the memory of the machine. Limits at their defaults are made smaller until all fits into 90 % of it; what cannot fit is refused.',
+  },
+  {
     key: 'limits.unflushedBytesMax',
     type: 'bytes',
     default: 16 * MIB,
@@ -303,7 +330,7 @@ type ValueOf<R extends Row> = R extends { choices: readonly (infer Choice)[] }
     ? boolean
     : R extends { type: 'string' }
       ? string | (R['default'] & undefined)
-      : number
+      : number | (R['default'] & undefined)
 
 type Section = ConfigKey extends infer K ? (K extends `${infer S}.${string}` ? S : never) : never
 
@@ -313,40 +340,6 @@ export type ConfigValues = {
 } & {
   readonly [S in Section]: {
     readonly [R in Row as R['key'] extends `${S}.${infer Name}` ? Name : never]: ValueOf<R>
-  }
-}
-
-/** `http.port` -> `--http-port`. */
-export function flagOf(key: string): string {
-  return `--${words(key).join('-')}`
-}
-
-/** `http.port` -> `MILLRACE_HTTP_PORT`. */
-export function envOf(key: string): string {
-  return `MILLRACE_${words(key).join('_').toUpperCase()}`
-}
-
-function words(key: string): string[] {
-  return key.split(/[.]|(?=[A-Z])/).map((word) => word.toLowerCase())
-}
-
-/** What a value must be, in words: for error texts and the reference. */
-export function expectedText(row: ConfigRow): string {
-  switch (row.type) {
-    case 'string':
-      return 'a text'
-    case 'boolean':
-      return 'true or false'
-    case 'choice':
-      return `one of ${row.choices!.join(', ')}`
-    case 'share':
-      return `a number from ${row.min} to ${row.max}`
-    case 'integer':
-      return `a whole number from ${row.min} to ${row.max}`
-    case 'ms':
-      return `milliseconds from ${row.min} to ${row.max}, or a duration such as 500ms, 2s, 1m`
-    case 'bytes':
-      return `bytes from ${row.min} to ${row.max}, or a size such as 64 kB, 32 MB, 32 MiB`
   }
 }
 

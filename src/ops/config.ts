@@ -6,18 +6,10 @@ import { MillraceError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import { settingProblem } from '../core/rdkafka-settings.ts'
 import { readConfigFile } from './config-file.ts'
-import {
-  CONFIG_ROWS,
-  type ConfigRow,
-  type ConfigValues,
-  envOf,
-  expectedText,
-  flagOf,
-  isSecret,
-  KAFKA_OWNED,
-  KAFKA_PREFIX,
-} from './config-table.ts'
+import { envOf, expectedText, flagOf } from './config-names.ts'
+import { CONFIG_ROWS, type ConfigRow, type ConfigValues, isSecret, KAFKA_OWNED, KAFKA_PREFIX } from './config-table.ts'
 import { parseValue, type Scalar } from './config-value.ts'
+import { fitMemory, MEMORY_PARTS, type MemoryLimit } from './memory-plan.ts'
 import { hideSecrets, redacted } from './redact.ts'
 
 export const CONFIG_FILE_DEFAULT = 'millrace.yaml'
@@ -35,7 +27,7 @@ export interface ConfigEntry {
   key: string
   value: Scalar | undefined
   origin: ConfigOrigin
-  /** `--http-port`, `MILLRACE_HTTP_PORT`, `millrace.yaml:3`, or empty for a default. */
+  /** `--http-port`, `MILLRACE_HTTP_PORT`, `millrace.yaml:3`, empty for a default, `memory` for one that was made to fit it. */
   where: string
 }
 
@@ -52,6 +44,8 @@ export interface ConfigSources {
   env?: Record<string, string | undefined>
   /** Undefined: MILLRACE_CONFIG, then `millrace.yaml` in the working directory where it exists. */
   file?: string | undefined
+  /** Memory to fit limits into where `limits.memoryBytesMax` is not set; undefined: nothing is fitted. */
+  memoryBytes?: number | undefined
 }
 
 interface Candidate {
@@ -88,6 +82,7 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const chosen = new Map<string, ConfigEntry>()
   for (const candidate of candidates) choose(candidate, chosen, problems)
   checkRelations(chosen, problems)
+  if (problems.length === 0) fitToMemory(chosen, sources.memoryBytes, problems)
   if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}\n` })
   return configOf(chosen)
 }
@@ -226,6 +221,43 @@ function checkRelations(chosen: ReadonlyMap<string, ConfigEntry>, problems: stri
     const shown = (entry: ConfigEntry) => `${entry.key} ${entry.value} (${entry.where || entry.origin})`
     problems.push(`${shown(lowEntry)} must not be over ${shown(highEntry)}`)
   }
+}
+
+/** What librdkafka's queues have without a setting (src/kafka/rdkafka/settings.ts; a test holds them equal), in KiB. */
+const KAFKA_QUEUES: Readonly<Record<string, number>> = {
+  'kafka.queue.buffering.max.kbytes': 65_536,
+  'kafka.queued.max.messages.kbytes': 16_384,
+}
+
+/** Puts smaller limits and fewer lanes in the place of defaults that do not fit the memory. */
+function fitToMemory(chosen: Map<string, ConfigEntry>, availableBytes: number | undefined, problems: string[]): void {
+  const memoryBytes = (chosen.get('limits.memoryBytesMax')!.value ?? availableBytes) as number | undefined
+  if (memoryBytes === undefined || availableBytes === undefined) return
+  const lanes = chosen.get('lanes')!
+  const fit = fitMemory(
+    {
+      lanes: Number(lanes.value),
+      areLanesSet: lanes.origin !== 'default',
+      // Those that fetch, the member of the group, the reader of the views.
+      fetchers: Number(chosen.get('fetchClients')!.value) + 2,
+      limits: new Map(MEMORY_PARTS.map(({ key }) => [key, memoryLimit(key, chosen)])),
+    },
+    memoryBytes,
+  )
+  if (typeof fit === 'string') {
+    problems.push(fit)
+    return
+  }
+  const put = (key: string, value: number) => chosen.set(key, { key, value, origin: 'default', where: 'memory' })
+  if (fit.lanes !== lanes.value) put('lanes', fit.lanes)
+  for (const [key, bytes] of fit.shrunk) put(key, key in KAFKA_QUEUES ? Math.floor(bytes / 1024) : bytes)
+}
+
+function memoryLimit(key: string, chosen: ReadonlyMap<string, ConfigEntry>): MemoryLimit {
+  const entry = chosen.get(key)
+  const unit = key in KAFKA_QUEUES ? 1024 : 1
+  const bytes = unit * Number(entry?.value ?? KAFKA_QUEUES[key])
+  return { bytes, isSet: entry !== undefined && entry.origin !== 'default' }
 }
 
 function suggestion(name: string, known: Iterable<string>): string {

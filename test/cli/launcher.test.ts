@@ -1,5 +1,6 @@
-// The launcher sizes libuv's pool before it starts. Keeps SPEC: CLI-5 (16 pool threads unless the environment says else).
-import { spawnSync } from 'node:child_process'
+// The launcher sizes libuv's pool before it starts, and as process 1 it ends at signals. Holds SPEC: CLI-5 (16 pool threads
+// unless the environment says else), CLI-6.
+import { spawn, spawnSync } from 'node:child_process'
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -47,4 +48,26 @@ test.runIf(process.platform === 'linux')('the pool really has 16 threads, or as 
 test('without a build it says what to run', () => {
   const run = spawnSync(process.execPath, [join(folder, 'bin/millrace.cjs')], { encoding: 'utf8' })
   expect([run.status, run.stderr]).toEqual([1, 'millrace is not built yet: run `node scripts/setup.mjs` first\n'])
+})
+
+/** In place of the command: says that it is there, then waits for ever. */
+const WAITS = "console.log('up'); setInterval(() => {}, 1000)"
+const LISTENS = `process.on('SIGTERM', () => setTimeout(() => process.exit(0), 1)); ${WAITS}`
+
+/** How a command ends that gets a signal once it is up; `pid` is what it believes its number to be. */
+async function endingOf(command: string, pid: number, signal: NodeJS.Signals) {
+  mkdirSync(join(folder, 'dist/src/cli'), { recursive: true })
+  writeFileSync(join(folder, 'dist/src/cli/main.js'), command)
+  writeFileSync(join(folder, 'pid.cjs'), `Object.defineProperty(process, 'pid', { value: ${pid} })`)
+  const child = spawn(process.execPath, ['-r', join(folder, 'pid.cjs'), join(folder, 'bin/millrace.cjs')])
+  child.stdout.once('data', () => child.kill(signal))
+  return new Promise((resolve) => child.once('exit', (code, by) => resolve([code, by])))
+}
+
+test('as process 1 a command that does not listen ends at SIGTERM and SIGINT, and one that does decides itself', async () => {
+  expect(await endingOf(WAITS, 1, 'SIGTERM')).toEqual([143, null])
+  expect(await endingOf(WAITS, 1, 'SIGINT')).toEqual([130, null])
+  expect(await endingOf(LISTENS, 1, 'SIGTERM')).toEqual([0, null])
+  // Any other process is ended by the kernel.
+  expect(await endingOf(WAITS, 2, 'SIGTERM')).toEqual([null, 'SIGTERM'])
 })

@@ -5,7 +5,8 @@ import { describe, expect, test } from 'vitest'
 import { COMMANDS } from '../../src/cli/program.ts'
 import { referencePages } from '../../src/cli/reference.ts'
 import { ERRORS, type ErrorCode } from '../../src/core/errors.ts'
-import { CONFIG_ROWS, envOf, flagOf } from '../../src/ops/config-table.ts'
+import { envOf, flagOf } from '../../src/ops/config-names.ts'
+import { CONFIG_ROWS } from '../../src/ops/config-table.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const pageText = (path: string) => readFileSync(join(root, path), 'utf8')

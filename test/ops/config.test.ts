@@ -6,7 +6,8 @@ import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vit
 import { MillraceError } from '../../src/core/errors.ts'
 import type { LaneLimits } from '../../src/core/message.ts'
 import { type Config, type ConfigSources, loadConfig } from '../../src/ops/config.ts'
-import { CONFIG_ROWS, type ConfigRow, envOf, flagOf } from '../../src/ops/config-table.ts'
+import { envOf, flagOf } from '../../src/ops/config-names.ts'
+import { CONFIG_ROWS, type ConfigRow } from '../../src/ops/config-table.ts'
 import { parseValue } from '../../src/ops/config-value.ts'
 
 let folder: string

@@ -10,6 +10,7 @@ import { type Plan, planTopics } from '../../job/plan.ts'
 import { KafkaError, type Producer } from '../../kafka/port.ts'
 import type { MockCluster } from '../../kafka/rdkafka/mock-cluster.ts'
 import type { Config } from '../../ops/config.ts'
+import { availableMemoryBytes } from '../../ops/memory-plan.ts'
 import { packageRoot, packageVersion } from '../../ops/package-root.ts'
 import { systemClock, systemScheduler } from '../../ops/system-clock.ts'
 import type { CommandContext, CommandResult, CommandSpec } from '../command.ts'
@@ -63,7 +64,11 @@ export const demo: CommandSpec = {
       for (const topic of new Set([plan.source.topic, ...planTopics(plan).names])) createTopic(cluster, topic)
       // Any free ports, unless others are asked for: a demo should start beside whatever runs.
       const env = { MILLRACE_HTTP_PORT: '0', MILLRACE_PUSH_PORT: '0', ...context.env }
-      const config = configFromFlags({ ...options, brokers: cluster.brokers, createTopics: true, stateDir }, env)
+      const config = configFromFlags(
+        { ...options, brokers: cluster.brokers, createTopics: true, stateDir },
+        env,
+        availableMemoryBytes(),
+      )
       return await runDemo(config, plan, options as unknown as DemoOptions, context)
     } finally {
       await cluster.close()

@@ -1,6 +1,7 @@
 // `millrace run JOB`: runs a job until it is stopped, or to the end of its input. Main thread.
 // Keeps SPEC: CLI-1, CLI-2, STOP-1.
 
+import { availableMemoryBytes } from '../../ops/memory-plan.ts'
 import { packageVersion } from '../../ops/package-root.ts'
 import type { CommandSpec } from '../command.ts'
 import { addConfigFlags, configFromFlags } from '../config-flags.ts'
@@ -37,7 +38,7 @@ export const run: CommandSpec = {
     ),
   jsonFields: { job: 'the job file', ...SUMMARY_FIELDS },
   async run([jobFile], options, { terminal, env }) {
-    const config = configFromFlags(options, env)
+    const config = configFromFlags(options, env, availableMemoryBytes())
     terminal.say(`millrace ${packageVersion()}, job ${jobFile}, brokers ${config.brokers}`)
     const log = commandLog(config, terminal)
     const untilEnd = options.untilEnd === true

@@ -1,0 +1,2 @@
+import type { Check, Stage } from './dockerfile.mjs'
+export function checkDockerfile(root: string, stages: Stage[]): Check

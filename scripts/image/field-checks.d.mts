@@ -1,0 +1,2 @@
+import type { Check } from './dockerfile.mjs'
+export function checkFields(root: string): Check

@@ -1,0 +1,3 @@
+export const PUSH_GLIBC_MIN: string
+export const NEEDS_PUSH: readonly string[]
+export function leftOut(glibc: string | undefined): readonly string[]
