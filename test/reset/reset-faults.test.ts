@@ -33,7 +33,6 @@ async function stopped(seed: number): Promise<SumFeed> {
     await turn()
   started.engine.stop()
   await started.done
-  feed.kafka.expireSession('candles', 'one')
   return feed
 }
 

@@ -36,7 +36,6 @@ async function run(feed: SumFeed, until: 'end' | 'caught up', stateDir?: string,
     started.engine.stop()
   }
   await started.done
-  kafka.expireSession('candles', 'one')
 }
 
 describe.each([
