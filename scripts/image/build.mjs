@@ -10,6 +10,7 @@ import {
   readFileSync,
   readlinkSync,
   renameSync,
+  rmdirSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -55,7 +56,27 @@ export function buildStages({ stages, context, cache, say }) {
     last = state
     built.set(stage.name ?? String(i), state)
   }
+  removeUnused(cache, new Set([...built.values()].flatMap(({ layers }) => layers)))
   return last
+}
+
+/** Layers of earlier builds, and places of mounts whose process is gone. */
+function removeUnused(cache, used) {
+  const layers = join(cache, 'layers')
+  for (const path of readdirSync(layers).map((name) => join(layers, name))) {
+    if (!used.has(path)) rmSync(path, { recursive: true, force: true })
+  }
+  for (const name of readdirSync(cache)) {
+    if (isLeftBehind(name, 'run')) rmSync(join(cache, name), { recursive: true })
+  }
+  const stages = join(cache, 'stages')
+  // Empty once the process and its mounts are gone; never removed with what is in them.
+  for (const name of readdirSync(stages)) if (isLeftBehind(name, '[\\w-]+')) rmdirSync(join(stages, name))
+}
+
+function isLeftBehind(name, kind) {
+  const pid = name.match(new RegExp(`^${kind}-(\\d+)$`))?.[1]
+  return pid !== undefined && !existsSync(`/proc/${pid}`)
 }
 
 function addLayer(instruction, state, around) {

@@ -25,8 +25,7 @@ const require = createRequire(import.meta.url)
 export function checkCompose(root, image, settingsOf) {
   const file = parse(readFileSync(join(root, 'compose.yaml'), 'utf8'))
   const { must, problems } = judge('compose.yaml')
-  const schema = composeSchema()
-  const validate = new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(schema)
+  const validate = composeValidator()
   if (!validate(file))
     for (const { instancePath, message } of validate.errors) must(false, `${instancePath} ${message}`)
   const services = Object.entries(file.services)
@@ -39,6 +38,13 @@ export function checkCompose(root, image, settingsOf) {
   for (const [name, service] of ours) checkComposeService(name, service, image, settingsOf, must)
   must(ours.length === 2, 'there are not two services of Millrace')
   return { name: 'compose.yaml', problems, services: services.map(([name]) => name) }
+}
+
+let validator
+
+function composeValidator() {
+  validator ??= new Ajv2019({ strict: false, validateFormats: false, allErrors: true }).compile(composeSchema())
+  return validator
 }
 
 /** It names its draft by an address of its own, and its parts with `id` as drafts long before did; neither is needed. */
@@ -105,9 +111,13 @@ export function kubernetesDocuments(root) {
 /** What the schema of its kind has against an object; fields that there are not are found by the types (field-checks.mjs). */
 function schemaProblems(object) {
   const [group, version] = object.apiVersion.includes('/') ? object.apiVersion.split('/') : ['', object.apiVersion]
-  const kinds = require(`kubernetes-models/${group === '' ? '' : `${group}/`}${version}`)
-  const Kind = kinds[object.kind]
-  if (Kind === undefined) return [`there is no ${object.apiVersion} ${object.kind}`]
+  // The file of the kind alone: those of all kinds take seconds.
+  let Kind
+  try {
+    Kind = require(`kubernetes-models/${group === '' ? '' : `${group}/`}${version}/${object.kind}`)[object.kind]
+  } catch {
+    return [`there is no ${object.apiVersion} ${object.kind}`]
+  }
   try {
     new Kind(object).validate()
     return []

@@ -6,7 +6,6 @@ import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Check, readDockerfile, settingsOf } from '../../scripts/image/dockerfile.mjs'
 import { checkDockerfile } from '../../scripts/image/dockerfile-checks.mjs'
-import { checkFields } from '../../scripts/image/field-checks.mjs'
 import { checkCompose, checkKubernetes, kubernetesDocuments } from '../../scripts/image/manifest-checks.mjs'
 import { settingsBy } from '../../scripts/image/settings.mjs'
 import { loadConfig } from '../../src/ops/config.ts'
@@ -50,11 +49,10 @@ describe('the deployment', () => {
     expect(problemsOf(root)).toEqual([])
   })
 
-  test('exposes the ports of the configuration, and Kubernetes names no field that there is not', () => {
+  test('exposes the ports of the configuration', () => {
     const { ports } = settingsOf(readDockerfile(join(root, 'Dockerfile')).at(-1)!)
     const byDefault = (key: string) => CONFIG_ROWS.find((row) => row.key === key)!.default
     expect(ports).toEqual([byDefault('http.port'), byDefault('push.port')])
-    expect(checkFields(root).problems).toEqual([])
   })
 
   test('runs the example: the job of the ConfigMap is the one of examples/candles', () => {

@@ -20,3 +20,13 @@ test('the latency bench sees every row, right and after its intended time', asyn
   expect(result.latencyMsP50).toBeGreaterThan(0)
   expect(result.latencyMsMax).toBeGreaterThanOrEqual(result.latencyMsP50 as number)
 })
+
+test('the restore bench gets every row of state back, and a start with its folder reads none', async () => {
+  const args = ['--megabytes', '5', '--partitions', '2', '--json']
+  const result = await runProgram<Record<string, unknown>>('bench/restore.ts', args, ENV)
+  expect(result).toMatchObject({ command: 'bench:restore', correct: true, restoredRows: 30_865, warmRestoredRows: 0 })
+  expect(result.restoredBytes).toBeGreaterThanOrEqual(5_000_000)
+  for (const name of ['elapsedMs', 'megabytesPerMinute', 'warmResumeMs', 'rssBytesMax']) {
+    expect(result[name], name).toBeGreaterThan(0)
+  }
+})

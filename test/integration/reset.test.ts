@@ -121,6 +121,20 @@ test.each(['warm', 'lost'])('from a %s state folder the run after a reset gives 
   await done(run(name, '--until-end'))
   await generate(1_000, 3)
   const dry = await done(reset('--to', 'earliest', '--dry-run'))
+  const words = new CommandProcess([
+    LAUNCHER,
+    'reset',
+    jobFile(),
+    '--to',
+    'earliest',
+    '--dry-run',
+    '--brokers',
+    brokers,
+  ])
+  expect(await words.exit(), words.stderr).toBe(0)
+  expect(words.stdout).toMatch(/^partition 0: offset \d+ -> 0, \d+ records again, \d+ rows of state dropped$/m)
+  expect(words.stdout).toMatch(/^view now: \d+ rows deleted$/m)
+  expect(words.stderr).toContain(`dry run: ${name} is as it was`)
   const report = await done(reset('--to', 'earliest'))
   expect(report).toMatchObject({ ...dry, isDryRun: false, members: [] })
   if (kind === 'lost') rmSync(join(folder, 'state'), { recursive: true })

@@ -1,2 +1,0 @@
-import type { Check } from './dockerfile.mjs'
-export function checkFields(root: string): Check
