@@ -221,7 +221,7 @@ describe('a running job', () => {
   test('that was stopped is waited for until its session ends', async () => {
     const feed = new SumFeed(13)
     feed.append(100)
-    await (await startMemoryJob({ kafka: feed.kafka, job })).done
+    await (await startMemoryJob({ kafka: feed.kafka, job, leavesOnStop: false })).done
     const lines: string[] = []
     const waiting = reset(feed.kafka, 'earliest', { waitMs: 10_000, say: (line) => lines.push(line) })
     while (lines.length === 0) await turn()
@@ -276,7 +276,6 @@ describe('a job that would not start', () => {
     const changed = resettableJob('1s', 'high')
     const refused = await startMemoryJob({ kafka: feed.kafka, job: changed })
     await expect(refused.done).rejects.toMatchObject({ code: 'MR1004' })
-    feed.kafka.expireSession('candles', 'one')
     await reset(feed.kafka, 'earliest', { plan: changed.plan })
     const from = feed.sinkEnds()
     await run(feed, 'end', undefined, changed)
@@ -291,7 +290,6 @@ describe('a job that would not start', () => {
     feed.kafka.createTopic('others', 3)
     const refused = await startMemoryJob({ kafka: feed.kafka, job: other })
     await expect(refused.done).rejects.toMatchObject({ code: 'MR1006' })
-    feed.kafka.expireSession('candles', 'one')
     const { partitions: moved } = await reset(feed.kafka, 'earliest', { plan: other.plan })
     expect(moved.map(({ fromOffset }) => fromOffset)).toEqual([undefined, undefined, undefined])
     await (await startMemoryJob({ kafka: feed.kafka, job: other })).done
@@ -307,7 +305,6 @@ describe('a job that would not start', () => {
     }
     const refused = await startMemoryJob({ kafka: feed.kafka, job })
     await expect(refused.done).rejects.toMatchObject({ code: 'MR4010' })
-    feed.kafka.expireSession('candles', 'one')
     await reset(feed.kafka, 'earliest')
     const from = feed.sinkEnds()
     await run(feed, 'end')

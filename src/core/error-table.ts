@@ -1,0 +1,358 @@
+// The one table of errors: code, what the supervisor does, text, remedy. Runs on every thread; pure.
+// Keeps SPEC: ERR-1 (table, docs and code are equal), ERR-2 (nobody matches on messages).
+
+/**
+ * What the supervisor does with an error of a code.
+ * - `divert`: the record goes to the dead-letter topic, the job goes on
+ * - `retry`: the same call again, within its limit
+ * - `rebuild`: drop the epoch, reopen the tasks from committed state (a new attempt)
+ * - `stop`: the process stops with the code's exit status
+ * - `report`: answered to the caller (a command's user, an HTTP client); the job is not concerned
+ */
+export type ErrorAction = 'divert' | 'retry' | 'rebuild' | 'stop' | 'report'
+
+export interface ErrorRow {
+  action: ErrorAction
+  /** One sentence, `{name}` marks a value. */
+  text: string
+  /** What to do about it. */
+  remedy: string
+}
+
+/**
+ * MR1xxx the job and its plan · MR2xxx one record (dead letters) · MR3xxx configuration and commands ·
+ * MR4xxx Kafka · MR5xxx state · MR6xxx engine and lanes · MR7xxx push
+ */
+export const ERRORS = {
+  MR1001: {
+    action: 'stop',
+    text: 'The job file {file} does not export a job as its default.',
+    remedy: 'End the file with `export default job(...)...`.',
+  },
+  MR1002: {
+    action: 'stop',
+    text: 'The job {job} is not valid: {problems}',
+    remedy: 'Mend each point; `millrace plan FILE` checks without running.',
+  },
+  MR1003: {
+    action: 'stop',
+    text: 'keyBy({field}) differs from the key {key} that the source declares; that needs a repartition topic, which this version does not have.',
+    remedy: 'Declare `key` of the source as the field you key by, and produce the topic keyed by it.',
+  },
+  MR1004: {
+    action: 'stop',
+    text: 'The operator {operator} changed its meaning: stored as {stored}, now {planned}.',
+    remedy:
+      'Give the operator a new name, start the job under a new name, or drop its state with `millrace reset JOB --to earliest`.',
+  },
+  MR1005: {
+    action: 'stop',
+    text: 'The job file {file} failed to load: {reason}',
+    remedy: 'Read the stack above; line numbers are those of your file.',
+  },
+  MR1006: {
+    action: 'stop',
+    text: 'The job {job} read {stored} so far, now its source is {topic}: its offsets and its state are of the other topic.',
+    remedy: 'Start it under a new job name, or drop its state with `millrace reset JOB --to earliest`.',
+  },
+  MR2001: {
+    action: 'divert',
+    text: 'The value could not be decoded as {format}: {reason}',
+    remedy: 'Look at the original bytes in the dead-letter record; mend the producer or the declared format.',
+  },
+  MR2002: {
+    action: 'divert',
+    text: 'The value is {bytes} bytes, over the limit of {limit}.',
+    remedy: 'Raise `limits.valueBytesMax` or produce smaller records.',
+  },
+  MR2003: {
+    action: 'divert',
+    text: 'The value is nested deeper than {limit} levels or has more than {nodes} nodes.',
+    remedy: 'Raise `limits.decodeDepthMax` or `limits.decodeNodesMax` if such records are meant.',
+  },
+  MR2004: {
+    action: 'divert',
+    text: 'The event time {eventTimeMs} is more than {limitMs} ms away from the record time {recordTimeMs}.',
+    remedy: 'Mend the clock of the producer, or change `maxFuture` / `maxPast` of the source.',
+  },
+  MR2005: {
+    action: 'divert',
+    text: 'The Kafka key is not the declared key field {field}.',
+    remedy: 'Produce with the value of that field as the key, or declare another `key`.',
+  },
+  MR2006: {
+    action: 'divert',
+    text: 'The field {field} is missing or is not a {expected}.',
+    remedy: 'Mend the producer, or filter such records before the operator that needs the field.',
+  },
+  MR2007: {
+    action: 'divert',
+    text: 'The key is {bytes} bytes, over the limit of {limit}.',
+    remedy: 'Use a shorter key; state keys are limited so that every store can hold them.',
+  },
+  MR2008: {
+    action: 'divert',
+    text: 'A function of the job threw on this record: {reason}',
+    remedy: 'Mend the function; the dead-letter record has the original bytes to try again with.',
+  },
+  MR2009: {
+    action: 'divert',
+    text: 'The integer in {field} is outside ±2^53 and would lose digits.',
+    remedy: 'Send it as a string, or aggregate another field.',
+  },
+  MR2010: {
+    action: 'divert',
+    text: 'The result of this record is {bytes} bytes, over max.message.bytes {limit} of topic {topic}.',
+    remedy: 'Make the result smaller or raise max.message.bytes of the topic.',
+  },
+  MR2011: {
+    action: 'divert',
+    text: 'The record has no value.',
+    remedy: 'Null values (tombstones) carry no event; filter them at the producer.',
+  },
+  MR3001: {
+    action: 'report',
+    text: 'The configuration is not valid: {problems}',
+    remedy: 'Mend each point; each names its source, what was expected and the nearest valid key.',
+  },
+  MR3002: {
+    action: 'report',
+    text: 'The command line is not valid: {reason}',
+    remedy: 'See `millrace --help`.',
+  },
+  MR3003: {
+    action: 'report',
+    text: 'There is no error code {code}.',
+    remedy: 'See docs/reference/errors.md for all codes.',
+  },
+  MR3004: {
+    action: 'report',
+    text: 'The port {port} of the HTTP server is not free: {reason}',
+    remedy: 'Choose another with `--http-port`, or 0 for any free one.',
+  },
+  MR3005: {
+    action: 'report',
+    text: 'The native part {part} could not be loaded: {reason}',
+    remedy: '{remedy}',
+  },
+  MR3006: {
+    action: 'report',
+    text: 'No answer from {url}: {reason}',
+    remedy: 'Is the job running, with this `http.host` and `http.port`? Set both as it has them.',
+  },
+  MR4001: {
+    action: 'stop',
+    text: 'No broker of {brokers} answered within {waitedMs} ms; last seen: {reason}.',
+    remedy:
+      'Check `--brokers` / MILLRACE_BROKERS, that the listeners can be reached from here, and that `kafka.security.protocol` is theirs.',
+  },
+  MR4002: {
+    action: 'stop',
+    text: 'The topic {topic} does not exist.',
+    remedy: 'Create it. `--create-topics` makes missing sinks and internal topics, never the source.',
+  },
+  MR4003: {
+    action: 'stop',
+    text: 'The topic {topic} has {actual} partitions, {expected} are needed.',
+    remedy: 'Internal topics must have as many partitions as the source; delete the topic or use a new job name.',
+  },
+  MR4004: {
+    action: 'rebuild',
+    text: 'The transaction of epoch {epoch} failed: {reason}',
+    remedy: 'The epoch is aborted and done again from the last commit; look at the brokers if it repeats.',
+  },
+  MR4005: {
+    action: 'stop',
+    text: 'Another process with the same instance id {instanceId} has taken over (fenced).',
+    remedy: 'Give every running process its own instance id.',
+  },
+  MR4007: {
+    action: 'stop',
+    text: 'Kafka refused for good: {reason}',
+    remedy: 'Read the reason; a configuration or an authorisation is wrong.',
+  },
+  MR4008: {
+    action: 'stop',
+    text: 'The record for {topic} ({bytes} bytes) is over its max.message.bytes {limit}.',
+    remedy: 'Raise max.message.bytes of the topic: a final or state row cannot be dropped.',
+  },
+  MR4009: {
+    action: 'stop',
+    text: 'Retention of sink topic {topic} ({retentionMs} ms) would delete rows of event time {eventTimeMs} at once.',
+    remedy: 'Set retention.ms of the topic to -1, or `resultTime` and retention to fit the data.',
+  },
+  MR4010: {
+    action: 'stop',
+    text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but retention has deleted all before {low}.',
+    remedy:
+      'The records between are lost to this job; raise the retention. `millrace reset JOB --to earliest` begins anew at what is left.',
+  },
+  MR4011: {
+    action: 'rebuild',
+    text: 'The group has given the partitions of this process away.',
+    remedy: 'It joins again by itself; look for long pauses of the process if it repeats.',
+  },
+  MR4012: {
+    action: 'stop',
+    text: 'Topic {topic}, partition {partition}: the next record to read is {offset}, but the partition ends at {high}: it was made anew or cut.',
+    remedy: 'Bring the topic back, or begin anew with `millrace reset JOB --to earliest`.',
+  },
+  MR4013: {
+    action: 'rebuild',
+    text: 'The changelog of task {task} could be read to {offset} only, not to its end {end}: a transaction there stays open.',
+    remedy: 'It is tried again; look for a process that hangs in a transaction with this changelog.',
+  },
+  MR4014: {
+    action: 'stop',
+    text: '{count} Kafka clients hang in a call and had to be abandoned.',
+    remedy: 'Start the process again; look at the brokers and the network if it repeats.',
+  },
+  MR4015: {
+    action: 'rebuild',
+    text: 'The transaction of {instanceId} was ended by another instance, or by its time-out: this process was silent for too long.',
+    remedy: 'It goes on by itself; look for long pauses of the process or the network if it repeats.',
+  },
+  MR4021: {
+    action: 'report',
+    text: 'The job {job} runs: its group has the members {members}.',
+    remedy:
+      'Stop every instance (SIGTERM) and try again. A member that was stopped leaves by itself within session.timeout.ms (10 s); `--wait` says how long it is waited for.',
+  },
+  MR4022: {
+    action: 'report',
+    text: 'The reset of {job} failed: {reason}',
+    remedy: 'All of a reset takes effect or none of it: look with `--dry-run` where the job stands, and run it again.',
+  },
+  MR4031: {
+    action: 'stop',
+    text: 'Kafka at {brokers} does not accept the credentials: {reason}',
+    remedy:
+      'Check `kafka.sasl.mechanism`, `kafka.sasl.username` and the password (MILLRACE_KAFKA_SASL_PASSWORD or ..._FILE); for OAUTHBEARER the issuer, audience and scope that the brokers expect.',
+  },
+  MR4032: {
+    action: 'stop',
+    text: 'There is no trusted TLS connection to {brokers}: {reason}',
+    remedy: '{remedy}',
+  },
+  MR4033: {
+    action: 'stop',
+    text: 'The token endpoint {url} gave no token: {reason}',
+    remedy:
+      'Check `kafka.sasl.oauthbearer.token.endpoint.url`, `.client.id`, `.client.secret` and `.scope`, and that the endpoint can be reached from here.',
+  },
+  MR4034: {
+    action: 'stop',
+    text: 'Kafka refuses what this principal lacks the right to: {rights}.',
+    remedy: 'Grant what is missing; `millrace plan JOB --acls` prints all rights of the job as commands.',
+  },
+  MR4035: {
+    action: 'stop',
+    text: 'The topic {topic} holds batches compressed with {codec}, which this build of librdkafka cannot read.',
+    remedy:
+      'Install libzstd-dev (Debian: apt-get install -y libzstd-dev) and run `node scripts/setup.mjs` again, or have the topic written with lz4.',
+  },
+  MR5001: {
+    action: 'stop',
+    text: 'The state folder {folder} is in use by process {pid}.',
+    remedy: 'One process a folder: stop the other one or give this one its own `--state-dir`.',
+  },
+  MR5002: {
+    action: 'rebuild',
+    text: 'The state of task {task} is damaged ({reason}); it is wiped and restored from the changelog.',
+    remedy: 'Check the disk if it repeats.',
+  },
+  MR5003: {
+    action: 'rebuild',
+    text: 'Writing the state of task {task} failed: {reason}',
+    remedy: 'Free disk space or check the disk; the task is restored from the changelog.',
+  },
+  MR5004: {
+    action: 'stop',
+    text: 'The committed offset {committed} of task {task} is ahead of its last changelog marker {marker}, and the changelog ends there.',
+    remedy:
+      'The changelog topic lost rows or is not the one of this job; restore it, or begin anew with `millrace reset JOB --to earliest`.',
+  },
+  MR5005: {
+    action: 'stop',
+    text: 'The state folder {folder} cannot be used: {reason}',
+    remedy: 'Give a writable local folder with `--state-dir`; not on NFS.',
+  },
+  MR6001: {
+    action: 'stop',
+    text: '{dead} of the last {records} records were dead (limit {limit}); the last was {code}: {reason}',
+    remedy: 'Mend the cause; the records are in the dead-letter topic. `limits.deadShareMax` sets the limit.',
+  },
+  MR6002: {
+    action: 'stop',
+    text: 'Lane {lane} failed and {attempts} new attempts did not help: {reason}',
+    remedy: 'Look at the reason; raise the memory limit if the lane ran out of it.',
+  },
+  MR6003: {
+    action: 'stop',
+    text: 'The stop was not clean within {limitMs} ms: {waitingFor}',
+    remedy: 'Nothing is lost; the next start recovers from the last commit.',
+  },
+  MR6004: {
+    action: 'rebuild',
+    text: 'Lane {lane} failed: {reason}',
+    remedy: 'Its tasks are reopened from the last commit.',
+  },
+  MR6005: {
+    action: 'stop',
+    text: 'The counts of task {task} do not add up: in {in} + expanded {expanded} is not accepted {accepted} + late {late} + dead {dead} + filtered {filtered}.',
+    remedy: 'This is a defect of Millrace: report it with the job file.',
+  },
+  MR7001: {
+    action: 'report',
+    text: 'There is no view {view}.',
+    remedy: 'The job serves: {views}.',
+  },
+  MR7002: {
+    action: 'report',
+    text: 'The client did not read fast enough: {bytes} bytes were waiting.',
+    remedy: 'Connect again; the snapshot has the newest rows.',
+  },
+  MR7003: {
+    action: 'report',
+    text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
+    remedy:
+      'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+  },
+  MR7004: {
+    action: 'report',
+    text: 'The view {view} cannot be read: {reason}',
+    remedy: 'Look at the topic of the view; the push server reads it again when it is started anew.',
+  },
+  MR7005: {
+    action: 'report',
+    text: 'The push server cannot listen on {host}:{port}: {reason}',
+    remedy: 'Choose another with `--push-port`, or 0 for any free one.',
+  },
+  MR7006: {
+    action: 'report',
+    text: 'The message of the client was not understood: {reason}',
+    remedy: 'See docs/reference/push.md for the messages.',
+  },
+  MR7007: {
+    action: 'report',
+    text: 'There are {limit} clients already.',
+    remedy: 'Connect again later, or raise the limit of the push server.',
+  },
+  MR7008: {
+    action: 'report',
+    text: 'Requests from the origin {origin} to the host {host} are refused.',
+    remedy: 'Add the origin to those that the push server allows.',
+  },
+  MR7009: {
+    action: 'report',
+    text: 'There is nothing at {path}.',
+    remedy: 'See docs/reference/push.md for the endpoints.',
+  },
+  MR7010: {
+    action: 'report',
+    text: 'The push server failed on a request: {reason}',
+    remedy: 'This is a defect of Millrace: report it with the log.',
+  },
+} as const satisfies Record<string, ErrorRow>
+
+export type ErrorCode = keyof typeof ERRORS
