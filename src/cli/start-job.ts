@@ -8,10 +8,12 @@ import type { LaneSetup } from '../core/message.ts'
 import { Engine } from '../engine/engine.ts'
 import type { EngineLimits } from '../engine/options.ts'
 import { piscinaLanes } from '../engine/piscina-lanes.ts'
+import { tooNearSinks } from '../engine/sink-times.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
+import { clientBytesMax } from '../kafka/rdkafka/settings.ts'
 import { startAdmin } from '../ops/admin-http.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
@@ -81,6 +83,7 @@ async function open(
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)
   stopping.throwIfAborted()
+  warnOfRefusals(plan, jobTopics, log)
   const laneCount = Math.min(config.lanes, jobTopics.partitionCount)
   const setups = laneSetups(loaded, laneCount, stateDir, lock.instanceId, config, jobTopics)
   const lanes = piscinaLanes({
@@ -101,7 +104,8 @@ async function open(
     limits: engineLimits(config),
     untilEnd: options.untilEnd,
     changelogTopicId: jobTopics.changelogTopicId,
-    sinkRetentions: jobTopics.sinkRetentions,
+    sinkTimes: jobTopics.sinkTimes,
+    batchBytesMax: jobTopics.batchBytesMax,
     log,
     observer: monitor,
   })
@@ -126,6 +130,17 @@ function sayFitted(config: Config, log: Log): void {
   )
 }
 
+/** The topics that Millrace makes take any time ahead; one that somebody else made takes an hour of it by default. */
+function warnOfRefusals(plan: Plan, { sinkTimes }: JobTopics, log: Log): void {
+  const near = tooNearSinks(plan, sinkTimes)
+  if (near.length === 0) return
+  const topics = near.map(({ topic, aheadMsMax }) => ({ topic, aheadMsMax }))
+  log.warn(
+    { topics, maxFutureMs: plan.source.maxFutureMs },
+    'a row further ahead of the broker than its topic takes would stop the job (MR4015), and `maxFuture` of the source lets such rows through: set message.timestamp.after.max.ms of the topics to 9223372036854775807, or a smaller `maxFuture`',
+  )
+}
+
 async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Config): Promise<JobTopics> {
   const admin = await kafka.openAdmin()
   try {
@@ -135,6 +150,7 @@ async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Con
       createTopics: config.createTopics,
       replicationFactor: -1,
       timeoutMs: config.limits.connectMs,
+      clientBytesMax: clientBytesMax(config.kafka),
     })
   } finally {
     await admin.close()

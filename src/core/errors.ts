@@ -103,7 +103,8 @@ export const ERRORS = {
   MR2010: {
     action: 'divert',
     text: 'The result of this record is {bytes} bytes, over max.message.bytes {limit} of topic {topic}.',
-    remedy: 'Make the result smaller or raise max.message.bytes of the topic.',
+    remedy:
+      'Make the result smaller, or raise max.message.bytes of the topic (and `kafka.message.max.bytes`, if it is what limits).',
   },
   MR2011: {
     action: 'divert',
@@ -205,6 +206,17 @@ export const ERRORS = {
     action: 'stop',
     text: '{count} Kafka clients hang in a call and had to be abandoned.',
     remedy: 'Start the process again; look at the brokers and the network if it repeats.',
+  },
+  MR4015: {
+    action: 'stop',
+    text: 'The topic {topic} refused a row for good: {reason}',
+    remedy:
+      'Compare the rows with max.message.bytes, message.timestamp.after.max.ms and message.timestamp.before.max.ms of the topic; nothing is lost, the next start does the epoch again.',
+  },
+  MR4016: {
+    action: 'stop',
+    text: 'The topic {topic} refuses rows of event time {eventTimeMs}: they are older than its message.timestamp.before.max.ms of {limitMs} ms.',
+    remedy: 'Set message.timestamp.before.max.ms of the topic to 9223372036854775807, or as far back as the data goes.',
   },
   MR4021: {
     action: 'report',

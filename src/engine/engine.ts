@@ -355,8 +355,8 @@ export class Engine {
     this.#earlyFailure = undefined
     if (early !== undefined) throw early.error
     if (this.#producer !== undefined) return
-    const { kafka, plan, instanceId, limits } = this.#inputs
-    const producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}` })
+    const { kafka, plan, instanceId, limits, batchBytesMax } = this.#inputs
+    const producer = await kafka.openProducer({ transactionalId: `${plan.job}-${instanceId}`, batchBytesMax })
     try {
       await producer.initTransactions(limits.connectMs)
     } catch (cause) {

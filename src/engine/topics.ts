@@ -4,7 +4,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
-import { type SinkRetention, sinkRetentions } from './retention.ts'
+import { type SinkTimes, sinkTimes } from './sink-times.ts'
 
 const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
 /**
@@ -21,7 +21,9 @@ export interface JobTopics {
   changelogTopicId: string | undefined
   /** max.message.bytes by topic index of PlanTopics. */
   messageBytesMax: number[]
-  sinkRetentions: SinkRetention[]
+  /** The least of them. */
+  batchBytesMax: number
+  sinkTimes: SinkTimes[]
 }
 
 export interface TopicsOptions {
@@ -31,6 +33,8 @@ export interface TopicsOptions {
   createTopics: boolean
   replicationFactor: number
   timeoutMs: number
+  /** The largest message that the client takes, whatever its topic does; default: no limit. */
+  clientBytesMax?: number
 }
 
 const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
@@ -112,10 +116,15 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   }
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
   const configOf = new Map(topics.names.map((name, index) => [name, configs[index]!]))
+  const clientMax = options.clientBytesMax ?? Number.POSITIVE_INFINITY
+  const messageBytesMax = configs.map((config) =>
+    Math.min(Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT), clientMax),
+  )
   return {
     partitionCount,
     changelogTopicId: changelogTopic?.topicId,
-    messageBytesMax: configs.map((config) => Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT)),
-    sinkRetentions: sinkRetentions(plan, configOf),
+    messageBytesMax,
+    batchBytesMax: Math.min(...messageBytesMax),
+    sinkTimes: sinkTimes(plan, topics, configOf),
   }
 }

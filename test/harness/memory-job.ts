@@ -104,7 +104,8 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     limits: { ...TEST_ENGINE_LIMITS, ...options.limits },
     untilEnd,
     changelogTopicId: jobTopics.changelogTopicId,
-    sinkRetentions: jobTopics.sinkRetentions,
+    sinkTimes: jobTopics.sinkTimes,
+    batchBytesMax: jobTopics.batchBytesMax,
     log: { info: () => {}, warn: () => {}, error: () => {} },
     observer,
   })

@@ -1,5 +1,6 @@
 // What is done about a failed Kafka call: a pure decision over the failure's fields. Main thread.
-// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process).
+// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (fencing ends the process), SIZE-2 (a record that is
+// refused for good is not sent again and again).
 
 import type { KafkaFailure } from '../../kafka/port.ts'
 
@@ -12,7 +13,7 @@ export type FailureDecision =
    * the tasks are reopened from what Kafka says. The same for a plain abort and for an unknown outcome: a late EndTxn of the
    * old producer can not end a transaction of the new one, and there is one path to test.
    */
-  { kind: 'rebuild' } | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
+  { kind: 'rebuild' } | { kind: 'stop'; code: 'MR4005' | 'MR4007' | 'MR4015' }
 
 const FENCED = new Set(['_FENCED', 'PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH', 'FENCED_INSTANCE_ID'])
 const FOR_GOOD = new Set([
@@ -24,6 +25,14 @@ const FOR_GOOD = new Set([
   'SASL_AUTHENTICATION_FAILED',
   '_AUTHENTICATION',
 ])
+
+/** A topic refuses the record itself: the same epoch, done again, would be refused again, for ever. */
+const REFUSED = new Set(['MSG_SIZE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_TIMESTAMP', 'INVALID_RECORD'])
+
+/** True when a delivery failed because of what the record is, not because of how the brokers are. */
+export function isRefused(failure: KafkaFailure): boolean {
+  return REFUSED.has(failure.name)
+}
 
 /** Errors after which a partition is not fetched any more: without an answer to them it would stand still in silence. */
 const ENDS_FETCHING = new Set([
@@ -50,5 +59,6 @@ export function endsFetching(failure: KafkaFailure): boolean {
 export function decideFailure(failure: KafkaFailure): FailureDecision {
   if (FENCED.has(failure.name)) return { kind: 'stop', code: 'MR4005' }
   if (FOR_GOOD.has(failure.name)) return { kind: 'stop', code: 'MR4007' }
+  if (isRefused(failure)) return { kind: 'stop', code: 'MR4015' }
   return { kind: 'rebuild' }
 }
