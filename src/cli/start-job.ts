@@ -15,14 +15,14 @@ import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
 import { clientBytesMax } from '../kafka/rdkafka/settings.ts'
 import { startAdmin } from '../ops/admin-http.ts'
-import type { Config } from '../ops/config.ts'
+import { type Config, originsOf } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { availableMemoryBytes } from '../ops/memory-plan.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { startPush } from '../push/server.ts'
+import { type PushOptions, startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
@@ -243,14 +243,23 @@ async function startServers(
     views,
     host: config.push.host,
     port: config.push.port,
-    limits: { viewBytesMax: config.limits.viewBytesMax },
     log,
     metrics: registry,
     callMs: config.limits.callMs,
+    ...pushSettings(config),
   })
   closings.add('push server', () => push.close())
   isPushReady = () => push.isReady()
   return { admin: admin.url, push: push.urls.page }
+}
+
+/** Who may connect, and the limits of push that are configured. */
+function pushSettings({
+  push,
+  limits: { viewBytesMax },
+}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits'>> {
+  const { allowedOrigins, host: _host, port: _port, ...limits } = push
+  return { allowedOrigins: originsOf(allowedOrigins), limits: { ...limits, viewBytesMax } }
 }
 
 const rowDecoder = new MsgpackDecoder()
