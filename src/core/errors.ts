@@ -36,7 +36,7 @@ export const ERRORS = {
   },
   MR1003: {
     action: 'stop',
-    text: 'keyBy({field}) differs from the key {key} that the source declares; that needs a repartition topic, which this version does not have.',
+    text: 'keyBy({field}) is not the key {key} that the source declares{hint}; another key needs a repartition topic, which this version does not have.',
     remedy: 'Declare `key` of the source as the field you key by, and produce the topic keyed by it.',
   },
   MR1004: {
@@ -48,7 +48,7 @@ export const ERRORS = {
   MR1005: {
     action: 'stop',
     text: 'The job file {file} failed to load: {reason}',
-    remedy: 'Read the stack above; line numbers are those of your file.',
+    remedy: 'Mend what the reason names; a place in it is one of your own file.',
   },
   MR1006: {
     action: 'stop',
@@ -148,7 +148,7 @@ export const ERRORS = {
   },
   MR4002: {
     action: 'stop',
-    text: 'The topic {topic} does not exist.',
+    text: 'There is no topic {topic}.',
     remedy: 'Create it. `--create-topics` makes missing sinks and internal topics, never the source.',
   },
   MR4003: {
@@ -294,7 +294,7 @@ export const ERRORS = {
     action: 'report',
     text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
     remedy:
-      'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+      'Raise `push.viewRowsMax` or `push.viewBytesMax`, or make the view smaller: rows of keys that are not needed can be tombstoned.',
   },
   MR7004: {
     action: 'report',
@@ -314,12 +314,12 @@ export const ERRORS = {
   MR7007: {
     action: 'report',
     text: 'There are {limit} clients already.',
-    remedy: 'Connect again later, or raise the limit of the push server.',
+    remedy: 'Connect again later, or raise `push.clientsMax`.',
   },
   MR7008: {
     action: 'report',
     text: 'Requests from the origin {origin} to the host {host} are refused.',
-    remedy: 'Add the origin to those that the push server allows.',
+    remedy: 'Add the origin to `push.allowedOrigins`.',
   },
   MR7009: {
     action: 'report',
@@ -342,11 +342,12 @@ export interface ErrorData {
   details: Record<string, string | number>
 }
 
-/** The text of a code with its values filled in. */
+/** The text of a code with its values filled in. A value that begins with a new line leaves no space before it. */
 export function errorText(code: ErrorCode, details: Record<string, string | number> = {}): string {
-  return ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) =>
+  const text = ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) =>
     details[name] === undefined ? whole : String(details[name]),
   )
+  return text.replace(/ +\n/g, '\n').trimEnd()
 }
 
 /**

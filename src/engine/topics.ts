@@ -69,6 +69,18 @@ export async function ensureChangelog(
   await admin.create([{ name, partitionCount, replicationFactor: -1, config }], timeoutMs)
 }
 
+/** All topics that must be there and are not, at once. */
+function refuseMissing(options: TopicsOptions, known: ReadonlyMap<string, TopicDescription>): void {
+  const { plan, topics, createTopics } = options
+  const sinks = createTopics ? [] : topics.names.filter((name) => !isInternal(options, name))
+  const missing = [plan.source.topic, ...sinks].filter((name) => !known.has(name))
+  if (missing.length > 0) throw missingTopics(missing)
+}
+
+function missingTopics(names: string[]): MillraceError {
+  return new MillraceError('MR4002', { topic: names.join(' and no topic ') })
+}
+
 async function createMissing(
   admin: Admin,
   options: TopicsOptions,
@@ -76,8 +88,6 @@ async function createMissing(
   partitionCount: number,
 ): Promise<void> {
   const missing = options.topics.names.filter((name) => !known.has(name))
-  const refused = missing.find((name) => !options.createTopics && !isInternal(options, name))
-  if (refused !== undefined) throw new MillraceError('MR4002', { topic: refused })
   if (missing.length === 0) return
   await admin.create(
     missing.map((name) => newTopic(name, partitionCount, options)),
@@ -102,7 +112,8 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   const source = plan.source.topic
   const known = await describeAll(admin, [source, ...topics.names], timeoutMs)
   const partitionCount = known.get(source)?.partitionCount
-  if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: source })
+  refuseMissing(options, known)
+  if (partitionCount === undefined) throw missingTopics([source])
   await createMissing(admin, options, known, partitionCount)
   const all = await describeAll(admin, topics.names, timeoutMs)
   const changelog = topics.names[topics.changelog]
