@@ -294,7 +294,7 @@ export const ERRORS = {
     action: 'report',
     text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
     remedy:
-      'Raise `push.viewRowsMax` or `push.viewBytesMax`, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+      'Raise `push.viewRowsMax` or `limits.viewBytesMax`, or make the view smaller: rows of keys that are not needed can be tombstoned.',
   },
   MR7004: {
     action: 'report',
