@@ -15,7 +15,7 @@ export default defineConfig({
         test: {
           name: 'quick',
           pool: 'forks',
-          include: ['test/**/*.test.ts'],
+          include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**'],
           globalSetup: ['test/harness/build-setup.ts'],
           testTimeout: 20_000,

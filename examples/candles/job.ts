@@ -1,5 +1,5 @@
 // Candles of one second per symbol, with volume, VWAP and the number of trades.
-// Run: millrace run examples/candles/job.ts
+// Run: npx millrace run examples/candles/job.ts
 import { count, first, job, kafka, last, max, min, msgpack, sum, tumbling, weightedMean } from 'millrace'
 
 interface Trade {

@@ -1,5 +1,5 @@
 // A running total per user: one row for each order, without windows.
-// Run: millrace run examples/running-sum/job.ts
+// Run: npx millrace run examples/running-sum/job.ts
 import { count, job, kafka, msgpack, sum } from 'millrace'
 
 interface Order {

@@ -8,19 +8,21 @@ import type { LaneSetup } from '../core/message.ts'
 import { Engine } from '../engine/engine.ts'
 import type { EngineLimits } from '../engine/options.ts'
 import { piscinaLanes } from '../engine/piscina-lanes.ts'
+import { tooNearSinks } from '../engine/sink-times.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
+import { clientBytesMax } from '../kafka/rdkafka/settings.ts'
 import { startAdmin } from '../ops/admin-http.ts'
-import type { Config } from '../ops/config.ts'
+import { type Config, originsOf } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { availableMemoryBytes } from '../ops/memory-plan.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { startPush } from '../push/server.ts'
+import { type PushOptions, startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
@@ -82,6 +84,7 @@ async function open(
   const topics = planTopics(plan)
   const jobTopics = await prepare(kafka, plan, topics, config)
   stopping.throwIfAborted()
+  warnOfRefusals(plan, jobTopics, log)
   const laneCount = Math.min(config.lanes, jobTopics.partitionCount)
   const setups = laneSetups(loaded, laneCount, stateDir, lock.instanceId, config, jobTopics)
   const lanes = piscinaLanes({
@@ -103,7 +106,8 @@ async function open(
     untilEnd: options.untilEnd,
     leavesOnStop: config.leaveOnStop,
     changelogTopicId: jobTopics.changelogTopicId,
-    sinkRetentions: jobTopics.sinkRetentions,
+    sinkTimes: jobTopics.sinkTimes,
+    batchBytesMax: jobTopics.batchBytesMax,
     log,
     observer: monitor,
   })
@@ -128,6 +132,17 @@ function sayFitted(config: Config, log: Log): void {
   )
 }
 
+/** The topics that Millrace makes take any time ahead; one that somebody else made takes an hour of it by default. */
+function warnOfRefusals(plan: Plan, { sinkTimes }: JobTopics, log: Log): void {
+  const near = tooNearSinks(plan, sinkTimes)
+  if (near.length === 0) return
+  const topics = near.map(({ topic, aheadMsMax }) => ({ topic, aheadMsMax }))
+  log.warn(
+    { topics, maxFutureMs: plan.source.maxFutureMs },
+    'a row further ahead of the broker than its topic takes would stop the job (MR4015), and `maxFuture` of the source lets such rows through: set message.timestamp.after.max.ms of the topics to 9223372036854775807, or a smaller `maxFuture`',
+  )
+}
+
 async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Config): Promise<JobTopics> {
   const admin = await kafka.openAdmin()
   try {
@@ -138,6 +153,7 @@ async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Con
       replicationFactor: -1,
       timeoutMs: config.limits.connectMs,
       unreadableCodecs: kafka.unreadableCodecs ?? [],
+      clientBytesMax: clientBytesMax(config.kafka),
     })
   } finally {
     await admin.close()
@@ -230,14 +246,23 @@ async function startServers(
     views,
     host: config.push.host,
     port: config.push.port,
-    limits: { viewBytesMax: config.limits.viewBytesMax },
     log,
     metrics: registry,
     callMs: config.limits.callMs,
+    ...pushSettings(config),
   })
   closings.add('push server', () => push.close())
   isPushReady = () => push.isReady()
   return { admin: admin.url, push: push.urls.page }
+}
+
+/** Who may connect, and the limits of push that are configured. */
+function pushSettings({
+  push,
+  limits: { viewBytesMax },
+}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits'>> {
+  const { allowedOrigins, host: _host, port: _port, ...limits } = push
+  return { allowedOrigins: originsOf(allowedOrigins), limits: { ...limits, viewBytesMax } }
 }
 
 const rowDecoder = new MsgpackDecoder()

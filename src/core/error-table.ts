@@ -36,7 +36,7 @@ export const ERRORS = {
   },
   MR1003: {
     action: 'stop',
-    text: 'keyBy({field}) differs from the key {key} that the source declares; that needs a repartition topic, which this version does not have.',
+    text: 'keyBy({field}) is not the key {key} that the source declares{hint}; another key needs a repartition topic, which this version does not have.',
     remedy: 'Declare `key` of the source as the field you key by, and produce the topic keyed by it.',
   },
   MR1004: {
@@ -48,7 +48,7 @@ export const ERRORS = {
   MR1005: {
     action: 'stop',
     text: 'The job file {file} failed to load: {reason}',
-    remedy: 'Read the stack above; line numbers are those of your file.',
+    remedy: 'Mend what the reason names; a place in it is one of your own file.',
   },
   MR1006: {
     action: 'stop',
@@ -103,7 +103,8 @@ export const ERRORS = {
   MR2010: {
     action: 'divert',
     text: 'The result of this record is {bytes} bytes, over max.message.bytes {limit} of topic {topic}.',
-    remedy: 'Make the result smaller or raise max.message.bytes of the topic.',
+    remedy:
+      'Make the result smaller, or raise max.message.bytes of the topic (and `kafka.message.max.bytes`, if it is what limits).',
   },
   MR2011: {
     action: 'divert',
@@ -148,7 +149,7 @@ export const ERRORS = {
   },
   MR4002: {
     action: 'stop',
-    text: 'The topic {topic} does not exist.',
+    text: 'There is no topic {topic}.',
     remedy: 'Create it. `--create-topics` makes missing sinks and internal topics, never the source.',
   },
   MR4003: {
@@ -208,6 +209,17 @@ export const ERRORS = {
     remedy: 'Start the process again; look at the brokers and the network if it repeats.',
   },
   MR4015: {
+    action: 'stop',
+    text: 'The topic {topic} refused a row for good: {reason}',
+    remedy:
+      'Compare the rows with max.message.bytes, message.timestamp.after.max.ms and message.timestamp.before.max.ms of the topic; nothing is lost, the next start does the epoch again.',
+  },
+  MR4016: {
+    action: 'stop',
+    text: 'The topic {topic} refuses rows of event time {eventTimeMs}: they are older than its message.timestamp.before.max.ms of {limitMs} ms.',
+    remedy: 'Set message.timestamp.before.max.ms of the topic to 9223372036854775807, or as far back as the data goes.',
+  },
+  MR4017: {
     action: 'rebuild',
     text: 'The transaction of {instanceId} was ended by another instance, or by its time-out: this process was silent for too long.',
     remedy: 'It goes on by itself; look for long pauses of the process or the network if it repeats.',
@@ -316,7 +328,7 @@ export const ERRORS = {
     action: 'report',
     text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
     remedy:
-      'Raise the limit of the push server, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+      'Raise `push.viewRowsMax` or `limits.viewBytesMax`, or make the view smaller: rows of keys that are not needed can be tombstoned.',
   },
   MR7004: {
     action: 'report',
@@ -336,12 +348,12 @@ export const ERRORS = {
   MR7007: {
     action: 'report',
     text: 'There are {limit} clients already.',
-    remedy: 'Connect again later, or raise the limit of the push server.',
+    remedy: 'Connect again later, or raise `push.clientsMax`.',
   },
   MR7008: {
     action: 'report',
     text: 'Requests from the origin {origin} to the host {host} are refused.',
-    remedy: 'Add the origin to those that the push server allows.',
+    remedy: 'Add the origin to `push.allowedOrigins`.',
   },
   MR7009: {
     action: 'report',

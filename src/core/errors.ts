@@ -12,11 +12,12 @@ export interface ErrorData {
   details: Record<string, string | number>
 }
 
-/** The text of a code with its values filled in. */
+/** The text of a code with its values filled in. A value that begins with a new line leaves no space before it. */
 export function errorText(code: ErrorCode, details: Record<string, string | number> = {}): string {
-  return ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) =>
+  const text = ERRORS[code].text.replace(/\{(\w+)\}/g, (whole, name: string) =>
     details[name] === undefined ? whole : String(details[name]),
   )
+  return text.replace(/ +\n/g, '\n').trimEnd()
 }
 
 /**

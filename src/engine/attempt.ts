@@ -14,7 +14,7 @@ import type { Flusher, FlushMoment } from './flusher.ts'
 import { watchIdle } from './idle-watch.ts'
 import { cutFrame } from './input-end.ts'
 import type { EngineOptions, LatencySample } from './options.ts'
-import { checkRetention } from './retention.ts'
+import { checkSinkTimes } from './sink-times.ts'
 import type { TaskState } from './task-state.ts'
 import type { EpochOffset, Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
@@ -345,7 +345,7 @@ export class Attempt {
       return
     }
     this.#checkCounts(counts)
-    this.#checkRetention(touched.map((task) => task.position))
+    this.#checkSinkTimes(touched.map((task) => task.position))
     const offsets: EpochOffset[] = touched.map(({ partition, position }) => {
       const task = this.#tasks.of(partition)!
       task.position = position
@@ -383,9 +383,9 @@ export class Attempt {
     this.#fail(error)
   }
 
-  #checkRetention(positions: TaskPosition[]): void {
-    const { sinkRetentions, clock } = this.#engine
-    for (const { eventTimeMsMax } of positions) checkRetention(sinkRetentions, eventTimeMsMax, clock.wallMs())
+  #checkSinkTimes(positions: TaskPosition[]): void {
+    const { sinkTimes, clock } = this.#engine
+    for (const { eventTimeMsMax } of positions) checkSinkTimes(sinkTimes, eventTimeMsMax, clock.wallMs())
   }
 
   #fail(error: unknown): void {

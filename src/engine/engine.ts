@@ -224,7 +224,7 @@ export class Engine {
     if (verdict !== 'ask') return verdict === 'stop'
     if (await isReplaced(this.#inputs, this.#membership.memberIds)) return true
     const { instanceId, log } = this.#inputs
-    log.warn({ reason: messageOf(error) }, new MillraceError('MR4015', { instanceId }).message)
+    log.warn({ reason: messageOf(error) }, new MillraceError('MR4017', { instanceId }).message)
     return false
   }
   #stopError(error: unknown): MillraceError {

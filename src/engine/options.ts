@@ -6,7 +6,7 @@ import type { Plan, PlanTopics } from '../job/plan.ts'
 import type { Kafka, TopicPartition } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
 import type { RestoreProgress } from './restore-progress.ts'
-import type { SinkRetention } from './retention.ts'
+import type { SinkTimes } from './sink-times.ts'
 
 /** Every wait, queue and pace of the engine; the defaults and reasons are in ops/config-table.ts. */
 export interface EngineLimits {
@@ -68,7 +68,9 @@ export interface EngineOptions {
   scheduler: Scheduler
   instanceId: string
   limits: EngineLimits
-  sinkRetentions: readonly SinkRetention[]
+  sinkTimes: readonly SinkTimes[]
+  /** Least max.message.bytes of the topics that are written: no batch may be larger. */
+  batchBytesMax: number
   /** Read to the end offsets seen at the start, commit, flush and finish. */
   untilEnd: boolean
   /** A clean end leaves the group at once; false: it keeps its place for a restart within the session. */

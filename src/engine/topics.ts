@@ -6,7 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
 import { jobRights } from '../job/rights.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
-import { type SinkRetention, sinkRetentions } from './retention.ts'
+import { type SinkTimes, sinkTimes } from './sink-times.ts'
 
 const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
 /**
@@ -23,7 +23,9 @@ export interface JobTopics {
   changelogTopicId: string | undefined
   /** max.message.bytes by topic index of PlanTopics. */
   messageBytesMax: number[]
-  sinkRetentions: SinkRetention[]
+  /** The least of them. */
+  batchBytesMax: number
+  sinkTimes: SinkTimes[]
 }
 
 export interface TopicsOptions {
@@ -35,6 +37,8 @@ export interface TopicsOptions {
   timeoutMs: number
   /** Compressions that this process cannot read; default: none. */
   unreadableCodecs?: readonly string[]
+  /** The largest message that the client takes, whatever its topic does; default: no limit. */
+  clientBytesMax?: number
 }
 
 const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(SEVEN_DAYS_MS) }
@@ -69,6 +73,18 @@ export async function ensureChangelog(
   await admin.create([{ name, partitionCount, replicationFactor: -1, config }], timeoutMs)
 }
 
+/** All topics that must be there and are not, at once. */
+function refuseMissing(options: TopicsOptions, known: ReadonlyMap<string, TopicDescription>): void {
+  const { plan, topics, createTopics } = options
+  const sinks = createTopics ? [] : topics.names.filter((name) => !isInternal(options, name))
+  const missing = [plan.source.topic, ...sinks].filter((name) => !known.has(name))
+  if (missing.length > 0) throw missingTopics(missing)
+}
+
+function missingTopics(names: string[]): MillraceError {
+  return new MillraceError('MR4002', { topic: names.join(' and no topic ') })
+}
+
 async function createMissing(
   admin: Admin,
   options: TopicsOptions,
@@ -76,8 +92,6 @@ async function createMissing(
   partitionCount: number,
 ): Promise<void> {
   const missing = options.topics.names.filter((name) => !known.has(name))
-  const refused = missing.find((name) => !options.createTopics && !isInternal(options, name))
-  if (refused !== undefined) throw new MillraceError('MR4002', { topic: refused })
   if (missing.length === 0) return
   await admin.create(
     missing.map((name) => newTopic(name, partitionCount, options)),
@@ -143,7 +157,8 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   const known = await describeAll(admin, [source, ...topics.names], timeoutMs)
   checkRights(plan, known)
   const partitionCount = known.get(source)?.partitionCount
-  if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: source })
+  refuseMissing(options, known)
+  if (partitionCount === undefined) throw missingTopics([source])
   await createMissing(admin, options, known, partitionCount)
   const all = await describeAll(admin, topics.names, timeoutMs)
   checkRights(plan, all)
@@ -159,10 +174,15 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
   const configOf = new Map(topics.names.map((name, index) => [name, configs[index]!]))
   await checkCompression(admin, options, configOf)
+  const clientMax = options.clientBytesMax ?? Number.POSITIVE_INFINITY
+  const messageBytesMax = configs.map((config) =>
+    Math.min(Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT), clientMax),
+  )
   return {
     partitionCount,
     changelogTopicId: changelogTopic?.topicId,
-    messageBytesMax: configs.map((config) => Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT)),
-    sinkRetentions: sinkRetentions(plan, configOf),
+    messageBytesMax,
+    batchBytesMax: Math.min(...messageBytesMax),
+    sinkTimes: sinkTimes(plan, topics, configOf),
   }
 }

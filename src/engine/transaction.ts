@@ -6,7 +6,7 @@ import type { Clock } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
 import { type GroupMetadata, KafkaError, type Producer } from '../kafka/port.ts'
-import type { EpochPhase } from './epoch/failure.ts'
+import { type EpochPhase, isRefused } from './epoch/failure.ts'
 
 /** A Kafka call of an epoch that failed, with the phase it failed in. */
 export class EpochError extends Error {
@@ -155,8 +155,10 @@ export class Transaction {
     try {
       await run()
     } catch (cause) {
-      if (cause instanceof KafkaError) throw new EpochError(phase, epoch, cause)
-      throw cause
+      if (!(cause instanceof KafkaError)) throw cause
+      // A refused record fails whatever is called next; the call's own failure need not say so.
+      const refused = this.#producer.failures().find(isRefused)
+      throw new EpochError(phase, epoch, refused === undefined ? cause : new KafkaError(refused))
     }
   }
   #serially<T>(run: () => Promise<T>): Promise<T> {

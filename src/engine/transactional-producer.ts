@@ -33,8 +33,9 @@ export class TransactionalProducer {
     this.#earlyFailure = undefined
     if (early !== undefined) throw early.error
     if (this.#producer !== undefined) return this.#producer
-    const { kafka, plan, instanceId, limits } = this.#engine
-    const producer = await kafka.openProducer({ transactionalId: transactionalIdOf(plan.job, instanceId) })
+    const { kafka, plan, instanceId, limits, batchBytesMax } = this.#engine
+    const transactionalId = transactionalIdOf(plan.job, instanceId)
+    const producer = await kafka.openProducer({ transactionalId, batchBytesMax })
     try {
       await producer.initTransactions(limits.connectMs)
     } catch (cause) {

@@ -29,7 +29,8 @@ export function stopErrorOf(error: unknown, instanceId: string): MillraceError {
   if (kafka === undefined) return epochFailure(error)
   const decision = decideFailure(kafka.failure)
   const code = decision.kind === 'rebuild' ? 'MR4007' : decision.kind === 'ask' ? 'MR4005' : decision.code
-  return new MillraceError(code, { instanceId, reason: kafka.message }, { cause: error })
+  const topic = kafka.failure.topic ?? 'of a row'
+  return new MillraceError(code, { instanceId, reason: kafka.message, topic }, { cause: error })
 }
 
 /** The error in a few words, for logs. */

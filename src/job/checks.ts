@@ -80,11 +80,14 @@ export class Findings {
     return value as Record<string, unknown>
   }
 
-  oneOf<const T extends string>(where: string, value: unknown, allowed: readonly T[], fallback: T): T {
+  /** One of some words; `more` is said among them, in an error text, where something else is possible too. */
+  oneOf<const T extends string>(where: string, value: unknown, allowed: readonly T[], fallback: T, more?: string): T {
     if (value === undefined) return fallback
     const found = allowed.find((choice) => choice === value)
-    if (found === undefined)
-      this.add(`${where} must be ${allowed.map((a) => `'${a}'`).join(' or ')}, not ${show(value)}`)
+    if (found === undefined) {
+      const words = [...allowed.map((choice) => `'${choice}'`), ...(more === undefined ? [] : [more])]
+      this.add(`${where} must be ${words.join(' or ')}, not ${show(value)}${hint(String(value), allowed)}`)
+    }
     return found ?? fallback
   }
 }

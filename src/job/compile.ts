@@ -3,11 +3,20 @@
 // Keeps SPEC: PLAN-1 (equal job files give equal plans), JOB-4 (all problems at once), JOB-5 (keyBy stays on the declared key).
 
 import { errorText, MillraceError } from '../core/errors.ts'
+import { nearest } from '../core/nearest.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates, compileWindow } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
 import type { Draft, Step } from './draft.ts'
-import type { CompiledJob, EmitPlan, OperatorPlan, Plan, SourcePlan, WindowPlan } from './plan.ts'
+import {
+  type CompiledJob,
+  type EmitPlan,
+  EVERY_INTERVALS_MAX,
+  type OperatorPlan,
+  type Plan,
+  type SourcePlan,
+  type WindowPlan,
+} from './plan.ts'
 
 /** What the steps so far have made of the records. */
 interface Compilation {
@@ -24,7 +33,7 @@ interface Compilation {
   isAggregated: boolean
   isWindowed: boolean
   /** Set when a keyBy differs from the declared key: an error of its own when it is the only one. */
-  keyDiffers: { field: string; key: string } | undefined
+  keyDiffers: { field: string; key: string; hint: string } | undefined
 }
 
 /**
@@ -124,7 +133,8 @@ function compileKeyBy(c: Compilation, given: unknown): void {
         'field, since only then are all records of a key in one partition',
     )
   } else if (keyField !== field) {
-    c.keyDiffers = { field, key: keyField }
+    const hint = nearest(field, [keyField]) === undefined ? '' : `, did you mean ${show(keyField)}?`
+    c.keyDiffers = { field, key: keyField, hint }
     c.found.add(`MR1003 ${errorText('MR1003', c.keyDiffers)}`)
   }
   c.key = field
@@ -206,7 +216,7 @@ function compileEmit(c: Compilation, where: string, given: unknown, fallback: 'f
     if (every === undefined) c.found.add(`${where}: emit needs every, e.g. { every: '250ms' }`)
     return { kind: 'every', everyMs: c.found.durationMs(`${where}: emit every`, every, 1, 1) }
   }
-  const kind = c.found.oneOf(`${where}: emit`, given, ['final', 'updates'], fallback)
+  const kind = c.found.oneOf(`${where}: emit`, given, ['final', 'updates'], fallback, "{ every: '250ms' }")
   if (kind === 'final' && c.isAggregated && !c.isWindowed) {
     c.found.add(
       `${where}: emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }`,
@@ -232,9 +242,6 @@ function checkEnd(c: Compilation): void {
   else if (last !== undefined && !isSink(last))
     c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
 }
-
-/** A row has one bit for each interval of its operator: whether it changed since that interval's last row. */
-const EVERY_INTERVALS_MAX = 8
 
 function checkIntervals(c: Compilation): void {
   const emits = c.operators.flatMap((operator) => ('emit' in operator ? [operator.emit] : []))

@@ -41,6 +41,12 @@ export type AggregatePlan =
 
 export type EmitPlan = { kind: 'final' } | { kind: 'updates' } | { kind: 'every'; everyMs: number }
 
+/**
+ * Distinct intervals of the `every` sinks of a job: a row has one bit for each, whether it changed since that interval's
+ * last row.
+ */
+export const EVERY_INTERVALS_MAX = 8
+
 export interface SinkFormatPlan {
   format: ValueFormat
   /** Index of `(row) => key`; undefined: the row's key (after keyBy) or the record's Kafka key. */

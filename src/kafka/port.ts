@@ -146,6 +146,8 @@ export interface ProducerOptions {
   /** Undefined: a plain idempotent producer, for tools and generators. */
   transactionalId?: string
   transactionTimeoutMs?: number
+  /** Records are not put together in batches of more than this: a broker measures batches, not records. */
+  batchBytesMax?: number
   settings?: Record<string, string | number | boolean>
 }
 

@@ -1,6 +1,8 @@
 // The one table of configuration keys: type, default, range and reason of each. Main thread; pure data.
 // Keeps SPEC: CONFIG-1 (this table, the flags, the environment and docs/reference/config.md are equal).
 
+import { PUSH_ROWS } from './config-push.ts'
+
 /**
  * - `ms`: milliseconds, or a duration such as `500ms`, `2s`, `1m`, `1h`
  * - `bytes`: bytes, or a size such as `64 kB`, `32 MB` (powers of 1,000) or `32 MiB` (powers of 1,024)
@@ -87,20 +89,7 @@ export const CONFIG_ROWS = [
     max: 65_535,
     reason: 'Port of the admin server; 0 takes any free one.',
   },
-  {
-    key: 'push.host',
-    type: 'string',
-    default: '127.0.0.1',
-    reason: 'Address of the push server (views over WebSocket and SSE).',
-  },
-  {
-    key: 'push.port',
-    type: 'integer',
-    default: 8081,
-    min: 0,
-    max: 65_535,
-    reason: 'Port of the push server; 0 takes any free one.',
-  },
+  ...PUSH_ROWS,
   {
     key: 'commit.minMs',
     type: 'ms',

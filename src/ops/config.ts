@@ -82,8 +82,9 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   const chosen = new Map<string, ConfigEntry>()
   for (const candidate of candidates) choose(candidate, chosen, problems)
   checkRelations(chosen, problems)
+  checkOrigins(chosen.get('push.allowedOrigins')!, problems)
   if (problems.length === 0) fitToMemory(chosen, sources.memoryBytes, problems)
-  if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}\n` })
+  if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}` })
   return configOf(chosen)
 }
 
@@ -209,6 +210,7 @@ function choose(candidate: Candidate, chosen: Map<string, ConfigEntry>, problems
 /** Relations between limits: the first must not be over the second. */
 const NOT_OVER = [
   ['commit.minMs', 'commit.maxMs'],
+  ['commit.minMs', 'commit.catchUpMs'],
   ['limits.valueBytesMax', 'limits.pollBytesMax'],
   ['limits.pollBytesMax', 'limits.laneBytesMax'],
 ] as const
@@ -258,6 +260,19 @@ function memoryLimit(key: string, chosen: ReadonlyMap<string, ConfigEntry>): Mem
   const unit = key in KAFKA_QUEUES ? 1024 : 1
   const bytes = unit * Number(entry?.value ?? KAFKA_QUEUES[key])
   return { bytes, isSet: entry !== undefined && entry.origin !== 'default' }
+}
+
+/** The origins of a list as a browser sends them, or `*`. */
+export function originsOf(list: string | undefined): string[] {
+  return (list ?? '').split(',').flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]))
+}
+
+function checkOrigins(entry: ConfigEntry, problems: string[]): void {
+  for (const origin of originsOf(entry.value as string | undefined)) {
+    if (origin === '*' || (URL.canParse(origin) && new URL(origin).origin === origin)) continue
+    const expected = 'an origin such as https://desk.example, without a path, or *'
+    problems.push(`${entry.where || entry.origin}: ${entry.key}: ${JSON.stringify(origin)} is not ${expected}`)
+  }
 }
 
 function suggestion(name: string, known: Iterable<string>): string {

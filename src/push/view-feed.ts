@@ -82,7 +82,8 @@ async function describeTopics({ kafka, views, callMs }: FeedOptions): Promise<Ma
   try {
     const names = [...new Set(views.map((view) => view.topic))]
     const found = new Map((await admin.describe(names, callMs)).map((topic) => [topic.name, topic]))
-    for (const topic of names) if (!found.has(topic)) throw new MillraceError('MR4002', { topic })
+    const missing = names.filter((topic) => !found.has(topic))
+    if (missing.length > 0) throw new MillraceError('MR4002', { topic: missing.join(' and no topic ') })
     return found
   } finally {
     await admin.close()

@@ -3,6 +3,7 @@
 // Keeps SPEC: STATE-4 (a key without rows occupies zero entries after the next seal).
 
 import { equalBytes, grownBytes, grownDoubles, grownInts, hashBytes } from './byte-hash.ts'
+import { grownSlots } from './hash-slots.ts'
 
 /*
  * Key k: hash, start and length in the arena, number of rows, and its newest row (window end, row). `#slots` is a table of
@@ -169,18 +170,8 @@ export class KeyTable {
   }
 
   #growSlots(): void {
-    const old = this.#slots
-    const mask = this.#mask * 2 + 1
-    const slots = new Int32Array((mask + 1) * 2)
-    for (let at = 0; at < old.length; at += 2) {
-      if (old[at + 1] === 0) continue
-      let slot = old[at]! & mask
-      while (slots[slot * 2 + 1] !== 0) slot = (slot + 1) & mask
-      slots[slot * 2] = old[at]!
-      slots[slot * 2 + 1] = old[at + 1]!
-    }
-    this.#slots = slots
-    this.#mask = mask
+    this.#slots = grownSlots(this.#slots)
+    this.#mask = this.#mask * 2 + 1
   }
 
   #compact(): void {

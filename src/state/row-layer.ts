@@ -3,6 +3,7 @@
 // Keeps SPEC: STATE-2 (reads merge all layers), LIMIT-1 (a layer knows its bytes).
 
 import { compareBytes, equalBytes, grownBytes, grownInts, hashBytes } from './byte-hash.ts'
+import { grownSlots } from './hash-slots.ts'
 
 /*
  * Entry e is four numbers of `#entries`: key start, key bytes, value start, value bytes (-1: tombstone). Keys and values
@@ -194,18 +195,8 @@ export class RowLayer {
   }
 
   #growSlots(): void {
-    const old = this.#slots
-    const mask = this.#mask * 2 + 1
-    const slots = new Int32Array((mask + 1) * 2)
-    for (let at = 0; at < old.length; at += 2) {
-      if (old[at + 1] === 0) continue
-      let slot = old[at]! & mask
-      while (slots[slot * 2 + 1] !== 0) slot = (slot + 1) & mask
-      slots[slot * 2] = old[at]!
-      slots[slot * 2 + 1] = old[at + 1]!
-    }
-    this.#slots = slots
-    this.#mask = mask
+    this.#slots = grownSlots(this.#slots)
+    this.#mask = this.#mask * 2 + 1
   }
 
   #compact(): void {

@@ -64,7 +64,7 @@ describe('explain', () => {
     const { code, stdout } = await called('explain', 'mr4002')
     expect(code).toBe(0)
     expect(stdout).toBe(
-      'MR4002: The topic {topic} does not exist.\nThen: the process stops.\nRemedy: Create it. `--create-topics` makes missing sinks and internal topics, never the source.\n',
+      'MR4002: There is no topic {topic}.\nThen: the process stops.\nRemedy: Create it. `--create-topics` makes missing sinks and internal topics, never the source.\n',
     )
   })
 

@@ -132,6 +132,22 @@ test('a job that cannot commit gives up after its attempts', async () => {
   expect(partitions.flatMap((partition) => kafka.log('rows', partition))).toEqual([])
 })
 
+test('a process whose second client had to be abandoned stops, before it waits for a third', async () => {
+  const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
+  new TradeFeed(kafka, 50).append(100)
+  let abandoned = 1
+  kafka.abandonedClients = () => abandoned
+  kafka.faults.before = ({ call }) => {
+    if (call !== 'commit') return undefined
+    abandoned = 2
+    const failure = { code: -185, name: '_TIMED_OUT', message: 'injected', isFatal: false, isRetriable: true }
+    throw new KafkaError({ ...failure, requiresAbort: false })
+  }
+  const run = await startMemoryJob({ kafka, job })
+  await expect(run.done).rejects.toMatchObject({ code: 'MR4014', details: { count: 2 } })
+  expect(run.rebuilds).toHaveLength(1)
+})
+
 test('a job whose source is another topic now is refused: its offsets are of the old one', async () => {
   const { kafka } = await stoppedAfter(300, 49)
   kafka.createTopic('other-trades', PARTITIONS)

@@ -27,6 +27,12 @@ test('a source that is missing is told by name, and is not made', async () => {
   await expect(prepare(kafka, true)).rejects.toMatchObject({ code: 'MR4002', details: { topic: 'in' } })
 })
 
+test('all topics that are missing are told at once', async () => {
+  const kafka = createMemoryKafka({ topics: {} })
+  const refusal = { code: 'MR4002', details: { topic: 'in and no topic late and no topic out' } }
+  await expect(prepare(kafka, false)).rejects.toMatchObject(refusal)
+})
+
 test.each(['out', 'late'])('the topic %s is not made unless it is asked for', async (missing) => {
   const topics = Object.fromEntries(['in', 'out', 'late'].filter((name) => name !== missing).map((name) => [name, 3]))
   const kafka = createMemoryKafka({ topics })

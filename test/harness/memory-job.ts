@@ -116,7 +116,8 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     untilEnd,
     leavesOnStop: options.leavesOnStop ?? true,
     changelogTopicId: jobTopics.changelogTopicId,
-    sinkRetentions: jobTopics.sinkRetentions,
+    sinkTimes: jobTopics.sinkTimes,
+    batchBytesMax: jobTopics.batchBytesMax,
     log: { info: note, warn: note, error: note },
     observer,
   })

@@ -49,11 +49,21 @@ export class TradeFeed {
   readonly oracle = new CandleOracle(RULES)
   readonly #random: () => number
   readonly #kafka: MemoryKafka
+  readonly #partitions: number
+  readonly #symbols: number
   #nowMs: number
   count = 0
 
-  constructor(kafka: MemoryKafka, seed: number, startMs = Date.now() - 3_600_000) {
+  constructor(
+    kafka: MemoryKafka,
+    seed: number,
+    startMs = Date.now() - 3_600_000,
+    partitions = PARTITIONS,
+    symbols = 7,
+  ) {
     this.#nowMs = startMs
+    this.#partitions = partitions
+    this.#symbols = symbols
     this.#kafka = kafka
     this.#random = seeded(seed)
   }
@@ -63,14 +73,14 @@ export class TradeFeed {
     for (let i = 0; i < count; i++) {
       this.#nowMs += Math.floor(random() * 100) + (random() < 0.01 ? 5_000 : 0)
       const lateByMs = random() < 0.1 ? Math.floor(random() * 3_000) : 0
-      const symbol = Math.floor(random() * 7)
+      const symbol = Math.floor(random() * this.#symbols)
       const trade = {
         sym: `S${symbol}`,
         price: Math.floor(random() * 1_000) / 8,
         qty: 1 + Math.floor(random() * 9),
         ts: this.#nowMs - lateByMs,
       }
-      const partition = symbol % PARTITIONS
+      const partition = symbol % this.#partitions
       this.#kafka.append('trades', { key: trade.sym, value: JSON.stringify(trade), partition, timestampMs: trade.ts })
       this.oracle.add(partition, trade)
       this.count++
@@ -79,14 +89,18 @@ export class TradeFeed {
   /** What is committed in `rows`, held against the oracle. */
   differences(): RowDifferences {
     const comparer = new RowComparer(this.oracle.rows())
-    for (const row of committedRows(this.#kafka, 'rows')) comparer.add(row.value, row.at)
+    for (const row of committedRows(this.#kafka, 'rows', this.#partitions)) comparer.add(row.value, row.at)
     return comparer.finish()
   }
 }
 
 /** Committed JSON rows of a topic. */
-export function committedRows(kafka: MemoryKafka, topic: string): { value: Record<string, unknown>; at: string }[] {
-  return Array.from({ length: PARTITIONS }, (_, partition) =>
+export function committedRows(
+  kafka: MemoryKafka,
+  topic: string,
+  partitions = PARTITIONS,
+): { value: Record<string, unknown>; at: string }[] {
+  return Array.from({ length: partitions }, (_, partition) =>
     kafka.log(topic, partition).map((record) => ({
       value: JSON.parse(new TextDecoder().decode(record.value)),
       at: `${topic}-${partition}@${record.offset}`,

@@ -105,6 +105,6 @@ describe('run', () => {
     const job = run()
     expect(await job.exit()).toBe(1)
     expect(job.json()).toMatchObject({ command: 'run', error: { code: 'MR4002' } })
-    expect(job.stderr).toContain(`The topic ${name} does not exist.`)
+    expect(job.stderr).toContain(`There is no topic ${name}.`)
   })
 })

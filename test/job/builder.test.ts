@@ -249,7 +249,7 @@ test('all problems of a job are told at once', () => {
     "to 'out': 'maxPast' is not an option of a sink",
     "to 'out': key of a sink is a function of the row, e.g. (row) => row.sym",
     "to 'out': resultTime must be 'end' or 'max' or 'start', not 'begin'",
-    "to 'out': emit must be 'final' or 'updates', not 'finally'",
+    "to 'out': emit must be 'final' or 'updates' or { every: '250ms' }, not 'finally', did you mean 'final'?",
     'nothing takes what map-1 gives: put a sink after it',
   ])
 })
@@ -431,11 +431,23 @@ test('keyBy on another field than the declared key is MR1003 when it is the only
   const differs = loose(job('x').from(trades)).keyBy!('side').aggregate!({ n: count() }) as unknown as Loose
   const error = errorOf(differs.to!(kafka('out')) as unknown as { build(): unknown })
   expect(error.code).toBe('MR1003')
-  expect(error.details).toEqual({ field: 'side', key: 'sym' })
+  expect(error.details).toEqual({ field: 'side', key: 'sym', hint: '' })
   expect(problemsOf(differs.toView!('No'))).toEqual([
-    expect.stringContaining('MR1003 keyBy(side) differs from the key sym'),
+    expect.stringContaining('MR1003 keyBy(side) is not the key sym that the source declares; another key'),
     "the name of a view must be 1 to 64 of a-z, 0-9 and '-', not 'No'",
   ])
+})
+
+test('keyBy on a misspelt key is answered with the declared one', () => {
+  const misspelt = loose(job('x').from(trades)).keyBy!('smy').aggregate!({ n: count() }) as unknown as Loose
+  const error = errorOf(misspelt.to!(kafka('out')) as unknown as { build(): unknown })
+  expect(error.message).toContain("keyBy(smy) is not the key sym that the source declares, did you mean 'sym'?;")
+})
+
+test('a list of problems leaves no space at the end of a line', () => {
+  const error = errorOf(loose(job('x')).to!(kafka('out')) as unknown as { build(): unknown })
+  expect(error.message).toContain('is not valid:\n  - ')
+  expect(error.message).not.toMatch(/[ \n](\n|$)/)
 })
 
 test('a job file may export a complete stage or a compiled job, and nothing else', () => {

@@ -5,10 +5,11 @@ import { join } from 'node:path'
 import { afterEach, beforeEach, describe, expect, expectTypeOf, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import type { LaneLimits } from '../../src/core/message.ts'
-import { type Config, type ConfigSources, loadConfig } from '../../src/ops/config.ts'
+import { type Config, type ConfigSources, loadConfig, originsOf } from '../../src/ops/config.ts'
 import { envOf, flagOf } from '../../src/ops/config-names.ts'
 import { CONFIG_ROWS, type ConfigRow } from '../../src/ops/config-table.ts'
 import { parseValue } from '../../src/ops/config-value.ts'
+import { DEFAULT_PUSH_LIMITS } from '../../src/push/limits.ts'
 
 let folder: string
 beforeEach(() => {
@@ -151,7 +152,28 @@ describe('problems', () => {
   test('limits that contradict each other are told with their origins', () => {
     expect(problemsOf({ flags: { 'commit.minMs': '500' } })).toEqual([
       'commit.minMs 500 (--commit-min-ms) must not be over commit.maxMs 100 (default)',
+      'commit.minMs 500 (--commit-min-ms) must not be over commit.catchUpMs 250 (default)',
     ])
+  })
+
+  test('origins are a list of what browsers send, or a star; anything else is refused', () => {
+    const allowed = (list: string) => ({ flags: { 'push.allowedOrigins': list } })
+    expect(originsOf(loadConfig(allowed('https://desk.example, http://localhost:5173')).push.allowedOrigins)).toEqual([
+      'https://desk.example',
+      'http://localhost:5173',
+    ])
+    expect(originsOf(loadConfig(allowed('*')).push.allowedOrigins)).toEqual(['*'])
+    expect(originsOf(loadConfig({}).push.allowedOrigins)).toEqual([])
+    expect(problemsOf(allowed('https://desk.example/page,desk.example'))).toEqual([
+      expect.stringContaining('"https://desk.example/page" is not an origin such as https://desk.example'),
+      expect.stringContaining('"desk.example" is not an origin'),
+    ])
+  })
+
+  test('the limits of push are configured with the defaults that the push server has', () => {
+    const { allowedOrigins: _origins, host: _host, port: _port, ...limits } = loadConfig({}).push
+    expect(Object.keys(limits)).toHaveLength(5)
+    expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })
 
   test('variables that Kubernetes sets for a service called millrace are not ours', () => {

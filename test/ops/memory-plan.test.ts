@@ -133,6 +133,7 @@ describe('the sizes', () => {
       transactionalId: 'a',
       transactionTimeoutMs: 1,
       plugin: undefined,
+      batchBytesMax: undefined,
       settings: {},
     })
     expect(Number(consumer.global['queued.max.messages.kbytes']) * 1024).toBe(

@@ -55,26 +55,39 @@ export const demo: CommandSpec = {
     correct: 'every trade counted once, none dead, and exactly those late that are late by the stream itself',
   },
   async run(_args, options, context) {
-    const stateDir = await mkdtemp(join(tmpdir(), 'millrace-demo-'))
     const { startMockCluster } = await import('../../kafka/rdkafka/mock-cluster.ts')
     const { loadJob } = await import('../load-job.ts')
     const { plan } = (await loadJob(JOB_FILE())).job
     const cluster = await startMockCluster()
+    let stateDir: string | undefined
     try {
+      stateDir = await mkdtemp(join(tmpdir(), 'millrace-demo-'))
       for (const topic of new Set([plan.source.topic, ...planTopics(plan).names])) createTopic(cluster, topic)
-      // Any free ports, unless others are asked for: a demo should start beside whatever runs.
-      const env = { MILLRACE_HTTP_PORT: '0', MILLRACE_PUSH_PORT: '0', ...context.env }
-      const config = configFromFlags(
-        { ...options, brokers: cluster.brokers, createTopics: true, stateDir },
-        env,
-        availableMemoryBytes(),
-      )
+      const own = { ...options, brokers: cluster.brokers, createTopics: true, stateDir }
+      const config = configFromFlags(own, withFreePorts(own, context.env), availableMemoryBytes())
       return await runDemo(config, plan, options as unknown as DemoOptions, context)
     } finally {
       await cluster.close()
-      await rm(stateDir, { recursive: true, force: true })
+      if (stateDir !== undefined) await rm(stateDir, { recursive: true, force: true })
     }
   },
+}
+
+/** Any free ports, unless others are asked for somewhere: a demo should start beside whatever runs. */
+export function withFreePorts(
+  options: Record<string, unknown>,
+  env: Record<string, string | undefined>,
+): Record<string, string | undefined> {
+  const asked = new Set(
+    configFromFlags(options, env)
+      .describe()
+      .flatMap(({ key, origin }) => (origin === 'default' ? [] : [key])),
+  )
+  return {
+    ...env,
+    ...(asked.has('http.port') ? {} : { MILLRACE_HTTP_PORT: '0' }),
+    ...(asked.has('push.port') ? {} : { MILLRACE_PUSH_PORT: '0' }),
+  }
 }
 
 interface DemoOptions {

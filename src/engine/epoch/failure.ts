@@ -1,5 +1,6 @@
 // What is done about a failed Kafka call: a pure decision over the failure's fields. Main thread.
-// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (a process that is replaced stops).
+// Keeps SPEC: EPOCH-2 (an unknown outcome is never guessed), EPOCH-3 (a process that is replaced stops), SIZE-2 (a record that is
+// refused for good is not sent again and again).
 
 import type { KafkaFailure } from '../../kafka/port.ts'
 
@@ -18,7 +19,7 @@ export type FailureDecision =
    * partitions over and had to end our transaction. The group knows: only the first is a member under our name.
    */
   | { kind: 'ask' }
-  | { kind: 'stop'; code: 'MR4005' | 'MR4007' }
+  | { kind: 'stop'; code: 'MR4005' | 'MR4007' | 'MR4015' }
 
 const PRODUCER_FENCED = new Set(['_FENCED', 'PRODUCER_FENCED', 'INVALID_PRODUCER_EPOCH'])
 const FOR_GOOD = new Set([
@@ -30,6 +31,14 @@ const FOR_GOOD = new Set([
   'SASL_AUTHENTICATION_FAILED',
   '_AUTHENTICATION',
 ])
+
+/** A topic refuses the record itself: the same epoch, done again, would be refused again, for ever. */
+const REFUSED = new Set(['MSG_SIZE_TOO_LARGE', 'RECORD_LIST_TOO_LARGE', 'INVALID_TIMESTAMP', 'INVALID_RECORD'])
+
+/** True when a delivery failed because of what the record is, not because of how the brokers are. */
+export function isRefused(failure: KafkaFailure): boolean {
+  return REFUSED.has(failure.name)
+}
 
 /** Errors after which a partition is not fetched any more: without an answer to them it would stand still in silence. */
 const ENDS_FETCHING = new Set([
@@ -57,5 +66,6 @@ export function decideFailure(failure: KafkaFailure): FailureDecision {
   if (failure.name === 'FENCED_INSTANCE_ID') return { kind: 'stop', code: 'MR4005' }
   if (PRODUCER_FENCED.has(failure.name)) return { kind: 'ask' }
   if (FOR_GOOD.has(failure.name)) return { kind: 'stop', code: 'MR4007' }
+  if (isRefused(failure)) return { kind: 'stop', code: 'MR4015' }
   return { kind: 'rebuild' }
 }

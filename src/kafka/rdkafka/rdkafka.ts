@@ -150,6 +150,7 @@ class RdKafka implements Kafka {
         brokers: this.#brokers,
         transactionalId: options.transactionalId,
         transactionTimeoutMs: options.transactionTimeoutMs ?? TRANSACTION_TIMEOUT_MS,
+        batchBytesMax: options.batchBytesMax,
         plugin: this.#addon?.path,
         settings: { ...this.#settings, ...options.settings },
       }),

@@ -1,5 +1,5 @@
 // librdkafka's settings: what we set, with the reason, what may be passed through and what may not. Pure.
-// Keeps SPEC: KAFKA-1 (read committed only), KAFKA-2, KAFKA-3 (murmur2).
+// Keeps SPEC: KAFKA-1 (read committed only), KAFKA-2, KAFKA-3 (murmur2), SIZE-2 (no batch over the limit of a topic).
 import { MillraceError } from '../../core/errors.ts'
 import { settingProblem } from '../../core/rdkafka-settings.ts'
 import type { Setting } from './node-rdkafka.ts'
@@ -119,6 +119,11 @@ const TRANSACTIONAL: PlainSettings = {
   'compression.codec': 'none',
 }
 
+/** The largest message that the client itself takes. */
+export function clientBytesMax(settings: PlainSettings): number {
+  return Number(settings['message.max.bytes'] ?? PRODUCER['message.max.bytes'])
+}
+
 /** Names in `settings` that may not be set, each with the reason; empty when all is well. */
 export function refusedSettings(settings: PlainSettings): string[] {
   return Object.keys(settings)
@@ -172,6 +177,8 @@ export interface ProducerChoice {
   brokers: string
   transactionalId: string | undefined
   transactionTimeoutMs: number
+  /** Least max.message.bytes of the topics; undefined: not known. */
+  batchBytesMax: number | undefined
   /** Path of the addon, which librdkafka tells of deliveries; undefined for the plain twin. */
   plugin: string | undefined
   settings: PlainSettings
@@ -184,11 +191,14 @@ export function producerSettings(choice: ProducerChoice): ClientSettings {
     choice.transactionalId === undefined
       ? {}
       : { 'transactional.id': choice.transactionalId, 'transaction.timeout.ms': choice.transactionTimeoutMs }
+  const asked = Number(choice.settings['batch.size'] ?? PRODUCER['batch.size'])
   return split(
     { ...COMMON, ...PRODUCER, ...(choice.transactionalId === undefined ? {} : TRANSACTIONAL) },
     choice.settings,
     {
       ...transactional,
+      // A record larger than this still goes, alone; brokers refuse a whole batch over max.message.bytes of its topic.
+      'batch.size': Math.min(asked, choice.batchBytesMax ?? asked),
       'enable.idempotence': true,
       'delivery.report.only.error': true,
       partitioner: 'murmur2_random',

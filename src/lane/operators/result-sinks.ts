@@ -5,7 +5,14 @@
 import { encodeValue } from '../../codec/encode.ts'
 import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { CompiledJob, EmitPlan, OperatorPlan, PlanTopics, SinkFormatPlan } from '../../job/plan.ts'
+import {
+  type CompiledJob,
+  type EmitPlan,
+  EVERY_INTERVALS_MAX,
+  type OperatorPlan,
+  type PlanTopics,
+  type SinkFormatPlan,
+} from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import { reasonOf } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
@@ -20,8 +27,7 @@ import { RowHeaders } from './row-headers.ts'
 const textEncoder = new TextEncoder()
 const textDecoder = new TextDecoder()
 
-/** Distinct intervals of `every` sinks: one changed bit each in a row's slot. */
-const EVERY_INTERVALS_MAX = 8
+/** A row's slot has the changed bits of the `every` intervals below this, and its rev above. */
 export const EVERY_REV_UNIT = 1 << EVERY_INTERVALS_MAX
 
 /** A filter or map between the aggregate and a sink. */
@@ -95,10 +101,6 @@ export class ResultSinks {
     const sinks = this.#sinksOf(options)
     const intervals = sinks.flatMap(({ emit }) => (emit.kind === 'every' ? [emit.everyMs] : []))
     this.everyMs = [...new Set(intervals)].sort((a, b) => a - b)
-    if (this.everyMs.length > EVERY_INTERVALS_MAX) {
-      const problems = `its sinks have ${this.everyMs.length} different \`every\` intervals, ${EVERY_INTERVALS_MAX} are possible`
-      throw new MillraceError('MR1002', { job: options.job.plan.job, problems })
-    }
     this.#every = this.everyMs.map(() => [])
     for (const sink of sinks) {
       this.#finals.push(sink)

@@ -8,7 +8,7 @@ function failure(name: string, flags: Partial<KafkaFailure> = {}): KafkaFailure 
 
 test.each([
   ['a time-out is an unknown outcome', failure('_TIMED_OUT', { isRetriable: true }), { kind: 'rebuild' }],
-  ['an abortable error drops the epoch', failure('MSG_SIZE_TOO_LARGE', { requiresAbort: true }), { kind: 'rebuild' }],
+  ['an abortable error drops the epoch', failure('_PURGE_QUEUE', { requiresAbort: true }), { kind: 'rebuild' }],
   ['a broken connection drops the epoch', failure('_TRANSPORT'), { kind: 'rebuild' }],
   ['a fatal error that is no fencing gets a new producer', failure('_FATAL', { isFatal: true }), { kind: 'rebuild' }],
   [
@@ -22,3 +22,10 @@ test.each([
 ])('%s', (_, given, decision) => {
   expect(decideFailure(given)).toEqual(decision)
 })
+
+test.each(['MSG_SIZE_TOO_LARGE', 'INVALID_TIMESTAMP', 'INVALID_RECORD', 'RECORD_LIST_TOO_LARGE'])(
+  'what is refused for good stops instead of coming again: %s',
+  (name) => {
+    expect(decideFailure(failure(name, { requiresAbort: true }))).toEqual({ kind: 'stop', code: 'MR4015' })
+  },
+)

@@ -1,0 +1,71 @@
+// The configuration keys of push: part of the one table. Main thread; pure data.
+// Keeps SPEC: CONFIG-1 (this table, the flags, the environment and docs/reference/config.md are equal).
+
+import type { ConfigRow } from './config-table.ts'
+
+const MIB = 1024 * 1024
+
+/** The defaults of the limits are those of the push server itself. */
+export const PUSH_ROWS = [
+  {
+    key: 'push.host',
+    type: 'string',
+    default: '127.0.0.1',
+    reason: 'Address of the push server (views over WebSocket and SSE).',
+  },
+  {
+    key: 'push.port',
+    type: 'integer',
+    default: 8081,
+    min: 0,
+    max: 65_535,
+    reason: 'Port of the push server; 0 takes any free one.',
+  },
+  {
+    key: 'push.allowedOrigins',
+    type: 'string',
+    default: undefined,
+    reason:
+      'Origins of pages that may read the views beside the own page, separated by commas: `https://desk.example`; `*` allows all.',
+  },
+  {
+    key: 'push.clientsMax',
+    type: 'integer',
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    reason: 'Connections, WebSocket and SSE together; more are refused (MR7007).',
+  },
+  {
+    key: 'push.viewRowsMax',
+    type: 'integer',
+    default: 1_000_000,
+    min: 1,
+    max: 100_000_000,
+    reason: 'Rows of a view in memory; a view with more is not served any more (MR7003).',
+  },
+  {
+    key: 'push.recentRowsMax',
+    type: 'integer',
+    default: 65_536,
+    min: 1,
+    max: 100_000_000,
+    reason: 'Recent changes that a view remembers; a client that is further behind gets a new snapshot.',
+  },
+  {
+    key: 'push.clientBytesMax',
+    type: 'bytes',
+    default: MIB,
+    min: 1024,
+    max: 256 * MIB,
+    reason: 'Bytes that wait in the socket of one client; at the limit it is left alone until it has read them.',
+  },
+  {
+    key: 'push.slowClientMsMax',
+    type: 'ms',
+    default: 30_000,
+    min: 100,
+    max: 3_600_000,
+    reason: 'A client that did not catch up within this time is closed (MR7002).',
+  },
+] as const satisfies readonly ConfigRow[]
