@@ -11,6 +11,7 @@ import {
   type Reader,
   type SourceBatch,
   type TopicDescription,
+  type TopicPartition,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import type { Position } from '../protocol/messages.ts'
@@ -55,6 +56,9 @@ const FINAL_ERRORS = new Set([
   'UNKNOWN_TOPIC_ID',
   'TOPIC_AUTHORIZATION_FAILED',
 ])
+/** What brokers say of a partition whose leader has not been told yet that it is one. */
+const NO_LEADER_YET = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PART'])
+const LEADER_AGAIN_MS = 20
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
@@ -97,7 +101,7 @@ async function openViews(
   for (const { name, partitionCount } of topics.values()) {
     const start: Record<string, number> = {}
     for (let partition = 0; partition < partitionCount; partition++) {
-      start[partition] = (await reader.watermarks({ topic: name, partition }, options.callMs)).low
+      start[partition] = await firstOffset(options, reader, { topic: name, partition })
     }
     starts.set(name, start)
   }
@@ -110,6 +114,21 @@ async function openViews(
     const store = new ViewStore(name, starts.get(topic)!, options.limits)
     return new LiveView(name, topic, store, options.metrics.ofView(name), options.limits.messageCharsMax)
   })
+}
+
+/** A topic that was made a moment ago is known before its leaders are: they are waited for, as long as for one call. */
+async function firstOffset(options: FeedOptions, reader: Reader, partition: TopicPartition): Promise<number> {
+  const { clock, scheduler, callMs } = options
+  const untilMs = clock.monotonicMs() + callMs
+  for (;;) {
+    try {
+      return (await reader.watermarks(partition, callMs)).low
+    } catch (error) {
+      const isNew = error instanceof KafkaError && NO_LEADER_YET.has(error.failure.name)
+      if (!isNew || clock.monotonicMs() >= untilMs) throw error
+      await delay(scheduler, LEADER_AGAIN_MS)
+    }
+  }
 }
 
 class FeedLoop {
