@@ -56,8 +56,9 @@ const FINAL_ERRORS = new Set([
   'UNKNOWN_TOPIC_ID',
   'TOPIC_AUTHORIZATION_FAILED',
 ])
-const NOT_LED_YET = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PART'])
-const LED_AGAIN_MS = 20
+/** What brokers say of a partition whose leader has not been told yet that it is one. */
+const NO_LEADER_YET = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PART'])
+const LEADER_AGAIN_MS = 20
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
@@ -115,20 +116,17 @@ async function openViews(
   })
 }
 
-/** A broker may not know yet that it leads a partition that was made a moment ago. */
-async function firstOffset(
-  { clock, scheduler, callMs }: FeedOptions,
-  reader: Reader,
-  at: TopicPartition,
-): Promise<number> {
+/** A topic that was made a moment ago is known before its leaders are: they are waited for, as long as for one call. */
+async function firstOffset(options: FeedOptions, reader: Reader, partition: TopicPartition): Promise<number> {
+  const { clock, scheduler, callMs } = options
   const untilMs = clock.monotonicMs() + callMs
   for (;;) {
     try {
-      return (await reader.watermarks(at, callMs)).low
+      return (await reader.watermarks(partition, callMs)).low
     } catch (error) {
-      const isNotLedYet = error instanceof KafkaError && NOT_LED_YET.has(error.failure.name)
-      if (!isNotLedYet || clock.monotonicMs() > untilMs) throw error
-      await delay(scheduler, LED_AGAIN_MS)
+      const isNew = error instanceof KafkaError && NO_LEADER_YET.has(error.failure.name)
+      if (!isNew || clock.monotonicMs() >= untilMs) throw error
+      await delay(scheduler, LEADER_AGAIN_MS)
     }
   }
 }

@@ -6,7 +6,7 @@ import type { Token } from '../../src/kafka/rdkafka/token-request.ts'
 import { type TokenSource, takeTokenSettings } from '../../src/kafka/rdkafka/token-source.ts'
 import { makeTokenAuthority, startTokenEndpoint, type TokenEndpoint } from '../harness/token-endpoint.ts'
 
-const LIFE_SECONDS = 2
+const LIFE_SECONDS = 5
 const SECRET = 'p&ss w/rd'
 let endpoint: TokenEndpoint
 const warnings: string[] = []

@@ -1,6 +1,7 @@
 // A view that is still being read at the start. Holds SPEC: PUSH-11.
 import { expect, test } from 'vitest'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { KafkaError } from '../../src/kafka/port.ts'
 import { createLog } from '../../src/ops/log.ts'
 import { startPush } from '../../src/push/server.ts'
 import { TOPIC, Watcher } from './push-fixture.ts'
@@ -36,4 +37,29 @@ test('a client that comes while the view is being read gets nothing until it is 
     watcher.socket.close()
     await push.close()
   }
+})
+
+function notLeader(): KafkaError {
+  const failure = { code: 6, name: 'NOT_LEADER_FOR_PARTITION', message: 'injected', isFatal: false, isRetriable: false }
+  return new KafkaError({ ...failure, requiresAbort: false })
+}
+
+test('a view whose topic was made a moment ago waits for its leader, but not longer than for one call', async () => {
+  const kafka = createMemoryKafka({ topics: { [TOPIC]: 1 } })
+  kafka.append(TOPIC, { key: 'K', value: JSON.stringify({ close: 1 }) })
+  let asked = 0
+  kafka.faults.before = ({ call }) => {
+    if (call === 'watermarks' && ++asked < 3) throw notLeader()
+    return undefined
+  }
+  const log = createLog({ level: 'silent', format: 'json', isTerminal: false, write: () => {} })
+  const options = { kafka, views: [{ name: 'candles', topic: TOPIC }], port: 0, log, callMs: 200 }
+  const push = await startPush(options)
+  await push.close()
+  expect(asked).toBe(3)
+  kafka.faults.before = ({ call }) => {
+    if (call === 'watermarks') throw notLeader()
+    return undefined
+  }
+  await expect(startPush(options)).rejects.toMatchObject({ failure: { name: 'NOT_LEADER_FOR_PARTITION' } })
 })
