@@ -116,12 +116,13 @@ async function laneCase(
     instanceId: 'bench',
     limits: LIMITS,
     messageBytesMax: [],
+    partitionCounts: [1],
   }
   const options = { nowMs: () => 0, ...(path === undefined ? {} : { path }) }
   const lane = new Lane(candlesJob(emit), setup, options)
   const tradeTimes = new ShiftedFrame(recordCount)
   const task = { taskId: '0_0', attempt: 0 }
-  await lane.handle({ op: 'open', ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
+  await lane.handle({ op: 'open', sub: 0, ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
   lane.handle({ op: 'ready', ...task, position: undefined, inputOffset: 0 })
   let epoch = 0
   let rowCount = 0

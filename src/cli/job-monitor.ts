@@ -33,7 +33,7 @@ export class JobMonitor implements EngineObserver {
   readonly #clock: Clock
   readonly #counts: TaskCounts = noCounts()
   readonly #committedMs = new Histogram()
-  readonly #lastTimestampMs: number[] = []
+  readonly #lastTimestampMs = new Map<string, number>()
   readonly #metrics: ReturnType<typeof jobMetrics>
   #engine: Monitored | undefined
   #restore: RestoreProgress | undefined
@@ -57,7 +57,7 @@ export class JobMonitor implements EngineObserver {
     })
   }
 
-  processed(partition: number, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void {
+  processed(task: TaskState, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void {
     addCounts(this.#counts, counts)
     const { records, outcomes, results, processedMs } = this.#metrics
     records.with().add(counts.in)
@@ -66,9 +66,9 @@ export class JobMonitor implements EngineObserver {
       if (counts[outcome] > 0) outcomes.with({ outcome }).add(counts[outcome])
     }
     const wallMs = this.#clock.wallMs()
-    for (const timestampMs of timestampsMs) processedMs.with().record(wallMs - timestampMs, weight)
+    if (task.isLast) for (const timestampMs of timestampsMs) processedMs.with().record(wallMs - timestampMs, weight)
     const last = timestampsMs.at(-1)
-    if (last !== undefined) this.#lastTimestampMs[partition] = last
+    if (last !== undefined) this.#lastTimestampMs.set(task.taskId, last)
     this.#lastMs = this.#clock.monotonicMs()
     this.#firstMs ??= this.#lastMs
   }
@@ -110,7 +110,7 @@ export class JobMonitor implements EngineObserver {
     const { lagRecords, lagSeconds, restoredRows, restoredBytes, restoreRemaining } = this.#metrics
     for (const gauge of [lagRecords, lagSeconds]) gauge.remove({ topic, partition })
     for (const gauge of [restoredRows, restoredBytes, restoreRemaining]) gauge.remove({ task: taskId })
-    delete this.#lastTimestampMs[partition]
+    this.#lastTimestampMs.delete(taskId)
   }
 
   /** Brings gauges up to date; called before each scrape. */
@@ -118,7 +118,7 @@ export class JobMonitor implements EngineObserver {
     const wallMs = this.#clock.wallMs()
     for (const task of this.#engine?.tasks ?? []) {
       const lag = Math.max(0, task.highWatermark - task.processedOffset)
-      const lastMs = this.#lastTimestampMs[task.partition]
+      const lastMs = this.#lastTimestampMs.get(task.taskId)
       const labels = { topic: task.topic, partition: task.partition }
       this.#metrics.lagRecords.with(labels).set(lag)
       this.#metrics.lagSeconds.with(labels).set(lag === 0 || lastMs === undefined ? 0 : (wallMs - lastMs) / 1_000)

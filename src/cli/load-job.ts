@@ -28,7 +28,7 @@ export interface LoadJobOptions {
  * Loads and compiles the job that a file exports as its default: `.ts`, `.mts`, `.js` or `.mjs`.
  *
  * Throws MR1005 when the file cannot be read, bundled or run, with the place in the user's file; MR1001 when it exports no
- * job; MR1002 or MR1003 when the job is not valid.
+ * job; MR1002 when the job is not valid.
  *
  * @example
  * const { job, jobUrl } = await loadJob('examples/candles/job.ts')

@@ -85,7 +85,7 @@ async function open(
   const jobTopics = await prepare(kafka, plan, topics, config)
   stopping.throwIfAborted()
   warnOfRefusals(plan, jobTopics, log)
-  const laneCount = Math.min(config.lanes, jobTopics.partitionCount)
+  const laneCount = Math.min(config.lanes, mostTasks(jobTopics))
   const setups = laneSetups(loaded, laneCount, stateDir, lock.instanceId, config, jobTopics)
   const lanes = piscinaLanes({
     workerUrl: pathToFileURL(join(packageRoot(), 'dist', 'workers', 'lane.js')).href,
@@ -113,7 +113,7 @@ async function open(
   })
   monitor.watch(engine)
   const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, closings)
-  return { engine, info: { partitions: jobTopics.partitionCount, lanes: laneCount, urls } }
+  return { engine, info: { partitions: mostTasks(jobTopics), lanes: laneCount, urls } }
 }
 
 /** As V8 counts it, in MiB: custom state may lie on the heap. */
@@ -160,6 +160,11 @@ async function prepare(kafka: Kafka, plan: Plan, topics: PlanTopics, config: Con
   }
 }
 
+/** Lanes beyond this would have nothing to do. */
+function mostTasks({ partitionCounts }: JobTopics): number {
+  return Math.max(...partitionCounts)
+}
+
 function laneSetups(
   loaded: LoadedJob,
   laneCount: number,
@@ -175,6 +180,7 @@ function laneSetups(
     stateDir,
     instanceId,
     messageBytesMax: jobTopics.messageBytesMax,
+    partitionCounts: jobTopics.partitionCounts,
     limits: {
       stateMemoryBytesMax: limits.stateMemoryBytesMax,
       unflushedBytesMax: limits.unflushedBytesMax,
@@ -187,13 +193,14 @@ function laneSetups(
 }
 
 function engineLimits(config: Config): EngineLimits {
-  const { commit, flush, limits } = config
+  const { commit, flush, limits, repartition } = config
   return {
     commitMinMs: commit.minMs,
     commitMaxMs: commit.maxMs,
     catchUpRecords: commit.catchUpRecords,
     catchUpMs: commit.catchUpMs,
     flushEveryMs: flush.everyMs,
+    trimEveryMs: repartition.trimEveryMs,
     unflushedBytesMax: limits.unflushedBytesMax,
     pollRecordsMax: limits.pollRecordsMax,
     pollBytesMax: limits.pollBytesMax,

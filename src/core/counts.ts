@@ -22,3 +22,14 @@ export function addCounts(sum: TaskCounts, more: TaskCounts): void {
 export function countsAddUp(counts: TaskCounts): boolean {
   return counts.in + counts.expanded === counts.accepted + counts.late + counts.dead + counts.filtered
 }
+
+/**
+ * What the counts of a task add to those of its job, where records go through two tasks: they are read by the first and
+ * accepted by the last; late, dead, filtered and expanded they may be in both.
+ *
+ * @example
+ * addCounts(total, shareOfJob(counts, { isFirst: true, isLast: false }))
+ */
+export function shareOfJob(counts: TaskCounts, place: { isFirst: boolean; isLast: boolean }): TaskCounts {
+  return { ...counts, in: place.isFirst ? counts.in : 0, accepted: place.isLast ? counts.accepted : 0 }
+}

@@ -34,11 +34,6 @@ export const ERRORS = {
     text: 'The job {job} is not valid: {problems}',
     remedy: 'Mend each point; `millrace plan FILE` checks without running.',
   },
-  MR1003: {
-    action: 'stop',
-    text: 'keyBy({field}) is not the key {key} that the source declares{hint}; another key needs a repartition topic, which this version does not have.',
-    remedy: 'Declare `key` of the source as the field you key by, and produce the topic keyed by it.',
-  },
   MR1004: {
     action: 'stop',
     text: 'The operator {operator} changed its meaning: stored as {stored}, now {planned}.',
@@ -288,6 +283,12 @@ export const ERRORS = {
     action: 'stop',
     text: 'The state folder {folder} cannot be used: {reason}',
     remedy: 'Give a writable local folder with `--state-dir`; not on NFS.',
+  },
+  MR5006: {
+    action: 'stop',
+    text: 'The group has no offset of topic {topic}, partition {partition} any more, but the state of the job has records of it: reading it again would count them twice.',
+    remedy:
+      'Brokers forget the offsets of a group that is away for longer than offsets.retention.minutes (7 days). Begin anew with `millrace reset JOB --to earliest`, or set the offset of the group by hand if you know it.',
   },
   MR6001: {
     action: 'stop',

@@ -3,6 +3,7 @@
 // Keeps SPEC: LANE-1 (work of an older attempt is dropped), COUNT-1 (in = accepted + late + dead + filtered).
 
 import type { ErrorData } from './errors.ts'
+import type { SourceClock } from './source-clocks.ts'
 
 /** What a lane is told at its start (workerData). */
 export interface LaneSetup {
@@ -14,6 +15,8 @@ export interface LaneSetup {
   limits: LaneLimits
   /** max.message.bytes by topic index. */
   messageBytesMax: number[]
+  /** Partitions of the topic that tasks read, by sub-topology. */
+  partitionCounts: number[]
 }
 
 export interface LaneLimits {
@@ -45,6 +48,8 @@ export interface TaskPosition {
   isEnded: boolean
   planHash: string
   counts: TaskCounts
+  /** Of a task that reads a repartition topic: the clock of each source partition behind it. */
+  clocks?: SourceClock[]
 }
 
 /** Cumulative over the life of the task (kept in the marker). in + expanded = accepted + late + dead + filtered. */
@@ -75,6 +80,8 @@ export type LaneRequest =
   | {
       op: 'open'
       taskId: string
+      /** The sub-topology it is a task of. */
+      sub: number
       partition: number
       attempt: number
       changelogTopicId: string | undefined

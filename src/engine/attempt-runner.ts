@@ -9,11 +9,13 @@ import type { Assignment } from './membership.ts'
 import { OpenTasks } from './open-tasks.ts'
 import { Opening } from './opening.ts'
 import type { EngineOptions } from './options.ts'
+import { partitionKey } from './ownership.ts'
 import { reopenTasks } from './reopen.ts'
 import { StableOffsets } from './stable-offsets.ts'
 import type { TaskState } from './task-state.ts'
 import { Transaction } from './transaction.ts'
 import type { TransactionalProducer } from './transactional-producer.ts'
+import { Trimmer } from './trimmer.ts'
 
 export interface AttemptRunnerOptions {
   engine: EngineOptions
@@ -43,6 +45,7 @@ export interface AttemptRunnerOptions {
 export class AttemptRunner {
   readonly #options: AttemptRunnerOptions
   readonly #openTasks: OpenTasks
+  readonly #trimmer: Trimmer
   /** With `untilEnd`: fixed at the first opening of a partition, for the whole run. */
   readonly #endOffsets = new Map<number, number>()
   #attempt: Attempt | undefined
@@ -54,6 +57,8 @@ export class AttemptRunner {
   constructor(options: AttemptRunnerOptions) {
     this.#options = options
     this.#openTasks = new OpenTasks(options.engine)
+    this.#trimmer = new Trimmer(options.engine)
+    this.#trimmer.start(() => this.#attempt?.tasks ?? [])
   }
 
   /** The attempt that runs, if any. */
@@ -82,15 +87,16 @@ export class AttemptRunner {
     } catch (error) {
       end = { kind: 'failed', error }
     }
-    const isSuspended = new Set(suspended.map((task) => task.partition))
-    const others = assignment.partitions.filter(({ partition }) => !isSuspended.has(partition))
+    const isSuspended = new Set(suspended.map(partitionKey))
+    const others = assignment.partitions.filter((partition) => !isSuspended.has(partitionKey(partition)))
     await this.#openTasks.close(others, number)
     return end
   }
 
   /** Lets go of what is suspended, flushed. */
-  close(): Promise<void> {
-    return this.#openTasks.closeSuspended(this.#number, this.#newFlusher())
+  async close(): Promise<void> {
+    await this.#trimmer.close()
+    await this.#openTasks.closeSuspended(this.#number, this.#newFlusher())
   }
 
   async #openAndRun(
@@ -100,8 +106,8 @@ export class AttemptRunner {
   ): Promise<{ of: Attempt; end: AttemptEnd } | undefined> {
     const { isOver, clientFailure } = this.#options
     const kept = await this.#resume(assignment, number)
-    const isKept = new Set(kept.map((task) => task.partition))
-    const moved = assignment.partitions.filter(({ partition }) => !isKept.has(partition))
+    const isKept = new Set(kept.map(partitionKey))
+    const moved = assignment.partitions.filter((partition) => !isKept.has(partitionKey(partition)))
     const opening = this.#open(assignment, number, moved)
     try {
       const first = kept.length > 0 ? kept : await opening.tasks
@@ -241,7 +247,7 @@ export class AttemptRunner {
     isComplete: boolean,
   ): Attempt {
     const { engine, consumer, ingest } = this.#options
-    const { limits, clock, topics, plan } = engine
+    const { limits, clock, topics } = engine
     return new Attempt({
       engine,
       number,
@@ -251,10 +257,7 @@ export class AttemptRunner {
       flusher: this.#newFlusher(),
       group: assignment.group,
       recycle: (frame) => consumer.recycle(frame),
-      inputEnd: async (partition) => {
-        const { high } = await consumer.watermarks({ topic: plan.source.topic, partition }, limits.callMs)
-        return high
-      },
+      inputEnd: async (task) => (await consumer.watermarks(task, limits.callMs)).high,
       onRoom: () => ingest.ring(),
     })
   }

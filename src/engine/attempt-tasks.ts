@@ -1,11 +1,13 @@
 // The tasks of an attempt: those it began with, and those that are admitted while it runs. Main thread.
 
+import type { TopicPartition } from '../kafka/port.ts'
 import type { TaskState } from './task-state.ts'
 
 export class AttemptTasks {
   /** Grows in place: flushes and the watch of idle inputs go over it again and again. */
   readonly all: TaskState[] = []
-  readonly #byPartition: (TaskState | undefined)[] = []
+  readonly #byPartition = new Map<string, (TaskState | undefined)[]>()
+  readonly #byId = new Map<string, TaskState>()
   /** No more of them will be admitted. */
   isComplete: boolean
 
@@ -17,11 +19,17 @@ export class AttemptTasks {
   add(tasks: readonly TaskState[]): void {
     for (const task of tasks) {
       this.all.push(task)
-      this.#byPartition[task.partition] = task
+      this.#byId.set(task.taskId, task)
+      const ofTopic = this.#byPartition.get(task.topic) ?? []
+      ofTopic[task.partition] = task
+      this.#byPartition.set(task.topic, ofTopic)
     }
   }
-  of(partition: number): TaskState | undefined {
-    return this.#byPartition[partition]
+  of({ topic, partition }: TopicPartition): TaskState | undefined {
+    return this.#byPartition.get(topic)?.[partition]
+  }
+  byId(taskId: string): TaskState | undefined {
+    return this.#byId.get(taskId)
   }
   /** The last epoch that any of them has committed, by whoever owned it. */
   get epochMax(): number {

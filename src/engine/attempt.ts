@@ -1,13 +1,20 @@
 // One attempt: tasks run on their lanes, epochs follow each other, until something ends it. Main thread.
 // Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DLQ-3, R4 (end of input), R5 (idle).
 
-import { addCounts, countsAddUp, noCounts } from '../core/counts.ts'
+import { addCounts, countsAddUp, noCounts, shareOfJob } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
 import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
-import { type GroupMetadata, KafkaError, type PollResult, type SourceBatch } from '../kafka/port.ts'
+import {
+  type GroupMetadata,
+  KafkaError,
+  type PollResult,
+  type SourceBatch,
+  type TopicPartitionOffset,
+} from '../kafka/port.ts'
 import { AttemptTasks } from './attempt-tasks.ts'
 import { DeadFlood } from './dead-flood.ts'
+import { watchEnd } from './end-watch.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
@@ -36,7 +43,7 @@ export interface AttemptOptions {
   /** A frame's memory is not needed any more. */
   recycle: (frame: ArrayBuffer) => void
   /** Asks the broker for the high watermark of an input partition. */
-  inputEnd: (partition: number) => Promise<number>
+  inputEnd: (task: TaskState) => Promise<number>
   /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
   onRoom: () => void
 }
@@ -49,7 +56,7 @@ export class Attempt {
   readonly #flusher: Flusher
   readonly #group: GroupMetadata
   readonly #onRoom: () => void
-  readonly #inputEnd: (partition: number) => Promise<number>
+  readonly #inputEnd: (task: TaskState) => Promise<number>
   readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
   readonly #flood: DeadFlood
@@ -137,8 +144,20 @@ export class Attempt {
       isLive: () => this.wantsMore(),
       sendIdle: (task, elapsedMs) => {
         const { taskId } = task
+        task.isIdleSent = true
         this.#send(task, { op: 'idle', taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
       },
+    })
+    const cancelEnd = watchEnd({
+      engine: this.#engine,
+      tasks: this.#tasks.all,
+      inputEnd: this.#inputEnd,
+      isLive: () => this.wantsMore(),
+      ended: (task) => {
+        task.isEndSent = true
+        if (this.#tasks.haveEnded) this.drain()
+      },
+      onFailure: (error) => this.#fail(error),
     })
     const cancelFlush = this.#flusher.start(
       this.#tasks.all,
@@ -153,6 +172,7 @@ export class Attempt {
       this.#fail(error)
     }
     cancelIdle()
+    cancelEnd()
     cancelFlush()
     if (this.#failure !== undefined) return { kind: 'failed', error: this.#failure.error }
     if (this.#drainError !== undefined) return { kind: 'failed', error: this.#drainError }
@@ -170,7 +190,7 @@ export class Attempt {
   accept(result: PollResult): void {
     if (!this.wantsMore()) return
     for (const batch of result.batches) this.#dispatch(batch)
-    for (const end of result.ends) this.#atEnd(end.partition, end.offset)
+    for (const end of result.ends) this.#atEnd(end)
     for (const failure of result.errors) {
       this.#engine.log.warn({ kafka: failure }, 'the consumer reported an error')
       if (endsFetching(failure)) this.#fail(new KafkaError(failure))
@@ -178,7 +198,7 @@ export class Attempt {
   }
 
   #dispatch(batch: SourceBatch): void {
-    const task = this.#tasks.of(batch.partition)
+    const task = this.#tasks.of(batch)
     if (task === undefined || task.isEndSent) return
     let { frame } = batch
     const view = new FrameView(frame)
@@ -191,6 +211,7 @@ export class Attempt {
     }
     task.highWatermark = Math.max(task.highWatermark, view.highWatermark, batch.nextOffset)
     task.isAtEnd = false
+    task.isIdleSent = false
     task.lastRecordMs = this.#engine.clock.monotonicMs()
     task.dispatchedOffset = batch.nextOffset
     if (task.endOffset !== undefined && batch.nextOffset > task.endOffset) {
@@ -245,10 +266,10 @@ export class Attempt {
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
     addCounts(this.#epochCounts, answer.counts)
-    observer.processed(task.partition, answer.counts, answer.sampleTimestampsMs, answer.sampleWeight)
-    for (const timestampMs of answer.sampleTimestampsMs) {
-      this.#samples.push({ timestampMs, weight: answer.sampleWeight })
-    }
+    const share = shareOfJob(answer.counts, { isFirst: task.sub === 0, isLast: task.isLast })
+    observer.processed(task, share, answer.sampleTimestampsMs, answer.sampleWeight)
+    if (task.isLast) this.#sample(answer)
+    task.isClockEnded = answer.watermarkMs === Number.POSITIVE_INFINITY
     if (answer.out !== undefined) {
       this.#transaction.add(answer.epoch, answer.out)
       this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
@@ -258,6 +279,10 @@ export class Attempt {
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()
+  }
+
+  #sample({ sampleTimestampsMs, sampleWeight }: LaneProcessed): void {
+    for (const timestampMs of sampleTimestampsMs) this.#samples.push({ timestampMs, weight: sampleWeight })
   }
 
   #stopFlood(answer: LaneProcessed): void {
@@ -274,8 +299,9 @@ export class Attempt {
     )
   }
 
-  #atEnd(partition: number, offset: number): void {
-    const task = this.#tasks.of(partition)
+  #atEnd(end: TopicPartitionOffset): void {
+    const { offset } = end
+    const task = this.#tasks.of(end)
     if (task === undefined) return
     task.isAtEnd = offset >= task.dispatchedOffset
     task.endSeenOffset = offset
@@ -346,8 +372,8 @@ export class Attempt {
     }
     this.#checkCounts(counts)
     this.#checkSinkTimes(touched.map((task) => task.position))
-    const offsets: EpochOffset[] = touched.map(({ partition, position }) => {
-      const task = this.#tasks.of(partition)!
+    const offsets: EpochOffset[] = touched.map(({ taskId, partition, position }) => {
+      const task = this.#tasks.byId(taskId)!
       task.position = position
       return { topic: task.topic, partition, position }
     })
@@ -356,8 +382,8 @@ export class Attempt {
     const commitMs = await this.#transaction.commitEpoch(epoch, frames, offsets, this.#group)
     this.#lastCommitted = epoch
     this.committedCount++
-    for (const { partition, position } of touched) {
-      const task = this.#tasks.of(partition)!
+    for (const { taskId, position } of touched) {
+      const task = this.#tasks.byId(taskId)!
       task.committedEpoch = epoch
       task.committedOffset = position.inputOffset
     }

@@ -3,6 +3,7 @@
 
 import { delay } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
+import { inputTopics } from '../job/sub-plans.ts'
 import type { GroupConsumer, Reader } from '../kafka/port.ts'
 import type { AttemptEnd } from './attempt.ts'
 import { AttemptRunner } from './attempt-runner.ts'
@@ -10,7 +11,7 @@ import { Ingest } from './ingest.ts'
 import { type Assignment, Membership } from './membership.ts'
 import type { EngineOptions } from './options.ts'
 import { isReplaced } from './takeover.ts'
-import { type TaskState, taskIdOf } from './task-state.ts'
+import { subOf, type TaskState, taskIdOf } from './task-state.ts'
 import { TransactionalProducer } from './transactional-producer.ts'
 import { decideError, messageOf, stopErrorOf } from './verdict.ts'
 import { Wake } from './wake.ts'
@@ -55,7 +56,9 @@ export class Engine {
     this.#membership = new Membership({
       log: inputs.log,
       onChange: (isLost) => this.#groupChanged(isLost),
-      onReleased: (partition) => inputs.observer.released(taskIdOf(partition.partition), partition),
+      onReleased: (partition) => {
+        inputs.observer.released(taskIdOf(subOf(inputs.plan, partition.topic), partition.partition), partition)
+      },
     })
   }
 
@@ -123,7 +126,7 @@ export class Engine {
     this.#consumer = await kafka.openConsumer({
       groupId: plan.job,
       instanceId,
-      topics: [plan.source.topic],
+      topics: inputTopics(plan),
       listener: this.#membership,
     })
     this.#membership.of(this.#consumer)

@@ -80,14 +80,14 @@ export class Flusher {
 
   /** Flushes one task when nothing is open any more: the end of the changelog is where a restore would start. */
   async flushLast(task: TaskState, moment: FlushMoment): Promise<void> {
-    if (task.committedEpoch <= task.flushedEpoch) return
+    if (!task.isStateful || task.committedEpoch <= task.flushedEpoch) return
     task.measured = { offset: await this.#options.changelogEnd(task.partition), epoch: moment.committedEpoch }
     await this.flush(task, () => moment)
   }
 
   /** Flushes one task, if it has anything committed that is not on disk. */
   async flush(task: TaskState, now: () => FlushMoment): Promise<void> {
-    if (task.committedEpoch <= task.flushedEpoch) return
+    if (!task.isStateful || task.committedEpoch <= task.flushedEpoch) return
     await this.#write(task, now())
     if (task.measured === undefined) {
       const offset = await this.#options.changelogEnd(task.partition)
@@ -100,7 +100,7 @@ export class Flusher {
    * while the task was ours tells where a restore may start.
    */
   async flushGone(task: TaskState, moment: FlushMoment): Promise<void> {
-    if (this.#options.engine.topics.changelog < 0 || task.committedEpoch <= task.flushedEpoch) return
+    if (!task.isStateful || task.committedEpoch <= task.flushedEpoch) return
     await this.#write(task, moment)
   }
 

@@ -1,6 +1,7 @@
-// Watches for quiet inputs, where a job closes its windows on them. Main thread.
-// Keeps SPEC: R5 (a quiet input moves its task's watermark by the time it has been quiet).
+// Watches for quiet inputs, where a job closes its windows on them, or where other partitions wait for them. Main thread.
+// Keeps SPEC: R5 (a quiet input moves its task's watermark by the time it has been quiet; it holds no other back).
 
+import { inputTopics } from '../job/sub-plans.ts'
 import type { EngineOptions } from './options.ts'
 import type { TaskState } from './task-state.ts'
 
@@ -10,22 +11,27 @@ const IDLE_CHECK_MS = 100
 export interface IdleWatchOptions {
   engine: EngineOptions
   tasks: readonly TaskState[]
-  /** Asks the broker for the high watermark of an input partition. */
-  inputEnd: (partition: number) => Promise<number>
+  /** Asks the broker for the high watermark of a task's input. */
+  inputEnd: (task: TaskState) => Promise<number>
   /** False once the attempt ends: nothing more is sent. */
   isLive: () => boolean
   /** Tells a task how long its input has been quiet. */
   sendIdle: (task: TaskState, elapsedMs: number) => void
 }
 
-/** Starts the watch and returns what stops it. A job without `closeOnIdle` is not watched. */
+/**
+ * Starts the watch and returns what stops it. Only tasks of the source are watched: for `closeOnIdle`, again and again; for
+ * those behind a repartition topic, once.
+ */
 export function watchIdle(options: IdleWatchOptions): () => void {
   const { engine, tasks, isLive } = options
   const { plan, scheduler, clock } = engine
-  if (plan.source.closeOnIdle === undefined) return () => {}
+  const isRepeated = plan.source.closeOnIdle !== undefined
+  if (!isRepeated && inputTopics(plan).length === 1) return () => {}
   let cancel = () => {}
   const check = (): void => {
     for (const task of tasks) {
+      if (task.sub > 0 || (task.isIdleSent && !isRepeated)) continue
       const elapsedMs = clock.monotonicMs() - task.lastRecordMs
       if (seemsIdle(task) && elapsedMs >= plan.source.idleAfterMs) void closeIfIdle(options, task)
     }
@@ -47,7 +53,7 @@ function seemsIdle(task: TaskState): boolean {
 async function closeIfIdle({ engine, inputEnd, isLive, sendIdle }: IdleWatchOptions, task: TaskState): Promise<void> {
   task.isAskedIdle = true
   try {
-    const high = await inputEnd(task.partition)
+    const high = await inputEnd(task)
     if (task.endSeenOffset < high || !isLive()) return
   } catch (error) {
     engine.log.warn({ task: task.taskId, error: String(error) }, 'asking for the end of a quiet input failed')

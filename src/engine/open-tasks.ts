@@ -6,7 +6,7 @@ import type { TopicPartition } from '../kafka/port.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
 import type { EngineOptions } from './options.ts'
 import { partitionKey } from './ownership.ts'
-import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
+import { laneOf, subOf, type TaskState, taskIdOf } from './task-state.ts'
 
 /*
  *              suspend                     resume
@@ -76,14 +76,14 @@ export class OpenTasks {
     await Promise.all(
       gone.map(async ({ task, moment }) => {
         if (flusher !== undefined) await this.#flushGone(flusher, task, moment)
-        await this.#close(task.partition, attempt)
+        await this.#close(task, attempt)
       }),
     )
   }
 
   /** Closes the tasks of these partitions, whether they are open or not. */
   async close(partitions: readonly TopicPartition[], attempt: number): Promise<void> {
-    await Promise.all(partitions.map(({ partition }) => this.#close(partition, attempt)))
+    await Promise.all(partitions.map((partition) => this.#close(partition, attempt)))
   }
 
   #isOursSince(partition: TopicPartition, since: ReadonlyMap<string, number>): boolean {
@@ -111,9 +111,9 @@ export class OpenTasks {
     }
   }
 
-  async #close(partition: number, attempt: number): Promise<void> {
-    const { lanes, log } = this.#engine
-    const taskId = taskIdOf(partition)
+  async #close({ topic, partition }: TopicPartition, attempt: number): Promise<void> {
+    const { lanes, log, plan } = this.#engine
+    const taskId = taskIdOf(subOf(plan, topic), partition)
     try {
       await lanes.send(laneOf(partition, lanes.count), { op: 'close', taskId, attempt })
     } catch (error) {

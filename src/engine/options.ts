@@ -7,6 +7,7 @@ import type { Kafka, TopicPartition } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
 import type { RestoreProgress } from './restore-progress.ts'
 import type { SinkTimes } from './sink-times.ts'
+import type { TaskState } from './task-state.ts'
 
 /** Every wait, queue and pace of the engine; the defaults and reasons are in ops/config-table.ts. */
 export interface EngineLimits {
@@ -15,6 +16,8 @@ export interface EngineLimits {
   catchUpRecords: number
   catchUpMs: number
   flushEveryMs: number
+  /** The repartition topic is trimmed behind the commit this often. */
+  trimEveryMs: number
   unflushedBytesMax: number
   pollRecordsMax: number
   pollBytesMax: number
@@ -43,8 +46,11 @@ export interface EngineLog {
 
 /** What the engine tells its surroundings (metrics, status line). Called on the main thread; must not throw. */
 export interface EngineObserver {
-  /** Records of a frame of a partition were processed; samples are Kafka timestamps, each standing for `weight` records. */
-  processed(partition: number, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
+  /**
+   * Records of a frame of a task were processed; `counts` are its share of those of the job, samples are Kafka timestamps, each
+   * standing for `weight` records.
+   */
+  processed(task: TaskState, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void
   /** An epoch is committed and visible; samples as before, of all its records. */
   committed(epoch: number, commitMs: number, samples: readonly LatencySample[]): void
   /** A restore from the changelog goes on, or (`isOver`) has ended. */

@@ -4,6 +4,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
+import { inputTopics, statefulSub } from '../job/sub-plans.ts'
 import { type GroupConsumer, KafkaError, type PollResult, type Reader, type TopicPartition } from '../kafka/port.ts'
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
@@ -11,7 +12,7 @@ import type { EngineOptions } from './options.ts'
 import { RestoreWatch } from './restore-progress.ts'
 import { StableOffsets } from './stable-offsets.ts'
 import { Takeover } from './takeover.ts'
-import { laneOf, type TaskState, taskIdOf } from './task-state.ts'
+import { laneOf, subOf, type TaskState, taskIdOf } from './task-state.ts'
 
 export interface ReopenOptions {
   engine: EngineOptions
@@ -30,7 +31,11 @@ export interface ReopenOptions {
 /** One changelog partition being read back. */
 interface Restore {
   taskId: string
+  sub: number
+  topic: string
   partition: number
+  /** Its state is read back from the changelog. */
+  isStateful: boolean
   lane: number
   committedOffset: number | undefined
   position: TaskPosition | undefined
@@ -56,38 +61,38 @@ export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] |
   const { consumer, partitions, isCancelled } = options
   const offsets = new StableOffsets({ consumer, partitions, clock, scheduler, callMs: limits.callMs, isCancelled })
   const restores = await Promise.all(
-    partitions.map(({ partition }) =>
-      reader === undefined ? openStateless(options, partition) : openStateful(options, reader, partition),
-    ),
+    partitions.map((partition) => {
+      const restore = newRestore(engine, partition)
+      return restore.isStateful ? openStateful(options, reader!, restore) : openStateless(options, restore)
+    }),
   )
   const takeover = new Takeover(engine)
   await takeOffsets(options, offsets, restores, takeover)
   if (isCancelled()) return undefined
-  if (reader !== undefined) await readChangelog(options, reader, restores, takeover)
+  const stateful = restores.filter((restore) => restore.isStateful)
+  if (reader !== undefined) await readChangelog(options, reader, stateful, takeover)
   if (isCancelled()) return undefined
+  for (const restore of restores) refuseLostOffset(engine.plan.job, restore, stateful)
   return Promise.all(restores.map((restore) => makeReady(options, restore)))
 }
 
-async function openStateless(options: ReopenOptions, partition: number): Promise<Restore> {
+async function openStateless(options: ReopenOptions, restore: Restore): Promise<Restore> {
   const { engine, attempt } = options
-  const taskId = taskIdOf(partition)
-  const lane = laneOf(partition, engine.lanes.count)
-  await engine.lanes.send(lane, {
-    op: 'open',
-    taskId,
-    partition,
-    attempt,
-    changelogTopicId: undefined,
-    changelogLow: 0,
-  })
-  return newRestore(taskId, partition, lane)
+  const { taskId, sub, partition } = restore
+  const changelog = { changelogTopicId: undefined, changelogLow: 0 }
+  await engine.lanes.send(restore.lane, { op: 'open', taskId, sub, partition, attempt, ...changelog })
+  return restore
 }
 
-function newRestore(taskId: string, partition: number, lane: number): Restore {
+function newRestore({ plan, lanes }: EngineOptions, { topic, partition }: TopicPartition): Restore {
+  const sub = subOf(plan, topic)
   return {
-    taskId,
+    taskId: taskIdOf(sub, partition),
+    sub,
+    topic,
     partition,
-    lane,
+    isStateful: sub === statefulSub(plan),
+    lane: laneOf(partition, lanes.count),
     committedOffset: undefined,
     position: undefined,
     readOffset: 0,
@@ -107,17 +112,17 @@ async function takeOffsets(
   restores: Restore[],
   takeover: Takeover,
 ): Promise<void> {
-  const { engine, reader, isCancelled } = options
+  const { reader, isCancelled } = options
   if (!(await offsets.knownWithin(BLOCKED_MS))) {
     const isReadable = (restore: Restore): boolean =>
-      restore.readOffset < restore.changelogEnd && restore.stableEndMs === undefined
+      restore.isStateful && restore.readOffset < restore.changelogEnd && restore.stableEndMs === undefined
     if (reader !== undefined) await readWhile(options, reader, restores, isReadable, () => Promise.resolve())
     do await takeover.endDead(ownersOf(restores))
     while (!isCancelled() && !(await offsets.knownWithin(BLOCKED_MS)))
   }
   if (isCancelled()) return
   for (const restore of restores) {
-    restore.committedOffset = offsets.of({ topic: engine.plan.source.topic, partition: restore.partition })
+    restore.committedOffset = offsets.of(restore)
   }
 }
 
@@ -156,25 +161,17 @@ function changelogOf({ topics }: EngineOptions): string {
   return topics.names[topics.changelog]!
 }
 
-async function openStateful(options: ReopenOptions, reader: Reader, partition: number): Promise<Restore> {
+async function openStateful(options: ReopenOptions, reader: Reader, restore: Restore): Promise<Restore> {
   const { engine, attempt, changelogTopicId } = options
   const topic = changelogOf(engine)
-  const taskId = taskIdOf(partition)
-  const lane = laneOf(partition, engine.lanes.count)
+  const { taskId, sub, partition } = restore
   const { low, high } = await reader.watermarks({ topic, partition }, engine.limits.callMs)
-  const { stored } = await engine.lanes.send(lane, {
-    op: 'open',
-    taskId,
-    partition,
-    attempt,
-    changelogTopicId,
-    changelogLow: low,
-    changelogHigh: high,
-  })
+  const changelog = { changelogTopicId, changelogLow: low, changelogHigh: high }
+  const request = { op: 'open' as const, taskId, sub, partition, attempt, ...changelog }
+  const { stored } = await engine.lanes.send(restore.lane, request)
   if (stored.wiped !== undefined) {
     engine.log.warn({ task: taskId, reason: stored.wiped }, 'local state was wiped and is restored from the changelog')
   }
-  const restore = newRestore(taskId, partition, lane)
   restore.position = stored.position
   restore.readOffset = Math.max(stored.changelogOffset, low)
   restore.changelogEnd = high
@@ -262,9 +259,26 @@ function stalledMs({ clock }: EngineOptions, { stableEndMs }: Restore): number {
   return stableEndMs === undefined ? 0 : clock.monotonicMs() - stableEndMs
 }
 
+/**
+ * A task before a repartition topic has its place from the group alone. Without it, it would send everything once more; the
+ * clocks of the tasks behind the topic tell whether it has ever sent anything.
+ */
+function refuseLostOffset(
+  job: string,
+  { sub, topic, partition, committedOffset }: Restore,
+  stateful: readonly Restore[],
+) {
+  if (sub > 0 || committedOffset !== undefined) return
+  const hasSent = stateful.some(({ position }) => {
+    const clock = position?.clocks?.[partition]
+    return clock !== undefined && (clock.watermarkMs !== Number.NEGATIVE_INFINITY || clock.isIdle)
+  })
+  if (hasSent) throw new MillraceError('MR5006', { job, topic, partition })
+}
+
 /** Where a task goes on: the decision for a stateful one, the group's offset for a stateless one. */
 function resumeOffset(options: ReopenOptions, restore: Restore): number | undefined {
-  if (options.reader === undefined) return restore.committedOffset
+  if (!restore.isStateful) return restore.committedOffset
   const decision = decide(options.engine, restore)
   if (decision.kind === 'resume') {
     const { taskId, rowCount } = restore
@@ -284,8 +298,7 @@ function resumeOffset(options: ReopenOptions, restore: Restore): number | undefi
 
 async function makeReady(options: ReopenOptions, restore: Restore): Promise<TaskState> {
   const { engine, consumer, attempt } = options
-  const { topic } = engine.plan.source
-  const { taskId, partition, lane, position } = restore
+  const { taskId, sub, topic, partition, lane, position } = restore
   if (position !== undefined && position.source !== topic) {
     throw new MillraceError('MR1006', { job: engine.plan.job, stored: position.source, topic })
   }
@@ -298,7 +311,10 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     throw new MillraceError('MR4012', { topic, partition, offset: resumed, high: input.high })
   }
   const inputOffset = resumed ?? input.low
-  if (engine.untilEnd && !options.endOffsets.has(partition)) options.endOffsets.set(partition, input.high)
+  const isSource = sub === 0
+  if (engine.untilEnd && isSource && !options.endOffsets.has(partition)) {
+    options.endOffsets.set(partition, input.high)
+  }
   if (position?.isEnded && !engine.untilEnd) {
     engine.log.warn(
       { task: taskId },
@@ -308,6 +324,9 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset })
   return {
     taskId,
+    sub,
+    isLast: sub === inputTopics(engine.plan).length - 1,
+    isStateful: restore.isStateful,
     topic,
     partition,
     lane,
@@ -316,8 +335,10 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,
     highWatermark: input.high,
-    endOffset: options.endOffsets.get(partition),
+    endOffset: isSource ? options.endOffsets.get(partition) : undefined,
     isEndSent: false,
+    isIdleSent: false,
+    isClockEnded: position?.isEnded === true,
     lastRecordMs: engine.clock.monotonicMs(),
     isAtEnd: false,
     endSeenOffset: -1,

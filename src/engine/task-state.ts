@@ -1,6 +1,8 @@
 // What the engine knows of a task while an attempt runs. Main thread.
 
 import type { TaskPosition } from '../core/message.ts'
+import type { Plan } from '../job/plan.ts'
+import { inputTopics } from '../job/sub-plans.ts'
 
 /** An offset of the changelog before which no row of an epoch newer than `epoch` lies. */
 export interface ChangelogBound {
@@ -10,6 +12,11 @@ export interface ChangelogBound {
 
 export interface TaskState {
   readonly taskId: string
+  /** Its sub-topology; the last one gives the results of the job. */
+  readonly sub: number
+  readonly isLast: boolean
+  /** It has a store and a changelog. */
+  readonly isStateful: boolean
   readonly topic: string
   readonly partition: number
   readonly lane: number
@@ -30,6 +37,10 @@ export interface TaskState {
   isAtEnd: boolean
   /** Position at the last end that was seen; control records included. */
   endSeenOffset: number
+  /** The lane knows that the input is quiet. */
+  isIdleSent: boolean
+  /** The lane says that its input has ended: for one that reads a repartition topic, by what its records carry. */
+  isClockEnded: boolean
   /** The broker is being asked whether the end is still where it was. */
   isAskedIdle: boolean
   /** Where a later restore may start reading, once flushed; `measured` becomes it when its epoch is committed. */
@@ -40,9 +51,16 @@ export interface TaskState {
   flushedEpoch: number
 }
 
-/** The id of a task: the one sub-topology and the partition. */
-export function taskIdOf(partition: number): string {
-  return `0_${partition}`
+/** The id of a task: its sub-topology and its partition. */
+export function taskIdOf(sub: number, partition: number): string {
+  return `${sub}_${partition}`
+}
+
+/** The sub-topology that reads a topic of the group. */
+export function subOf(plan: Plan, topic: string): number {
+  const sub = inputTopics(plan).indexOf(topic)
+  if (sub < 0) throw new RangeError(`the job reads no topic ${topic}`)
+  return sub
 }
 
 /** The lane of a partition; a task stays on it. */

@@ -3,8 +3,9 @@
 // right on a topic that is missing, all at once), ZSTD-1.
 
 import { MillraceError } from '../core/errors.ts'
-import { isStateful, type Plan, type PlanTopics } from '../job/plan.ts'
+import type { Plan, PlanTopics } from '../job/plan.ts'
 import { jobRights } from '../job/rights.ts'
+import { inputTopics, statefulSub } from '../job/sub-plans.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
 import { type SinkTimes, sinkTimes } from './sink-times.ts'
 
@@ -18,8 +19,8 @@ const AHEAD_MAX_MS = '9223372036854775807'
 const MESSAGE_BYTES_DEFAULT = 1_048_588
 
 export interface JobTopics {
-  /** Partitions of the source, and so tasks. */
-  partitionCount: number
+  /** Partitions of the topic that tasks read, and so tasks, by sub-topology: of the source first. */
+  partitionCounts: number[]
   changelogTopicId: string | undefined
   /** max.message.bytes by topic index of PlanTopics. */
   messageBytesMax: number[]
@@ -59,7 +60,8 @@ function isView(plan: Plan, topic: string): boolean {
 /** Topics that Millrace owns: always created when missing. */
 function isInternal(options: TopicsOptions, name: string): boolean {
   const { plan, topics } = options
-  return name === topics.names[topics.changelog] || name === topics.names[topics.dlq] || isView(plan, name)
+  const own = [topics.changelog, topics.dlq, topics.repartition]
+  return own.some((index) => name === topics.names[index]) || isView(plan, name)
 }
 
 /** Makes a changelog alone, as the start of the job would. */
@@ -89,12 +91,12 @@ async function createMissing(
   admin: Admin,
   options: TopicsOptions,
   known: Map<string, TopicDescription>,
-  partitionCount: number,
+  partitionCountOf: (name: string) => number,
 ): Promise<void> {
   const missing = options.topics.names.filter((name) => !known.has(name))
   if (missing.length === 0) return
   await admin.create(
-    missing.map((name) => newTopic(name, partitionCount, options)),
+    missing.map((name) => newTopic(name, partitionCountOf(name), options)),
     options.timeoutMs,
   )
 }
@@ -149,7 +151,7 @@ const KAFKA_WORDS = { Read: 'READ', Write: 'WRITE', DescribeConfigs: 'DESCRIBE_C
  * missing), MR4035 (a topic is compressed with what this build cannot read).
  *
  * @example
- * const { partitionCount } = await prepareTopics(admin, { plan, topics, createTopics: false, replicationFactor: 1, timeoutMs: 10_000 })
+ * const { partitionCounts } = await prepareTopics(admin, { plan, topics, createTopics: false, replicationFactor: 1, timeoutMs: 10_000 })
  */
 export async function prepareTopics(admin: Admin, options: TopicsOptions): Promise<JobTopics> {
   const { plan, topics, timeoutMs } = options
@@ -159,16 +161,22 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   const partitionCount = known.get(source)?.partitionCount
   refuseMissing(options, known)
   if (partitionCount === undefined) throw missingTopics([source])
-  await createMissing(admin, options, known, partitionCount)
+  // A repartition topic that is there keeps its partitions: they are where the keys are.
+  const moved = known.get(topics.names[topics.repartition] ?? '')?.partitionCount ?? partitionCount
+  const partitionCounts = inputTopics(plan).map((_, sub) => (sub === 0 ? partitionCount : moved))
+  await createMissing(admin, options, known, (name) =>
+    name === topics.names[topics.changelog] ? moved : partitionCount,
+  )
   const all = await describeAll(admin, topics.names, timeoutMs)
   checkRights(plan, all)
   const changelog = topics.names[topics.changelog]
   const changelogTopic = changelog === undefined ? undefined : all.get(changelog)
-  if (isStateful(plan) && changelogTopic !== undefined && changelogTopic.partitionCount !== partitionCount) {
+  const expected = partitionCounts[statefulSub(plan)]
+  if (expected !== undefined && changelogTopic !== undefined && changelogTopic.partitionCount !== expected) {
     throw new MillraceError('MR4003', {
       topic: changelogTopic.name,
       actual: changelogTopic.partitionCount,
-      expected: partitionCount,
+      expected,
     })
   }
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
@@ -179,7 +187,7 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
     Math.min(Number(config['max.message.bytes'] ?? MESSAGE_BYTES_DEFAULT), clientMax),
   )
   return {
-    partitionCount,
+    partitionCounts,
     changelogTopicId: changelogTopic?.topicId,
     messageBytesMax,
     batchBytesMax: Math.min(...messageBytesMax),

@@ -1,9 +1,9 @@
 // The compiler: a draft to a plan and its functions, or one error with every problem of the job.
 // Runs on every thread; pure.
-// Keeps SPEC: PLAN-1 (equal job files give equal plans), JOB-4 (all problems at once), JOB-5 (keyBy stays on the declared key).
+// Keeps SPEC: PLAN-1 (equal job files give equal plans), JOB-4 (all problems at once), JOB-5 (keyBy on
+// the declared key stays, any other moves the records).
 
-import { errorText, MillraceError } from '../core/errors.ts'
-import { nearest } from '../core/nearest.ts'
+import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates, compileWindow } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
@@ -32,14 +32,9 @@ interface Compilation {
   openWindow: { name: string; plan: WindowPlan } | undefined
   isAggregated: boolean
   isWindowed: boolean
-  /** Set when a keyBy differs from the declared key: an error of its own when it is the only one. */
-  keyDiffers: { field: string; key: string; hint: string } | undefined
 }
 
-/**
- * Compiles a draft. Pure: the same draft gives an equal plan. Throws MR1002 with all problems, or MR1003 when the only one is a
- * `keyBy` on another field than the declared key.
- */
+/** Compiles a draft. Pure: the same draft gives an equal plan. Throws MR1002 with all problems. */
 export function compileDraft(draft: Draft): CompiledJob {
   const found = new Findings()
   const job = found.name('the name of the job', draft.job)
@@ -57,7 +52,6 @@ export function compileDraft(draft: Draft): CompiledJob {
     openWindow: undefined,
     isAggregated: false,
     isWindowed: false,
-    keyDiffers: undefined,
   }
   for (const step of draft.steps) compileStep(compilation, step)
   checkEnd(compilation)
@@ -119,23 +113,23 @@ function compileFunction(c: Compilation, step: Extract<Step, { kind: 'filter' | 
   if (step.kind !== 'filter') c.changedBy = name
 }
 
+/**
+ * The records stay where they are when the field is the declared key and no function can have changed it. By any other
+ * field they move, through a topic of the job's own.
+ */
 function compileKeyBy(c: Compilation, given: unknown): void {
   const field = c.found.field('keyBy', given)
-  const where = `keyBy(${show(field)})`
-  const { keyField, topic } = c.source
-  if (c.key !== undefined) c.found.add(`${where}: the records are already keyed by ${show(c.key)}`)
-  if (c.changedBy !== undefined) {
-    c.found.add(`${where} comes after ${c.changedBy}, which may have changed the field; key first, map afterwards`)
-  }
-  if (keyField === undefined) {
-    c.found.add(
-      `${where}: the source ${show(topic)} declares no key; say key: ${show(field)} if the Kafka key of its records is that ` +
-        'field, since only then are all records of a key in one partition',
-    )
-  } else if (keyField !== field) {
-    const hint = nearest(field, [keyField]) === undefined ? '' : `, did you mean ${show(keyField)}?`
-    c.keyDiffers = { field, key: keyField, hint }
-    c.found.add(`MR1003 ${errorText('MR1003', c.keyDiffers)}`)
+  if (c.key !== undefined) {
+    c.found.add(`keyBy(${show(field)}): the records are already keyed by ${show(c.key)}`)
+  } else if (c.changedBy !== undefined || c.source.keyField !== field) {
+    const isDecoded = c.changedBy !== undefined || c.source.schemaFn !== undefined
+    c.operators.push({
+      kind: 'repartition',
+      name: 'repartition',
+      field,
+      topic: `${c.job}-repartition`,
+      format: isDecoded ? 'msgpack' : c.source.format,
+    })
   }
   c.key = field
   c.operators.push({ kind: 'keyBy', name: `keyby-${field}`, field })
@@ -273,6 +267,7 @@ function checkTopics(c: Compilation, deadLetterTopic: string | undefined): void 
   take(`${c.job}-changelog`, 'the changelog')
   for (const operator of c.operators) {
     if (operator.kind === 'late') take(operator.topic, 'the late topic')
+    if (operator.kind === 'repartition') take(operator.topic, 'the repartition topic')
     // Two views of one name are told as two operators of one name.
     if (operator.kind === 'view' && uses.get(operator.topic) !== 'a view') take(operator.topic, 'a view')
     if (operator.kind === 'to') take(operator.topic, 'a sink')
@@ -282,6 +277,5 @@ function checkTopics(c: Compilation, deadLetterTopic: string | undefined): void 
 function refuse(c: Compilation): void {
   const { problems } = c.found
   if (problems.length === 0) return
-  if (problems.length === 1 && c.keyDiffers !== undefined) throw new MillraceError('MR1003', c.keyDiffers)
   throw new MillraceError('MR1002', { job: c.job, problems: problems.map((problem) => `\n  - ${problem}`).join('') })
 }

@@ -6,7 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { CompiledJob } from './plan.ts'
 
 /**
- * The compiled job of a module's default export. Throws MR1001 when it is no job, MR1002 or MR1003 when it is not valid.
+ * The compiled job of a module's default export. Throws MR1001 when it is no job, MR1002 when it is not valid.
  *
  * @example
  * const { plan, functions } = compiledJobOf((await import(jobUrl)).default, 'job.ts')

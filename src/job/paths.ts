@@ -3,6 +3,7 @@
 // Keeps SPEC: PATH-1 (both paths give the same; the plan says which is taken).
 
 import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+import { subPlans } from './sub-plans.ts'
 
 /** `fast`: named fields straight from the bytes; `free`: decoded records or made rows; `none`: reads nothing of a record. */
 export type PathKind = 'fast' | 'free' | 'none'
@@ -24,11 +25,15 @@ type Reading = Pick<OperatorPath, 'path' | 'why'>
  * operatorPaths(plan)[0] // { operator: 'filter-1', kind: 'filter', path: 'fast', why: 'reads qty from the bytes' }
  */
 export function operatorPaths(plan: Plan): OperatorPath[] {
+  return subPlans(plan).flatMap(pathsOf)
+}
+
+function pathsOf(plan: Plan): OperatorPath[] {
   const decoded = decodedBecause(plan.source)
   /** The last operator that made rows: what follows it reads those, and not the source's bytes. */
   let madeBy: string | undefined
   return plan.operators.map((operator) => {
-    const reading = readingOf(operator, decoded, madeBy)
+    const reading = readingOf(plan, operator, decoded, madeBy)
     if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') madeBy = operator.name
     return { operator: operator.name, kind: operator.kind, ...reading }
   })
@@ -42,7 +47,12 @@ function decodedBecause(source: SourcePlan): string | undefined {
   return undefined
 }
 
-function readingOf(operator: OperatorPlan, decoded: string | undefined, madeBy: string | undefined): Reading {
+function readingOf(
+  plan: Plan,
+  operator: OperatorPlan,
+  decoded: string | undefined,
+  madeBy: string | undefined,
+): Reading {
   switch (operator.kind) {
     case 'filter':
     case 'map':
@@ -50,8 +60,11 @@ function readingOf(operator: OperatorPlan, decoded: string | undefined, madeBy: 
       return readsFields(operator.fields, decoded, madeBy)
     case 'flatMap':
       return takesWhole('its function', madeBy)
+    case 'repartition':
+      return readsFields([operator.field], decoded, madeBy)
     case 'keyBy':
-      // The source has checked the field; no function can stand before keyBy that changes it.
+      if (plan.source.eventTime.kind === 'carried') return { path: 'none', why: 'the records were moved to their key' }
+      // The source has checked the field; no function stands before keyBy that changes it.
       return { path: decoded === undefined ? 'fast' : 'free', why: `checks the Kafka key against ${operator.field}` }
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)

@@ -40,6 +40,8 @@ function sourceMeaning({ topic, eventTime }: SourcePlan): string {
       return `${topic} by a function`
     case 'record':
       return `${topic} by the record time`
+    case 'carried':
+      return `${topic} by the time it carries`
   }
 }
 
@@ -55,6 +57,7 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     }
     case 'aggregate':
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
+    case 'repartition':
     case 'filter':
     case 'map':
     case 'flatMap':

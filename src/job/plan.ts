@@ -3,12 +3,19 @@
 // Keeps SPEC: PLAN-1 (equal job files give equal plans), PLAN-2 (a changed meaning under an old name is refused).
 
 /** Where event time comes from: a field (ms since the epoch), a function of the record, or the Kafka record's timestamp. */
-export type EventTimePlan = { kind: 'field'; field: string } | { kind: 'function'; fn: number } | { kind: 'record' }
+export type EventTimePlan =
+  | { kind: 'field'; field: string }
+  | { kind: 'function'; fn: number }
+  | { kind: 'record' }
+  /** Of a repartition topic: it was worked out before, and rides with the record (core/carried.ts). */
+  | { kind: 'carried' }
 
 export type ValueFormat = 'msgpack' | 'json'
 
 export interface SourcePlan {
   topic: string
+  /** Of a repartition topic: the topic that the records were read from first. */
+  origin?: string
   format: ValueFormat
   /** `envelope`: the value is an array of events, each counts as a record. */
   shape: 'single' | 'envelope'
@@ -61,6 +68,8 @@ export type OperatorPlan =
   | { kind: 'map'; name: string; fields: string[] | undefined; fn: number }
   | { kind: 'flatMap'; name: string; fn: number }
   | { kind: 'keyBy'; name: string; field: string }
+  /** Records move to the partition of their new key, through a topic of the job's own; a keyBy follows. */
+  | { kind: 'repartition'; name: string; field: string; topic: string; format: ValueFormat }
   | { kind: 'window'; name: string; window: WindowPlan }
   | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[] }
   | {
@@ -92,16 +101,19 @@ export interface Plan {
 
 /** The topics a plan touches, in a fixed order: a sink frame's topic index points into this list. */
 export interface PlanTopics {
-  /** Sink topics in plan order, then late, dead letters and the changelog. */
+  /** Topics of sinks, of late records and of the repartition in plan order, then dead letters and the changelog. */
   names: string[]
-  /** Index by operator name of `to`, `view` and `late` operators. */
+  /** Index by operator name of `to`, `view`, `late` and `repartition` operators. */
   byOperator: Record<string, number>
   dlq: number
   /** -1 for a stateless job. */
   changelog: number
+  /** -1 where no record moves to another partition. */
+  repartition: number
 }
 
-/** Lists the topics of a plan. Internal names: `<job>-dlq` (unless the job chose another), `<job>-changelog`; views: `<job>-view-<view>`. */
+/** Lists the topics of a plan. Internal names: `<job>-dlq` (unless the job chose another), `<job>-changelog`, `<job>-repartition`;
+ * views: `<job>-view-<view>`. */
 export function planTopics(plan: Plan): PlanTopics {
   const names: string[] = []
   const byOperator: Record<string, number> = {}
@@ -110,13 +122,14 @@ export function planTopics(plan: Plan): PlanTopics {
     return known >= 0 ? known : names.push(name) - 1
   }
   for (const operator of plan.operators) {
-    if (operator.kind === 'to' || operator.kind === 'view' || operator.kind === 'late') {
+    if ('topic' in operator) {
       byOperator[operator.name] = indexOf(operator.topic)
     }
   }
   const dlq = indexOf(plan.deadLetterTopic ?? `${plan.job}-dlq`)
   const changelog = isStateful(plan) ? indexOf(`${plan.job}-changelog`) : -1
-  return { names, byOperator, dlq, changelog }
+  const repartition = plan.operators.find((operator) => operator.kind === 'repartition')
+  return { names, byOperator, dlq, changelog, repartition: repartition === undefined ? -1 : indexOf(repartition.topic) }
 }
 
 /** True when the plan keeps state (and so has a changelog). */

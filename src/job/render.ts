@@ -82,6 +82,8 @@ function operatorText(operator: OperatorPlan): string {
       return `${operator.name} (record)`
     case 'keyBy':
       return `keyBy ${operator.field}`
+    case 'repartition':
+      return `repartition by ${operator.field} -> ${operator.topic} (${operator.format})`
     case 'window': {
       const { kind, sizeMs, offsetMs, graceMs } = operator.window
       const offset = offsetMs === 0 ? '' : `, offset ${formatDuration(offsetMs)}`

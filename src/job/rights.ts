@@ -2,7 +2,7 @@
 // Keeps SPEC: SECURE-5 (with exactly these a job runs, and each of them is needed).
 import { type Plan, type PlanTopics, planTopics } from './plan.ts'
 
-export type Operation = 'Read' | 'Write' | 'DescribeConfigs' | 'Create'
+export type Operation = 'Read' | 'Write' | 'DescribeConfigs' | 'Create' | 'Delete'
 
 /** One right on one resource. `Describe` is in `Read` and `Write`, as brokers have it. */
 export interface Right {
@@ -50,11 +50,12 @@ export function jobRights(plan: Plan, options: RightsOptions): Right[] {
 }
 
 function writtenTopicRights(plan: Plan, topics: PlanTopics, name: string, { creates }: RightsOptions): Right[] {
-  const { what, isInternal, isReadBack } = roleOf(plan, topics, name)
+  const { what, isInternal, isReadBack, isTrimmed = false } = roleOf(plan, topics, name)
   const rights: Right[] = []
   if (isReadBack !== undefined) rights.push(right(name, 'Read', `${what}: ${isReadBack}`))
   rights.push(right(name, 'Write', what))
   rights.push(right(name, 'DescribeConfigs', `${what}: max.message.bytes and retention are looked at`))
+  if (isTrimmed) rights.push(right(name, 'Delete', `${what}: records behind the commit are deleted`))
   const isMade = creates === 'all' || (creates === 'internal' && isInternal)
   if (isMade) rights.push(right(name, 'Create', `${what}: made at the first start`))
   return rights
@@ -65,11 +66,16 @@ interface Role {
   isInternal: boolean
   /** Why it is read, too. */
   isReadBack: string | undefined
+  isTrimmed?: boolean
 }
 
 function roleOf(plan: Plan, topics: PlanTopics, name: string): Role {
   if (name === topics.names[topics.changelog]) {
     return { what: 'the changelog', isInternal: true, isReadBack: 'state is restored from it' }
+  }
+  if (name === topics.names[topics.repartition]) {
+    const isReadBack = 'the tasks behind it read it'
+    return { what: 'the repartition topic', isInternal: true, isReadBack, isTrimmed: true }
   }
   const operators = plan.operators.filter((one) => 'topic' in one && one.topic === name)
   const view = operators.find((one) => one.kind === 'view')

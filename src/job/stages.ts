@@ -21,8 +21,7 @@ import type { WindowSpec } from './windows.ts'
 /** Shown by `millrace plan`; also marks what a job file exports. */
 export interface Complete {
   /**
-   * The plan of the job and its functions. Throws MR1002 with every problem of the job, or MR1003 when the only problem is
-   * a `keyBy` on another field than the declared key.
+   * The plan of the job and its functions. Throws MR1002 with every problem of the job.
    */
   build(): CompiledJob
 }
@@ -69,14 +68,18 @@ export interface Stream<R, K extends string> {
   filter<const F extends readonly Field<R>[]>(fields: F, keep: (...values: FieldValues<R, F>) => boolean): Stream<R, K>
   /** Keeps the records for which `keep` gives true (free path: the whole record is decoded). */
   filter(keep: (record: R) => boolean): Stream<R, K>
-  /** Turns each record into another; the function gets just the named fields (fast path). Key first, map afterwards. */
+  /** Turns each record into another; the function gets just the named fields (fast path). */
   map<const F extends readonly Field<R>[], U>(fields: F, change: (...values: FieldValues<R, F>) => U): Stream<U, never>
   /** Turns each record into another (free path). */
   map<U>(change: (record: R) => U): Stream<U, never>
   /** Turns each record into any number of others (free path). None: the record counts as filtered. */
   flatMap<U>(change: (record: R) => readonly U[]): Stream<U, never>
-  /** Groups by the declared key of the source: records of a key are in one partition, in order. */
-  keyBy(field: K): KeyedStream<R, K>
+  /**
+   * Groups by a field. By the declared key of the source the records stay where they are: those of a key are in one
+   * partition already, in order. By any other field, or after a `map`, they move through a topic of the job's own,
+   * `<job>-repartition`.
+   */
+  keyBy<F extends Field<R> | K>(field: F): KeyedStream<R, F>
   /** Writes each record to a topic. */
   to(sink: SinkTopic<R>): Stream<R, K> & Complete
 }

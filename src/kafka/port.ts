@@ -217,6 +217,8 @@ export interface Admin {
   create(topics: NewTopic[], timeoutMs: number): Promise<void>
   /** Settings of a topic in effect (`max.message.bytes`, `retention.ms`, `cleanup.policy`...); empty where the broker does not tell. */
   config(topic: string, timeoutMs: number): Promise<Record<string, string>>
+  /** Deletes the records before these offsets. Throws `_UNSUPPORTED_FEATURE` where the client or the broker cannot. */
+  deleteRecords(before: TopicPartitionOffset[], timeoutMs: number): Promise<void>
   /** Deletes topics; one that is absent is no error. */
   delete(names: string[], timeoutMs: number): Promise<void>
   /**

@@ -11,6 +11,33 @@ export const CHUNK_RECORDS_MAX = 2048
 /** An event that is no record of its own has this index. */
 export const SINGLE_EVENT = -1
 
+/** What came with the rows of a chunk through a repartition topic: see core/carried.ts. */
+export class CarriedColumns {
+  /** The watermark of the task after each row, by the clocks of all its source partitions. */
+  readonly watermarksMs: Float64Array
+  readonly partitions: Int32Array
+  readonly offsets: Float64Array
+  /** The first key of the record; length -1: it had none. */
+  readonly keyStarts: Int32Array
+  readonly keyLengths: Int32Array
+
+  constructor(capacity: number) {
+    this.watermarksMs = new Float64Array(capacity)
+    this.partitions = new Int32Array(capacity)
+    this.offsets = new Float64Array(capacity)
+    this.keyStarts = new Int32Array(capacity)
+    this.keyLengths = new Int32Array(capacity)
+  }
+
+  copyRow(from: CarriedColumns, row: number, to: number): void {
+    this.watermarksMs[to] = from.watermarksMs[row]!
+    this.partitions[to] = from.partitions[row]!
+    this.offsets[to] = from.offsets[row]!
+    this.keyStarts[to] = from.keyStarts[row]!
+    this.keyLengths[to] = from.keyLengths[row]!
+  }
+}
+
 /**
  * Rows of typed arrays, one a record (or an event of an envelope, or an output of flatMap). Made once and reused.
  */
@@ -31,12 +58,14 @@ export class Chunk {
   readonly timesMs: Float64Array
   /** Decoded events, by row; undefined where nobody asked for the object yet. */
   readonly objects: unknown[] = []
+  /** Of a chunk whose records came through a repartition topic. */
+  readonly carried: CarriedColumns | undefined
   /** True once a function made the objects: they are no longer what the bytes say. */
   isChanged = false
   /** Texts of dead records that have one of their own (what a function threw), by row. */
   readonly reasons = new Map<number, string>()
 
-  constructor(fields: readonly string[], capacity = CHUNK_RECORDS_MAX) {
+  constructor(fields: readonly string[], isCarried = false, capacity = CHUNK_RECORDS_MAX) {
     this.capacity = capacity
     this.columns = new Columns(fields, capacity)
     this.status = new Uint8Array(capacity)
@@ -46,6 +75,7 @@ export class Chunk {
     this.ends = new Int32Array(capacity)
     this.eventIndexes = new Int32Array(capacity)
     this.timesMs = new Float64Array(capacity)
+    this.carried = isCarried ? new CarriedColumns(capacity) : undefined
   }
 
   /** Empties it. Objects are let go. */
@@ -79,6 +109,7 @@ export class Chunk {
     this.ends[to] = from.ends[row]!
     this.eventIndexes[to] = from.eventIndexes[row]!
     this.timesMs[to] = from.timesMs[row]!
+    if (from.carried !== undefined) this.carried!.copyRow(from.carried, row, to)
     if (this.status[to] !== STATUS_OK) {
       const reason = from.reasons.get(row)
       if (reason !== undefined) this.reasons.set(to, reason)

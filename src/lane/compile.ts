@@ -6,6 +6,7 @@ import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
 import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
+import { subPlans } from '../job/sub-plans.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
 import { jobFunction } from './job-function.ts'
@@ -17,12 +18,15 @@ import { FieldFilter, RecordFilter } from './operators/filter.ts'
 import { Finish } from './operators/finish.ts'
 import { LateRecords } from './operators/late.ts'
 import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
+import { messageBytesMaxOf } from './operators/message-size.ts'
 import { ObjectFields } from './operators/object-fields.ts'
 import { RecordSink } from './operators/record-sink.ts'
+import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
 import { RunningAggregate } from './operators/running-aggregate.ts'
 import { type StatefulStep, WindowAggregate } from './operators/window-aggregate.ts'
 import { SourceReader } from './source-reader.ts'
+import type { Task } from './task.ts'
 
 /** Kafka timestamps that an answer carries for the latency statistics, at most. */
 const SAMPLES_MAX = 16
@@ -43,10 +47,15 @@ export interface StatefulMeaning {
   isWindowed: boolean
 }
 
-/** A job, ready to run frames. */
+/** A sub-topology of a job, ready to run frames. */
 export interface Pipeline {
+  /** The topic that its tasks read. */
+  source: string
   stateful: StatefulMeaning | undefined
-  topics: PlanTopics
+  /** At its end records move to other partitions. */
+  repartition: Repartition | undefined
+  /** Its input comes from a repartition topic: its tasks have a clock for each source partition. */
+  isCarried: boolean
   /** Runs the frame of `run.view` through all steps. */
   process(run: FrameRun): void
   /** Emits what the task's clock has made due. */
@@ -54,18 +63,19 @@ export interface Pipeline {
 }
 
 /**
- * The pipeline of a job. Throws MR1002 when the plan and the functions do not belong together.
+ * The pipelines of a job, one a sub-topology, in order. Throws MR1002 when the plan and the functions do not belong together.
  *
  * @example
- * const pipeline = compilePipeline(compiledJob, { limits, messageBytesMax: [] })
+ * const [pipeline] = compilePipelines(compiledJob, { limits, messageBytesMax: [] })
  */
-export function compilePipeline(job: CompiledJob, options: CompileOptions): Pipeline {
-  const { plan } = job
-  if (plan.functionCount !== job.functions.length) {
-    const problems = `its plan has ${plan.functionCount} functions, this thread's module ${job.functions.length}`
+export function compilePipelines(job: CompiledJob, options: CompileOptions): Pipeline[] {
+  const { plan, functions } = job
+  if (plan.functionCount !== functions.length) {
+    const problems = `its plan has ${plan.functionCount} functions, this thread's module ${functions.length}`
     throw new MillraceError('MR1002', { job: plan.job, problems })
   }
-  return new JobPipeline(job, options)
+  const topics = planTopics(plan)
+  return subPlans(plan).map((sub) => new JobPipeline({ plan: sub, functions }, topics, options))
 }
 
 /** Fields that are read from the bytes: those used before a function makes new records. */
@@ -78,6 +88,7 @@ export function sourceFields(job: CompiledJob): string[] {
     if (operator.kind === 'filter' || operator.kind === 'map')
       for (const name of operator.fields ?? []) fields.add(name)
     if (operator.kind === 'aggregate') for (const name of aggregateFields(operator.aggregates)) fields.add(name)
+    if (operator.kind === 'repartition') fields.add(operator.field)
     if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') break
   }
   return [...fields]
@@ -95,8 +106,11 @@ export function aggregateFields(aggregates: readonly AggregatePlan[]): string[] 
 }
 
 class JobPipeline implements Pipeline {
+  readonly source: string
+  readonly isCarried: boolean
   stateful: StatefulMeaning | undefined
-  readonly topics: PlanTopics
+  repartition: Repartition | undefined
+  readonly #topics: PlanTopics
   readonly #job: CompiledJob
   readonly #options: CompileOptions
   readonly #reader: SourceReader
@@ -107,16 +121,18 @@ class JobPipeline implements Pipeline {
   readonly #fieldNames: string[]
   #statefulStep: StatefulStep | undefined
 
-  constructor(job: CompiledJob, options: CompileOptions) {
+  constructor(job: CompiledJob, topics: PlanTopics, options: CompileOptions) {
     const { plan } = job
     this.#job = job
     this.#options = options
-    this.topics = planTopics(plan)
+    this.#topics = topics
+    this.source = plan.source.topic
+    this.isCarried = plan.source.eventTime.kind === 'carried'
     const fields = sourceFields(job)
     this.#fieldNames = [...fields]
-    this.#chunk = new Chunk(fields)
+    this.#chunk = new Chunk(fields, this.isCarried)
     this.#reader = new SourceReader(job, options.limits, this.#chunk, options.path === 'free')
-    this.#deadLetters = new DeadLetters(plan, this.topics, options.limits, options.messageBytesMax, {
+    this.#deadLetters = new DeadLetters(plan, this.#topics, options.limits, options.messageBytesMax, {
       fieldOf: (detail) => this.#fieldNames[detail] ?? '',
       expectedOf: (detail) => this.#expectedOf(this.#fieldNames[detail] ?? ''),
     })
@@ -127,13 +143,22 @@ class JobPipeline implements Pipeline {
     const { recordCount } = run.view
     // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
     const share = Math.max(1, Math.floor((SAMPLES_MAX * this.#chunk.capacity) / Math.max(1, recordCount)))
-    this.#reader.begin(run.view)
+    this.#reader.begin(run.view, run.task.clocks)
     while (this.#reader.fill()) {
       run.task.requestCounts.in += this.#chunk.count
       sample(this.#chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
       for (const step of this.#steps) step.run(this.#chunk, run)
     }
+    this.#followClocks(run.task)
     this.advance(run)
+  }
+
+  /** Markers behind the last record of a frame have moved the clock as well. */
+  #followClocks(task: Task): void {
+    const { clocks } = task
+    if (clocks === undefined) return
+    task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
+    task.isEnded = clocks.isEnded
   }
 
   advance(run: FrameRun): void {
@@ -148,12 +173,16 @@ class JobPipeline implements Pipeline {
       const operator = operators[i]!
       if (operator.kind === 'flatMap') {
         const fn = jobFunction(this.#job, operator.fn)
-        steps.push(new FlatMap(fn, this.#reader, (outputs) => this.#compile(i + 1, outputs, true)))
+        steps.push(new FlatMap(fn, this.#reader, this.isCarried, (outputs) => this.#compile(i + 1, outputs, true)))
         return steps
       }
       if (operator.kind === 'aggregate') {
         steps.push(...this.#compileAggregate(operator, i, chunk, isChanged))
         return [...steps, new Finish(this.#deadLetters, undefined)]
+      }
+      if (operator.kind === 'repartition') {
+        this.repartition = this.#compileRepartition(operator, isChanged)
+        return [...steps, this.repartition, new Finish(this.#deadLetters, undefined)]
       }
       const step = this.#compileOne(operator, isChanged)
       if (step !== undefined) steps.push(step)
@@ -179,11 +208,27 @@ class JobPipeline implements Pipeline {
       }
       case 'to':
       case 'view':
-        return new RecordSink(job, operator, this.topics, this.#options.messageBytesMax, this.#reader)
+        return new RecordSink(job, operator, this.#topics, this.#options.messageBytesMax, this.#reader)
       default:
         // keyBy stays on the key that the source checks; window and late belong to the aggregate.
         return undefined
     }
+  }
+
+  #compileRepartition(operator: Extract<OperatorPlan, { kind: 'repartition' }>, isChanged: boolean): Repartition {
+    const { messageBytesMax, limits } = this.#options
+    const topicIndex = this.#topics.repartition
+    const column = isChanged ? -1 : this.#chunk.columns.fields.indexOf(operator.field)
+    return new Repartition({
+      operator,
+      source: this.#job.plan.source,
+      topicIndex,
+      bytesMax: messageBytesMaxOf(messageBytesMax, topicIndex),
+      keyBytesMax: limits.keyBytesMax,
+      column,
+      detail: column >= 0 ? column : this.#fieldNames.push(operator.field) - 1,
+      objects: this.#reader,
+    })
   }
 
   #compileAggregate(
@@ -230,13 +275,13 @@ class JobPipeline implements Pipeline {
   ): ResultSinks {
     const { plan } = this.#job
     const keyBy = plan.operators.find((candidate) => candidate.kind === 'keyBy')
-    if (keyBy === undefined || plan.source.keyField !== keyBy.field) {
+    if (keyBy === undefined || (!this.isCarried && plan.source.keyField !== keyBy.field)) {
       const problems = `aggregate ${operator} needs a keyBy on the key that the source declares`
       throw new MillraceError('MR1002', { job: plan.job, problems })
     }
     return new ResultSinks({
       job: this.#job,
-      topics: this.topics,
+      topics: this.#topics,
       messageBytesMax: this.#options.messageBytesMax,
       operator,
       keyField: keyBy.field,
@@ -250,12 +295,15 @@ class JobPipeline implements Pipeline {
   #late(): LateRecords | undefined {
     const { plan } = this.#job
     const late = plan.operators.find((operator) => operator.kind === 'late')
-    return late === undefined ? undefined : new LateRecords(plan, this.topics, late.name, this.#options.messageBytesMax)
+    return late === undefined
+      ? undefined
+      : new LateRecords(plan, this.#topics, late.name, this.#options.messageBytesMax)
   }
 
   #expectedOf(field: string): string {
     const { source, operators } = this.#job.plan
-    if (field === source.keyField) return 'string or whole number'
+    const isMoved = operators.some((operator) => operator.kind === 'repartition' && operator.field === field)
+    if (field === source.keyField || isMoved) return 'string or whole number'
     if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
     const isNumeric = operators.some(
       (operator) => operator.kind === 'aggregate' && operator.aggregates.some((plan) => isNumericIn(plan, field)),

@@ -14,16 +14,15 @@ import type {
   LaneSealed,
   LaneSetup,
   LaneStats,
-  StoredTask,
 } from '../core/message.ts'
 import { idleWatermark } from '../core/watermark.ts'
-import { type CompiledJob, isStateful } from '../job/plan.ts'
+import { type CompiledJob, type PlanTopics, planTopics } from '../job/plan.ts'
 import { planHash, stateMeaning } from '../job/plan-hash.ts'
 import { MARKER_KEY } from '../state/keys.ts'
 import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
 import { createSlabTable } from '../state/slab-table.ts'
-import { type CompileOptions, compilePipeline, type Pipeline } from './compile.ts'
+import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
 import type { FrameRun } from './frame-run.ts'
 import { encodeMarker } from './marker.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
@@ -59,7 +58,8 @@ export class Lane {
   readonly #setup: LaneSetup
   readonly #options: LaneOptions
   readonly #job: CompiledJob
-  readonly #pipeline: Pipeline
+  readonly #pipelines: readonly Pipeline[]
+  readonly #topics: PlanTopics
   readonly #planHash: string
   readonly #budget: MemoryBudget
   readonly #tasks = new Map<string, OpenTask>()
@@ -71,7 +71,8 @@ export class Lane {
     this.#job = job
     this.#setup = setup
     this.#options = options
-    this.#pipeline = compilePipeline(job, {
+    this.#topics = planTopics(job.plan)
+    this.#pipelines = compilePipelines(job, {
       limits: setup.limits,
       messageBytesMax: setup.messageBytesMax,
       ...(options.path === undefined ? {} : { path: options.path }),
@@ -119,24 +120,33 @@ export class Lane {
   }
 
   async #open(request: RequestOf<'open'>): Promise<LaneResponse> {
-    const { taskId, partition, attempt, changelogTopicId, changelogLow, changelogHigh } = request
+    const { taskId, sub, partition, attempt } = request
     await this.#drop(taskId)
-    const { stateDir, instanceId } = this.#setup
-    if (!isStateful(this.#job.plan)) {
-      const stored: StoredTask = { position: undefined, changelogOffset: 0, wiped: undefined }
-      const task = new Task(
-        taskId,
-        partition,
-        attempt,
-        instanceId,
-        this.#job.plan.source.topic,
-        this.#planHash,
-        undefined,
-      )
-      this.#tasks.set(taskId, { task, restore: undefined })
-      return { op: 'open', stored }
-    }
-    const { store, stored } = await openStore({
+    const pipeline = this.#pipelineOf(sub)
+    const { instanceId, partitionCounts } = this.#setup
+    const { stateful, isCarried, source } = pipeline
+    const opened = stateful === undefined ? undefined : await this.#openStore(request)
+    const task = new Task({
+      taskId,
+      sub,
+      partition,
+      attempt,
+      instanceId,
+      source,
+      planHash: this.#planHash,
+      store: opened?.store,
+      sourcePartitionCount: isCarried ? partitionCounts[sub - 1] : undefined,
+    })
+    const restore =
+      opened === undefined ? undefined : new Restore(opened.store, stateful!.operatorId, opened.stored.position)
+    this.#tasks.set(taskId, { task, restore })
+    return { op: 'open', stored: opened?.stored ?? { position: undefined, changelogOffset: 0, wiped: undefined } }
+  }
+
+  #openStore(request: RequestOf<'open'>): ReturnType<typeof openStore> {
+    const { taskId, changelogTopicId, changelogLow, changelogHigh } = request
+    const { stateDir } = this.#setup
+    return openStore({
       folder: stateDir === undefined ? undefined : join(stateDir, taskId),
       taskId,
       planHash: this.#planHash,
@@ -146,10 +156,12 @@ export class Lane {
       nowMs: this.#options.nowMs,
       restoreBytesMax: () => restoreBytesMax(this.#setup.limits, this.#tasks.size),
     })
-    const restore = new Restore(store, this.#pipeline.stateful?.operatorId ?? -1, stored.position)
-    const task = new Task(taskId, partition, attempt, instanceId, this.#job.plan.source.topic, this.#planHash, store)
-    this.#tasks.set(taskId, { task, restore })
-    return { op: 'open', stored }
+  }
+
+  #pipelineOf(sub: number): Pipeline {
+    const pipeline = this.#pipelines[sub]
+    if (pipeline === undefined) throw this.#misuse(`the job has no sub-topology ${sub}`)
+    return pipeline
   }
 
   async #restore(request: RequestOf<'restore'>): Promise<LaneResponse> {
@@ -164,10 +176,10 @@ export class Lane {
     const open = this.#openTask(request.taskId)
     const { task, restore } = open
     const { position, inputOffset } = request
-    if (restore !== undefined) this.#refuseChangedMeaning(restore)
+    if (restore !== undefined) this.#refuseChangedMeaning(restore, task.sub)
     open.restore = undefined
     task.start(position, inputOffset)
-    const { stateful } = this.#pipeline
+    const { stateful } = this.#pipelineOf(task.sub)
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
       task.store.restored(position)
@@ -188,10 +200,10 @@ export class Lane {
   }
 
   /** Rows under the operator's name while the last marker is of another plan: the name has another meaning now. */
-  #refuseChangedMeaning(restore: Restore): void {
+  #refuseChangedMeaning(restore: Restore, sub: number): void {
     const stored = restore.position?.planHash
     if (stored === undefined || stored === this.#planHash || !restore.hasOwnRows) return
-    const operator = this.#pipeline.stateful?.name ?? ''
+    const operator = this.#pipelineOf(sub).stateful?.name ?? ''
     throw new MillraceError('MR1004', { operator, stored: `plan ${stored}`, planned: stateMeaning(this.#job.plan) })
   }
 
@@ -209,6 +221,10 @@ export class Lane {
     const task = this.#taskFor(request)
     if (task === undefined) return dropped(request, undefined)
     const { closeOnIdle } = this.#job.plan.source
+    if (!task.isIdle && this.#pipelineOf(task.sub).repartition !== undefined) {
+      task.isIdle = true
+      task.isTouched = true
+    }
     if (closeOnIdle !== undefined) {
       const { watermarkMs, eventTimeMsMax } = task
       task.watermarkMs = idleWatermark(watermarkMs, eventTimeMsMax, request.elapsedMs, closeOnIdle.maxDelayMs)
@@ -232,9 +248,11 @@ export class Lane {
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
     const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [] }
-    if (view === undefined) this.#pipeline.advance(run)
+    const pipeline = this.#pipelineOf(task.sub)
+    if (view === undefined) pipeline.advance(run)
     else {
-      this.#pipeline.process(run)
+      pipeline.process(run)
+      task.isIdle = false
       task.inputOffset = view.nextOffset
       task.isTouched = true
     }
@@ -262,12 +280,14 @@ export class Lane {
   #seal(request: RequestOf<'seal'>): LaneSealed {
     const { epoch, attempt } = request
     const tasks: LaneSealed['tasks'] = []
-    const topicIndex = this.#pipeline.topics.changelog
+    const topicIndex = this.#topics.changelog
     for (const { task } of this.#tasks.values()) {
       if (!task.isTouched || task.attempt > attempt) continue
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
+      const { repartition } = this.#pipelineOf(task.sub)
+      repartition?.mark(task, this.#changelog, this.#setup.partitionCounts[task.sub + 1] ?? 0)
       if (task.table === undefined || task.store === undefined) continue
       task.table.seal(epoch, this.#changelog, topicIndex, task.partition)
       this.#changelog.append(topicIndex, task.partition, -1, MARKER_KEY, encodeMarker(position))
@@ -281,7 +301,7 @@ export class Lane {
 
   /** A state row cannot be cut or dropped: too large for the changelog, it stops the job. */
   #checkChangelogSizes(frame: ArrayBuffer | undefined): void {
-    const { names, changelog } = this.#pipeline.topics
+    const { names, changelog } = this.#topics
     const limit = messageBytesMaxOf(this.#setup.messageBytesMax, changelog)
     if (frame === undefined || limit === Number.POSITIVE_INFINITY) return
     const view = new FrameView(frame)

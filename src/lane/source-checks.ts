@@ -47,7 +47,7 @@ export class SourceChecks {
 
   /** Sets the event times of the chunk and ends the records that fail. */
   check(view: FrameView): void {
-    this.#readTimes(view)
+    if (this.#chunk.carried === undefined) this.#readTimes(view)
     if (this.#keyField >= 0) this.#checkKeys(view)
   }
 

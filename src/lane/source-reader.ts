@@ -6,6 +6,7 @@ import { JsonDecoder } from '../codec/json.ts'
 import { MsgpackDecoder, MsgpackExtension } from '../codec/msgpack-decode.ts'
 import { isArray, MsgpackGuard, readSize } from '../codec/msgpack-guard.ts'
 import { MsgpackScanner } from '../codec/msgpack-scan.ts'
+import { CARRIED_BYTES, CARRIED_IDLE, CARRIED_RECORD, CarriedPrefix } from '../core/carried.ts'
 import type { FrameView } from '../core/frame.ts'
 import type { LaneLimits } from '../core/message.ts'
 import {
@@ -18,8 +19,9 @@ import {
   DEAD_VALUE_BYTES,
   STATUS_OK,
 } from '../core/record-status.ts'
+import type { SourceClocks } from '../core/source-clocks.ts'
 import type { CompiledJob, SourcePlan } from '../job/plan.ts'
-import { type Chunk, SINGLE_EVENT } from './chunk.ts'
+import { type CarriedColumns, type Chunk, SINGLE_EVENT } from './chunk.ts'
 import { type JobFunction, jobFunction } from './job-function.ts'
 import { SourceChecks } from './source-checks.ts'
 
@@ -51,6 +53,10 @@ export class SourceReader {
   #events: unknown[] = []
   #eventCount = 0
   #nextEvent = 0
+  /** Of a repartition topic: the frame's bytes for the prefixes, and the clocks that they move. */
+  readonly #prefix = new CarriedPrefix()
+  #bytes = new DataView(new ArrayBuffer(0))
+  #clocks: SourceClocks | undefined
 
   /** `chunk`: the one that `fill` fills; its columns say which fields are read. */
   constructor(job: CompiledJob, limits: LaneLimits, chunk: Chunk, isDecoded: boolean) {
@@ -67,8 +73,11 @@ export class SourceReader {
     chunk.columns.bytes = this.#decoder
   }
 
-  begin(view: FrameView): void {
+  /** `clocks`: of the task, where the frame comes from a repartition topic. */
+  begin(view: FrameView, clocks?: SourceClocks): void {
     this.#view = view
+    this.#clocks = clocks
+    if (clocks !== undefined) this.#bytes = new DataView(view.buffer)
     this.#at = view.firstAt
     this.#left = view.recordCount
     this.#eventCount = 0
@@ -82,7 +91,8 @@ export class SourceReader {
     const chunk = this.#chunk
     chunk.reset()
     if (this.#left === 0) return false
-    if (this.#source.shape === 'envelope') this.#collectEvents()
+    if (chunk.carried !== undefined) this.#collectCarried(chunk.carried)
+    else if (this.#source.shape === 'envelope') this.#collectEvents()
     else if (this.#isDecoded) this.#collectDecoded()
     else this.#collectScanned()
     this.#checks.check(this.#view!)
@@ -139,6 +149,38 @@ export class SourceReader {
       if (chunk.status[row] === STATUS_OK) this.#decodeValue(row)
       this.#nextRecord()
     }
+  }
+
+  /** Records of a repartition topic: each moves the clock of its source partition; a marker does just that. */
+  #collectCarried(carried: CarriedColumns): void {
+    const chunk = this.#chunk
+    const view = this.#view!
+    const clocks = this.#clocks!
+    const prefix = this.#prefix
+    while (this.#left > 0 && chunk.count < chunk.capacity) {
+      const start = view.valueStart(this.#at)
+      const valueBytes = view.valueBytes(this.#at)
+      prefix.read(this.#bytes, start, valueBytes)
+      const watermarkMs = clocks.set(prefix.partition, prefix.watermarkMs, prefix.kind === CARRIED_IDLE)
+      if (prefix.kind === CARRIED_RECORD) {
+        const ownBytes = CARRIED_BYTES + Math.max(0, prefix.keyBytes)
+        const row = this.#placeRow(start + ownBytes, valueBytes - ownBytes, prefix.eventIndex)
+        chunk.timesMs[row] = prefix.eventTimeMs
+        carried.watermarksMs[row] = watermarkMs
+        carried.partitions[row] = prefix.partition
+        carried.offsets[row] = prefix.offset
+        carried.keyStarts[row] = start + CARRIED_BYTES
+        carried.keyLengths[row] = prefix.keyBytes
+        if (chunk.status[row] === STATUS_OK) this.#readValue(row)
+      }
+      this.#nextRecord()
+    }
+  }
+
+  #readValue(row: number): void {
+    const chunk = this.#chunk
+    if (this.#isDecoded) this.#decodeValue(row)
+    else chunk.status[row] = this.#scanner.scan(row, chunk.starts[row]!, chunk.ends[row]!)
   }
 
   #placeRow(start: number, valueBytes: number, eventIndex: number): number {

@@ -5,13 +5,29 @@
 import { noCounts } from '../core/counts.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { TaskCounts, TaskPosition } from '../core/message.ts'
+import { SourceClocks } from '../core/source-clocks.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
+
+export interface TaskOptions {
+  taskId: string
+  /** Its sub-topology. */
+  sub: number
+  partition: number
+  attempt: number
+  instanceId: string
+  /** The topic it reads. */
+  source: string
+  planHash: string
+  store: TaskStore | undefined
+  /** Of a task that reads a repartition topic: the partitions that records came from first. */
+  sourcePartitionCount: number | undefined
+}
 
 /**
  * A task from `open` to `close`. Its clock and place are set by `start` and moved by the operators.
  *
  * @example
- * const task = new Task('0_3', 3, attempt, instanceId, hash, store)
+ * const task = new Task({ taskId: '0_3', sub: 0, partition: 3, attempt, instanceId, source, planHash, store, sourcePartitionCount })
  * task.start(position, inputOffset)
  */
 export class Task {
@@ -21,6 +37,9 @@ export class Task {
   attempt: number
   /** Undefined for stateless jobs, which have no changelog either. */
   readonly store: TaskStore | undefined
+  /** Of a task that reads a repartition topic. */
+  readonly clocks: SourceClocks | undefined
+  readonly sub: number
   readonly #instanceId: string
   readonly #source: string
   readonly #planHash: string
@@ -33,6 +52,11 @@ export class Task {
   /** A running aggregate gives its final rows once. */
   hasEmittedEnd = false
   isStarted = false
+  /** The input is quiet; a repartition topic is told. */
+  isIdle = false
+  /** What the partitions of the repartition topic were told last. */
+  toldWatermarkMs = Number.NEGATIVE_INFINITY
+  isToldIdle = false
   /** Something happened since the last seal. */
   isTouched = false
   /** The last sealed epochs that are not committed yet, ascending. */
@@ -46,22 +70,17 @@ export class Task {
   lastDead: ErrorData | undefined
   #counts: TaskCounts = noCounts()
 
-  constructor(
-    taskId: string,
-    partition: number,
-    attempt: number,
-    instanceId: string,
-    source: string,
-    planHash: string,
-    store: TaskStore | undefined,
-  ) {
-    this.taskId = taskId
-    this.partition = partition
-    this.attempt = attempt
-    this.#instanceId = instanceId
-    this.#source = source
-    this.#planHash = planHash
-    this.store = store
+  constructor(options: TaskOptions) {
+    this.taskId = options.taskId
+    this.sub = options.sub
+    this.partition = options.partition
+    this.attempt = options.attempt
+    this.#instanceId = options.instanceId
+    this.#source = options.source
+    this.#planHash = options.planHash
+    this.store = options.store
+    this.clocks =
+      options.sourcePartitionCount === undefined ? undefined : new SourceClocks(options.sourcePartitionCount)
   }
 
   /** Takes up the place and the clock of a restored position; undefined: a new task. */
@@ -73,6 +92,7 @@ export class Task {
     this.eventTimeMsMax = position.eventTimeMsMax
     this.isEnded = position.isEnded
     this.hasEmittedEnd = position.isEnded
+    this.clocks?.restore(position.clocks ?? [], position.watermarkMs)
     this.#counts = { ...position.counts }
   }
 
@@ -113,6 +133,7 @@ export class Task {
       source: this.#source,
       planHash: this.#planHash,
       counts: { ...this.#counts },
+      ...(this.clocks === undefined ? {} : { clocks: this.clocks.all() }),
     }
   }
 }

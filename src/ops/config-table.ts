@@ -131,6 +131,14 @@ export const CONFIG_ROWS = [
     reason: 'Committed state is written to LMDB this often; a crash replays what is not yet there.',
   },
   {
+    key: 'repartition.trimEveryMs',
+    type: 'ms',
+    default: 30_000,
+    min: 100,
+    max: 86_400_000,
+    reason: 'Records of the repartition topic that are behind the commit are deleted this often.',
+  },
+  {
     key: 'limits.laneBytesMax',
     type: 'bytes',
     default: 32 * MIB,

@@ -119,7 +119,7 @@ function markerFrame(
   const writer = new FrameWriter()
   for (const { partition, toOffset } of partitions) {
     const position: TaskPosition = {
-      taskId: taskIdOf(partition),
+      taskId: taskIdOf(0, partition),
       epoch,
       instanceId: RESET_INSTANCE,
       inputOffset: toOffset,

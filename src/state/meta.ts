@@ -72,6 +72,14 @@ export function positionOf(value: unknown): TaskPosition | undefined {
   const isProven =
     POSITION_NUMBERS.every((name) => typeof value[name] === 'number') &&
     POSITION_STRINGS.every((name) => typeof value[name] === 'string') &&
-    COUNT_NAMES.every((name) => typeof counts[name] === 'number')
+    COUNT_NAMES.every((name) => typeof counts[name] === 'number') &&
+    (value.clocks === undefined || areClocks(value.clocks))
   return isProven ? (value as unknown as TaskPosition) : undefined
+}
+
+function areClocks(value: unknown): boolean {
+  return (
+    Array.isArray(value) &&
+    value.every((one) => isRecord(one) && typeof one.watermarkMs === 'number' && typeof one.isIdle === 'boolean')
+  )
 }

@@ -1,7 +1,7 @@
 // The changelog topic of a test: what the lane sealed, compacted as Kafka compacts it, to be read back at a restart.
 // Test processes, main thread.
 
-import { FrameWriter, sinkRecords } from '../core/frame.ts'
+import { FrameWriter, type SinkRecord } from '../core/frame.ts'
 
 interface ChangelogRow {
   offset: number
@@ -14,15 +14,13 @@ export class Changelog {
   readonly #rows = new Map<string, ChangelogRow>()
   #nextOffset = 0
 
-  /** Appends the rows of a sealed epoch (a sink frame). */
-  append(frame: ArrayBuffer): void {
-    for (const { key, value } of sinkRecords(frame)) {
-      if (key === undefined) throw new TypeError('a changelog row has a key')
-      const name = Buffer.from(key).toString('latin1')
-      // A map keeps the place of a key's first row; the newest row belongs at the end.
-      this.#rows.delete(name)
-      this.#rows.set(name, { offset: this.#nextOffset++, key: key.slice(), value: value?.slice() })
-    }
+  /** Appends a row of a sealed epoch. */
+  append({ key, value }: SinkRecord): void {
+    if (key === undefined) throw new TypeError('a changelog row has a key')
+    const name = Buffer.from(key).toString('latin1')
+    // A map keeps the place of a key's first row; the newest row belongs at the end.
+    this.#rows.delete(name)
+    this.#rows.set(name, { offset: this.#nextOffset++, key: key.slice(), value: value?.slice() })
   }
 
   /** All rows as a source frame; undefined when there are none. */

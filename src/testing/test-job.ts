@@ -1,14 +1,16 @@
-// The test driver: one task of a job on a real lane, one epoch a call, its changelog kept to restart from.
+// The test driver: a job on a real lane, one task a sub-topology, one epoch a call, its changelog kept to restart from.
 // Test processes, main thread.
 // Keeps SPEC: TEST-1 (the driver runs the code that runs in production: lane, codecs, state, changelog).
 
 import { encodeValue } from '../codec/encode.ts'
-import { encodeHeaders, FrameWriter, sinkRecords } from '../core/frame.ts'
+import { addCounts, shareOfJob } from '../core/counts.ts'
+import { encodeHeaders, FrameWriter, type SinkRecord, sinkRecords } from '../core/frame.ts'
 import type { LaneLimits, LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
 import { inlineLanes, type Lanes } from '../engine/lanes.ts'
 import { compiledJobOf } from '../job/compiled-job.ts'
 import { type CompiledJob, type PlanTopics, planTopics, type ValueFormat } from '../job/plan.ts'
 import type { Complete } from '../job/stages.ts'
+import { inputTopics, statefulSub, subPlans } from '../job/sub-plans.ts'
 import { Lane } from '../lane/lane.ts'
 import { CONFIG_ROWS } from '../ops/config-table.ts'
 import { Changelog } from './changelog.ts'
@@ -22,7 +24,6 @@ import {
   type TestRecord,
 } from './decoded.ts'
 
-const TASK_ID = '0_0'
 const PARTITION = 0
 /** Kafka's default of max.message.bytes. */
 const MESSAGE_BYTES_MAX = 1_048_588
@@ -36,7 +37,7 @@ export interface TestJobOptions {
 
 /**
  * Runs a job for a test, with the lane that runs in production, on one partition, in memory.
- * Throws MR1002 or MR1003 when the job is not valid.
+ * Throws MR1002 when the job is not valid.
  *
  * @example
  * const t = testJob(job)
@@ -54,6 +55,7 @@ export class TestJob {
   readonly #job: CompiledJob
   readonly #options: TestJobOptions
   readonly #topics: PlanTopics
+  readonly #inputs: readonly string[]
   readonly #formats: ReadonlyMap<string, ValueFormat>
   readonly #outputs = new Map<string, OutputRow<unknown>[]>()
   readonly #late: LateRecord<unknown>[] = []
@@ -64,16 +66,20 @@ export class TestJob {
   #attempt = 0
   #epoch = 0
   #nextOffset = 0
+  /** Records on their way through the repartition topic, and its next offset. */
+  #moved: SinkRecord[] = []
+  #movedOffset = 0
   #lastTimestampMs = 0
   #watermarkMs = Number.NEGATIVE_INFINITY
-  /** The last committed position: what the group's offsets and the marker say. */
-  #position: TaskPosition | undefined
+  /** The last committed positions by sub-topology: what the group's offsets and the marker say. */
+  #positions: (TaskPosition | undefined)[] = []
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(job: CompiledJob, options: TestJobOptions) {
     this.#job = job
     this.#options = options
     this.#topics = planTopics(job.plan)
+    this.#inputs = inputTopics(job.plan)
     this.#formats = sinkFormats(job)
   }
 
@@ -87,8 +93,7 @@ export class TestJob {
     return this.#inOrder(async (lanes) => {
       if (records.length === 0) return
       const frame = this.#frameOf(records)
-      const { attempt, epoch } = this.#now()
-      this.#take(await lanes.send(0, { op: 'frame', taskId: TASK_ID, attempt, epoch, frame }))
+      this.#take(0, await lanes.send(0, { op: 'frame', ...this.#at(0), frame }))
       await this.#commit(lanes)
     })
   }
@@ -96,8 +101,7 @@ export class TestJob {
   /** Lets the input be quiet: `elapsedMs` since its last record. For jobs with `closeOnIdle`. */
   idle(elapsedMs: number): Promise<void> {
     return this.#inOrder(async (lanes) => {
-      const { attempt, epoch } = this.#now()
-      this.#take(await lanes.send(0, { op: 'idle', taskId: TASK_ID, attempt, epoch, elapsedMs }))
+      this.#take(0, await lanes.send(0, { op: 'idle', ...this.#at(0), elapsedMs }))
       await this.#commit(lanes)
     })
   }
@@ -105,8 +109,7 @@ export class TestJob {
   /** Ends the input: all windows close, later records are late. */
   end(): Promise<void> {
     return this.#inOrder(async (lanes) => {
-      const { attempt, epoch } = this.#now()
-      this.#take(await lanes.send(0, { op: 'end', taskId: TASK_ID, attempt, epoch }))
+      this.#take(0, await lanes.send(0, { op: 'end', ...this.#at(0) }))
       await this.#commit(lanes)
     })
   }
@@ -156,28 +159,36 @@ export class TestJob {
     // A failure is the caller's to see; the next call goes on from the last commit, as the supervisor would.
     this.#last = run.catch(() => {
       this.#lanes = undefined
-      this.#nextOffset = this.#position?.inputOffset ?? 0
+      this.#nextOffset = this.#positions[0]?.inputOffset ?? 0
     })
     return run
   }
 
-  #now(): { attempt: number; epoch: number } {
-    return { attempt: this.#attempt, epoch: this.#epoch }
+  /** The task of a sub-topology, as the next request names it. */
+  #at(sub: number): { taskId: string; attempt: number; epoch: number } {
+    return { taskId: `${sub}_${PARTITION}`, attempt: this.#attempt, epoch: this.#epoch }
   }
 
   async #open(): Promise<Lanes> {
     this.#attempt++
     const lanes = inlineLanes([this.#lane()])
-    const attempt = this.#attempt
-    const target = { taskId: TASK_ID, attempt }
-    await lanes.send(0, { op: 'open', ...target, partition: PARTITION, changelogTopicId: undefined, changelogLow: 0 })
-    const frame = this.#changelog.frame()
-    // What the marker of the changelog says; a job without state has the committed offsets alone.
-    let position = frame === undefined ? this.#position : undefined
-    if (frame !== undefined) position = (await lanes.send(0, { op: 'restore', ...target, frame })).position
-    await lanes.send(0, { op: 'ready', ...target, position, inputOffset: position?.inputOffset ?? 0 })
+    for (const sub of this.#inputs.keys()) await this.#openTask(lanes, sub)
     this.#lanes = lanes
     return lanes
+  }
+
+  async #openTask(lanes: Lanes, sub: number): Promise<void> {
+    const { taskId, attempt } = this.#at(sub)
+    const target = { taskId, attempt }
+    const where = { sub, partition: PARTITION, changelogTopicId: undefined, changelogLow: 0 }
+    await lanes.send(0, { op: 'open', ...target, ...where })
+    const frame = sub === statefulSub(this.#job.plan) ? this.#changelog.frame() : undefined
+    // What the marker of the changelog says; a task without state has the committed offsets alone.
+    let position = frame === undefined ? this.#positions[sub] : undefined
+    if (frame !== undefined) position = (await lanes.send(0, { op: 'restore', ...target, frame })).position
+    const isStateless = frame === undefined
+    const inputOffset = position?.inputOffset ?? 0
+    await lanes.send(0, { op: 'ready', ...target, position: isStateless ? undefined : position, inputOffset })
   }
 
   #lane(): Lane {
@@ -189,18 +200,37 @@ export class TestJob {
       instanceId: 'test',
       limits: { ...defaultLimits(), ...limits },
       messageBytesMax: this.#topics.names.map(() => messageBytesMax),
+      partitionCounts: this.#inputs.map(() => 1),
     }
     // State in memory has no age, so its clock may stand still.
     return new Lane(this.#job, setup, { nowMs: () => 0 })
   }
 
+  /** Commits; what moved to the repartition topic is visible then, and goes on in an epoch of its own. */
   async #commit(lanes: Lanes): Promise<void> {
-    const { attempt, epoch } = this.#now()
+    const { attempt, epoch } = this.#at(0)
     this.#epoch++
     const sealed = await lanes.send(0, { op: 'seal', epoch, attempt })
-    if (sealed.out !== undefined) this.#changelog.append(sealed.out)
-    for (const { position } of sealed.tasks) this.#position = position
+    for (const record of sealed.out === undefined ? [] : sinkRecords(sealed.out)) {
+      if (record.topicIndex === this.#topics.changelog) this.#changelog.append(record)
+      else this.#moved.push(record)
+    }
+    for (const { taskId, position } of sealed.tasks) this.#positions[Number(taskId.split('_')[0])] = position
     await lanes.send(0, { op: 'committed', epoch, attempt })
+    if (this.#moved.length === 0) return
+    const frame = this.#movedFrame()
+    this.#take(1, await lanes.send(0, { op: 'frame', ...this.#at(1), frame }))
+    await this.#commit(lanes)
+  }
+
+  #movedFrame(): ArrayBuffer {
+    const writer = new FrameWriter()
+    for (const { timestampMs, key, value, headers } of this.#moved) {
+      const packed = headers.length === 0 ? undefined : encodeHeaders(headers)
+      writer.appendSource(this.#movedOffset++, timestampMs, key, value, packed)
+    }
+    this.#moved = []
+    return writer.take(PARTITION, this.#movedOffset, this.#movedOffset)!
   }
 
   #frameOf(records: readonly TestRecord[]): ArrayBuffer {
@@ -237,14 +267,16 @@ export class TestJob {
     return encodeValue(this.#job.plan.source.format, value)
   }
 
-  #take(processed: LaneProcessed): void {
-    for (const name of Object.keys(this.#counts) as (keyof TaskCounts)[]) this.#counts[name] += processed.counts[name]
-    this.#watermarkMs = processed.watermarkMs
-    const { format } = this.#job.plan.source
+  #take(sub: number, processed: LaneProcessed): void {
+    const isLast = sub === this.#inputs.length - 1
+    addCounts(this.#counts, shareOfJob(processed.counts, { isFirst: sub === 0, isLast }))
+    if (isLast) this.#watermarkMs = processed.watermarkMs
+    const { format } = subPlans(this.#job.plan)[sub]!.source
     for (const record of processed.out === undefined ? [] : sinkRecords(processed.out)) {
       const topic = this.#topics.names[record.topicIndex]!
       const sinkFormat = this.#formats.get(topic)
-      if (record.topicIndex === this.#topics.dlq) this.#dead.push(deadRecord(record, format))
+      if (record.topicIndex === this.#topics.repartition) this.#moved.push(record)
+      else if (record.topicIndex === this.#topics.dlq) this.#dead.push(deadRecord(record, format))
       else if (sinkFormat === undefined) this.#late.push(lateRecord(record, format))
       else this.#rowsOf(topic).push(outputRow(record, sinkFormat))
     }

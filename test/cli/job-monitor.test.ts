@@ -17,6 +17,9 @@ const counts = (more: Partial<TaskCounts>): TaskCounts => ({
   ...more,
 })
 
+const taskOf = (partition: number): TaskState =>
+  ({ taskId: `0_${partition}`, topic: 'in', partition, isLast: true }) as TaskState
+
 function scene() {
   const now = { wallMs: 10_000, monotonicMs: 50 }
   const registry = new Registry({ nowMs: () => now.monotonicMs })
@@ -35,7 +38,7 @@ function sample(registry: Registry, name: string): string | undefined {
 
 test('latency runs from the Kafka timestamp of a record to the commit that covers it, not to its processing', () => {
   const { now, registry, monitor } = scene()
-  monitor.processed(0, counts({ in: 100, accepted: 100 }), [9_990], 100)
+  monitor.processed(taskOf(0), counts({ in: 100, accepted: 100 }), [9_990], 100)
   expect(monitor.snapshot().latencyMsP50).toBe(0)
   now.wallMs += 490
   monitor.committed(1, 12, [{ timestampMs: 9_990, weight: 100 }])
@@ -59,8 +62,13 @@ test('a sample stands for its share of the records', () => {
 
 test('the counts are the sums of those of the tasks, in snapshot and metrics alike', () => {
   const { registry, monitor } = scene()
-  monitor.processed(0, counts({ in: 10, expanded: 3, accepted: 9, late: 2, dead: 1, filtered: 1, results: 4 }), [], 0)
-  monitor.processed(1, counts({ in: 5, accepted: 5, results: 1 }), [], 0)
+  monitor.processed(
+    taskOf(0),
+    counts({ in: 10, expanded: 3, accepted: 9, late: 2, dead: 1, filtered: 1, results: 4 }),
+    [],
+    0,
+  )
+  monitor.processed(taskOf(1), counts({ in: 5, accepted: 5, results: 1 }), [], 0)
   expect(monitor.snapshot()).toMatchObject({
     records: 15,
     expanded: 3,
@@ -80,9 +88,9 @@ test('the counts are the sums of those of the tasks, in snapshot and metrics ali
 
 test('lag is in records to the end, and in seconds since the last record while there are any', () => {
   const { now, registry, monitor } = scene()
-  const task = { topic: 'in', partition: 2, highWatermark: 100, processedOffset: 40 }
+  const task = { ...taskOf(2), highWatermark: 100, processedOffset: 40 }
   monitor.watch({ tasks: [task as TaskState], lagRecords: 60, onRunning: () => {} })
-  monitor.processed(2, counts({ in: 1, accepted: 1 }), [8_000], 1)
+  monitor.processed(task as TaskState, counts({ in: 1, accepted: 1 }), [8_000], 1)
   now.wallMs = 10_500
   monitor.refresh()
   expect(monitor.snapshot().lagRecords).toBe(60)

@@ -37,14 +37,14 @@ test.each(['out', 'late'])('the topic %s is not made unless it is asked for', as
   const topics = Object.fromEntries(['in', 'out', 'late'].filter((name) => name !== missing).map((name) => [name, 3]))
   const kafka = createMemoryKafka({ topics })
   await expect(prepare(kafka, false)).rejects.toMatchObject({ code: 'MR4002', details: { topic: missing } })
-  await expect(prepare(kafka, true)).resolves.toMatchObject({ partitionCount: 3 })
+  await expect(prepare(kafka, true)).resolves.toMatchObject({ partitionCounts: [3] })
 })
 
 test('what belongs to the job is made: changelog and views are compacted, the rest keeps its records', async () => {
   const kafka = createMemoryKafka({ topics: { in: 3, out: 1, late: 1 } })
-  const { partitionCount, changelogTopicId } = await prepare(kafka, false)
+  const { partitionCounts, changelogTopicId } = await prepare(kafka, false)
   const admin = await kafka.openAdmin()
-  expect(partitionCount).toBe(3)
+  expect(partitionCounts).toEqual([3])
   const made = await admin.describe(['j-changelog', 'j-dlq', 'j-view-v'], 1_000)
   expect(made.map(({ name, partitionCount }) => [name, partitionCount]).sort()).toEqual([
     ['j-changelog', 3],
@@ -123,7 +123,7 @@ test.each(['in', 'j-changelog', 'j-view-v'])(
       code: 'MR4035',
       details: { topic, codec: 'zstd' },
     })
-    await expect(prepareWith(admin)).resolves.toMatchObject({ partitionCount: 3 })
+    await expect(prepareWith(admin)).resolves.toMatchObject({ partitionCounts: [3] })
   },
 )
 
@@ -137,6 +137,29 @@ test('the settings of the source are not needed: without the right to look, it i
       return admin.config(topic, timeoutMs)
     },
   })
-  await expect(prepareWith(watched, ['zstd'])).resolves.toMatchObject({ partitionCount: 3 })
+  await expect(prepareWith(watched, ['zstd'])).resolves.toMatchObject({ partitionCounts: [3] })
   expect(asked).toContain('in')
+})
+
+test('a repartition topic is made with the partitions of the source, and one that is there keeps its own', async () => {
+  const keyed = job('j')
+    .from(kafka('in', { value: json<{ a: string }>() }))
+    .keyBy('a')
+    .aggregate({ n: count() })
+    .to(kafka('out'))
+    .build()
+  const prepareKeyed = async (topics: Record<string, number>) =>
+    prepareTopics(await createMemoryKafka({ topics }).openAdmin(), {
+      plan: keyed.plan,
+      topics: planTopics(keyed.plan),
+      createTopics: true,
+      replicationFactor: 1,
+      timeoutMs: 1_000,
+    })
+  expect((await prepareKeyed({ in: 3 })).partitionCounts).toEqual([3, 3])
+  expect((await prepareKeyed({ in: 3, 'j-repartition': 5 })).partitionCounts).toEqual([3, 5])
+  await expect(prepareKeyed({ in: 3, 'j-repartition': 5, 'j-changelog': 3 })).rejects.toMatchObject({
+    code: 'MR4003',
+    details: { topic: 'j-changelog', actual: 3, expected: 5 },
+  })
 })

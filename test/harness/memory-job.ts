@@ -19,6 +19,7 @@ export const TEST_ENGINE_LIMITS: EngineLimits = {
   catchUpRecords: 100,
   catchUpMs: 5,
   flushEveryMs: 10,
+  trimEveryMs: 20,
   unflushedBytesMax: 1 << 20,
   pollRecordsMax: 50,
   pollBytesMax: 1 << 20,
@@ -90,7 +91,15 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
       decodeDepthMax: 32,
       decodeNodesMax: 10_000,
     }
-    return { lane, jobUrl: '', stateDir, instanceId, limits, messageBytesMax: jobTopics.messageBytesMax }
+    return {
+      lane,
+      jobUrl: '',
+      stateDir,
+      instanceId,
+      limits,
+      messageBytesMax: jobTopics.messageBytesMax,
+      partitionCounts: jobTopics.partitionCounts,
+    }
   })
   const counts = noCounts()
   const rebuilds: string[] = []

@@ -7,6 +7,7 @@ import runningSum from '../../examples/running-sum/job.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { compiledJobOf } from '../../src/job/compiled-job.ts'
 import { type CompiledJob, planTopics } from '../../src/job/plan.ts'
+import { inputTopics, statefulSub } from '../../src/job/sub-plans.ts'
 
 interface Trade {
   sym: string
@@ -261,24 +262,6 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   ['no sink', () => running(), 'the job has no sink: end it with to(kafka(...)) or toView(...)'],
   ['no source', () => loose(job('x')).to!(kafka('out')), "from takes a topic, kafka('name', {...}), not undefined"],
   [
-    'keyBy without a declared key',
-    () =>
-      loose(job('x').from(kafka('in', { value: msgpack<Trade>() }))).keyBy!('sym').aggregate!({ n: count() }).to!(
-        kafka('out'),
-      ),
-    "keyBy('sym'): the source 'in' declares no key; say key: 'sym' if the Kafka key of its records is that field, since only then are all records of a key in one partition",
-  ],
-  [
-    'keyBy after a map',
-    () =>
-      loose(
-        job('x')
-          .from(trades)
-          .map((trade) => trade),
-      ).keyBy!('sym').to!(kafka('out')),
-    "keyBy('sym') comes after map-1, which may have changed the field; key first, map afterwards",
-  ],
-  [
     'a second keyBy',
     () => loose(job('x').from(trades).keyBy('sym')).keyBy!('sym').to!(kafka('out')),
     "keyBy('sym'): the records are already keyed by 'sym'; there are two operators with the name 'keyby-sym'",
@@ -427,15 +410,67 @@ test.each(onlyProblem)('a job with %s is refused with just that problem', (_what
   expect(problemsOf(stage()).join('; ')).toBe(problem)
 })
 
-test('keyBy on another field than the declared key is MR1003 when it is the only problem', () => {
-  const differs = loose(job('x').from(trades)).keyBy!('side').aggregate!({ n: count() }) as unknown as Loose
-  const error = errorOf(differs.to!(kafka('out')) as unknown as { build(): unknown })
-  expect(error.code).toBe('MR1003')
-  expect(error.details).toEqual({ field: 'side', key: 'sym', hint: '' })
-  expect(problemsOf(differs.toView!('No'))).toEqual([
-    expect.stringContaining('MR1003 keyBy(side) is not the key sym that the source declares; another key'),
-    "the name of a view must be 1 to 64 of a-z, 0-9 and '-', not 'No'",
+const positive: StandardSchemaV1<unknown, Trade> = {
+  '~standard': { version: 1, vendor: 'test', validate: (value) => ({ value: value as Trade }) },
+}
+const moved = { kind: 'repartition', name: 'repartition', topic: 'x-repartition' }
+
+test.each([
+  ['another field than the declared key', () => job('x').from(trades).keyBy('price'), 'price', 'msgpack'],
+  [
+    'a source without a key',
+    () =>
+      job('x')
+        .from(kafka('in', { value: json<Trade>() }))
+        .keyBy('sym'),
+    'sym',
+    'json',
+  ],
+  [
+    'a map before it',
+    () =>
+      job('x')
+        .from(trades)
+        .map((trade) => trade)
+        .keyBy('sym'),
+    'sym',
+    'msgpack',
+  ],
+  [
+    'an envelope without a key',
+    () =>
+      job('x')
+        .from(kafka('in', { value: envelope(json<Trade>()) }))
+        .keyBy('sym'),
+    'sym',
+    'json',
+  ],
+  [
+    'a schema, whose values are no JSON any more',
+    () =>
+      job('x')
+        .from(kafka('in', { value: json(), schema: positive }))
+        .keyBy('sym'),
+    'sym',
+    'msgpack',
+  ],
+] as const)('keyBy with %s moves the records through a topic of the job', (_, keyed, field, format) => {
+  const { plan } = loose(keyed()).aggregate!({ n: count() }).to!(kafka('out')).build!() as unknown as CompiledJob
+  const at = plan.operators.findIndex(({ kind }) => kind === 'repartition')
+  expect(plan.operators.slice(at, at + 2)).toEqual([
+    { ...moved, field, format },
+    { kind: 'keyBy', name: `keyby-${field}`, field },
   ])
+  const topics = planTopics(plan)
+  expect(topics.names[topics.repartition]).toBe('x-repartition')
+  expect(inputTopics(plan)).toEqual([plan.source.topic, 'x-repartition'])
+  expect(statefulSub(plan)).toBe(1)
+})
+
+test('keyBy on the declared key moves nothing', () => {
+  const { plan } = runningSum.build()
+  expect(planTopics(plan).repartition).toBe(-1)
+  expect([inputTopics(plan), statefulSub(plan)]).toEqual([[plan.source.topic], 0])
 })
 
 test('keyBy on a misspelt key is answered with the declared one', () => {

@@ -162,14 +162,18 @@ test('a stage out of order does not compile', () => {
   job('x').to(kafka('x'))
 })
 
-test('keyBy takes the declared key only', () => {
-  // @ts-expect-error the source declares sym
-  stream.keyBy('side')
+test('keyBy takes any field of the record, and the rows have it as their key', () => {
   const unkeyed = job('x').from(kafka('trades', { value: msgpack<Trade>() }))
-  // @ts-expect-error the source declares no key
-  unkeyed.keyBy('sym')
-  // @ts-expect-error a map may have changed the field
-  stream.map((trade) => trade).keyBy('sym')
+  for (const keyedBySide of [stream.keyBy('side'), unkeyed.keyBy('side'), stream.map((trade) => trade).keyBy('side')]) {
+    keyedBySide.aggregate({ n: count() }).map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{ side: 'buy' | 'sell'; n: number }>()
+      return row
+    })
+  }
+  // @ts-expect-error there is no such field
+  stream.keyBy('sides')
+  // @ts-expect-error the map has made records without it
+  stream.map(({ sym }) => ({ sym })).keyBy('side')
 })
 
 test('field names are checked against the record', () => {

@@ -128,6 +128,25 @@ export function adminCases(subject: PortSubject, bench: Bench): void {
       await expect.poll(() => admin.describe([name], CALL_MS), { timeout: CALL_MS }).toEqual([])
     })
 
+    it('lose the records before an offset, where they can be deleted', async () => {
+      const admin = await bench.admin()
+      const topic = await bench.topic(2)
+      await bench.produce(topic, [...texts(10, 0), ...texts(10, 1)])
+      const before = [
+        { topic, partition: 0, offset: 7 },
+        { topic, partition: 1, offset: 10 },
+      ]
+      if (!subject.hasTopicDetails) {
+        expect(await failureOf(admin.deleteRecords(before, CALL_MS))).toMatchObject({ name: '_UNSUPPORTED_FEATURE' })
+        return
+      }
+      await admin.deleteRecords(before, CALL_MS)
+      const reader = await bench.reader([{ topic, partition: 0, offset: 7 }])
+      expect((await take(reader, 3)).map(({ offset }) => offset)).toEqual([7, 8, 9])
+      expect(await reader.watermarks({ topic, partition: 0 }, CALL_MS)).toEqual({ low: 7, high: 10 })
+      expect(await reader.watermarks({ topic, partition: 1 }, CALL_MS)).toEqual({ low: 10, high: 10 })
+    })
+
     it('made again under an old name are told apart by their id', async () => {
       if (!subject.hasTopicDetails) return
       const admin = await bench.admin()

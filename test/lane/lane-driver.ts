@@ -103,6 +103,7 @@ export class LaneDriver {
       instanceId: 'test',
       limits: { ...LIMITS, ...this.#options.limits },
       messageBytesMax: this.#options.messageBytesMax ?? [],
+      partitionCounts: [4],
     }
     const { path } = this.#options
     return new Lane(this.#job, setup, { nowMs: () => 1_000, ...(path === undefined ? {} : { path }) })
@@ -118,6 +119,7 @@ export class LaneDriver {
   async open(): Promise<void> {
     const opened = await this.ask({
       op: 'open',
+      sub: 0,
       ...TASK,
       attempt: this.#attempt,
       changelogTopicId: 'c',

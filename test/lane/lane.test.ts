@@ -143,7 +143,15 @@ describe('a lane', () => {
     await expect(driver.ask({ op: 'frame', ...driver.request(), frame: again })).rejects.toMatchObject({
       code: 'MR6004',
     })
-    await driver.ask({ op: 'open', taskId: '0_1', partition: 1, attempt: 0, changelogTopicId: 'c', changelogLow: 0 })
+    await driver.ask({
+      op: 'open',
+      sub: 0,
+      taskId: '0_1',
+      partition: 1,
+      attempt: 0,
+      changelogTopicId: 'c',
+      changelogLow: 0,
+    })
     const early = { op: 'frame', ...driver.request(), taskId: '0_1', frame: again } as const
     await expect(driver.ask(early)).rejects.toMatchObject({ code: 'MR6004' })
     await driver.ask({ op: 'close', taskId: '0_1', attempt: 0 })
@@ -210,6 +218,7 @@ describe('a lane', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      partitionCounts: [1],
     }
     const wrong = { plan: { ...compiled.plan, functionCount: 5 }, functions: compiled.functions }
     expect(() => new Lane(wrong, setup, { nowMs: () => 0 })).toThrow(expect.objectContaining({ code: 'MR1002' }))
@@ -230,10 +239,11 @@ describe('a changed plan', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      partitionCounts: [1],
     }
     const lane = new Lane(compiled, setup, { nowMs: () => 0 })
     const task = { taskId: '0_0', attempt: 1 }
-    await lane.handle({ op: 'open', ...task, partition: 3, changelogTopicId: 'c', changelogLow: 0 })
+    await lane.handle({ op: 'open', sub: 0, ...task, partition: 3, changelogTopicId: 'c', changelogLow: 0 })
     const frame = sourceFrame(
       sinkRecords(sealed.out!).map(({ key, value }) => ({ key: key!, value })),
       0,
@@ -284,6 +294,7 @@ describe('a lane on a worker thread', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      partitionCounts: [1],
     }
     return new Piscina({
       filename: new URL('../../dist/workers/lane.js', import.meta.url).href,
@@ -309,7 +320,7 @@ describe('a lane on a worker thread', () => {
     const worker = pool(pathToFileURL(join(folder, 'job.mjs')).href)
     const task = { taskId: '0_0', attempt: 0 }
     try {
-      await worker.run({ op: 'open', ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
+      await worker.run({ op: 'open', sub: 0, ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
       await worker.run({ op: 'ready', ...task, position: undefined, inputOffset: 0 })
       const sent = Array.from({ length: 20 }, (_, i) => {
         const frame = sourceFrame([order('A', i * 10)], i)

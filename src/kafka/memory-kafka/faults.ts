@@ -19,6 +19,7 @@ export type FaultCall =
   | 'describe'
   | 'create'
   | 'config'
+  | 'deleteRecords'
   | 'delete'
   | 'groupMembers'
 

@@ -176,6 +176,10 @@ function memoryAdmin(broker: Broker, gate: FaultGate, groups: ReadonlyMap<string
         for (const { name, partitionCount, config } of topics) broker.create(name, partitionCount, config)
       }),
     config: (topic) => gate.run('config', 'admin', () => ({ ...broker.topic(topic).config })),
+    deleteRecords: (before) =>
+      gate.run('deleteRecords', 'admin', () => {
+        for (const { topic, partition, offset } of before) logOf(broker, topic, partition).deleteBefore(offset)
+      }),
     delete: (names) =>
       gate.run('delete', 'admin', () => {
         for (const name of names) broker.delete(name)

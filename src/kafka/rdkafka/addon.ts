@@ -54,6 +54,7 @@ export interface NativeClient {
   describeTopics(names: string[], timeoutMs: number, done: Done<TopicDescription[]>): void
   describeConfig(topic: string, timeoutMs: number, done: Done<Record<string, string>>): void
   createTopics(topics: NewTopic[], timeoutMs: number, done: Done): void
+  deleteRecords(before: TopicPartitionOffset[], timeoutMs: number, done: Done): void
   deleteTopics(names: string[], timeoutMs: number, done: Done): void
   groupMembers(groupId: string, timeoutMs: number, done: Done<GroupMember[]>): void
   mockTopic(name: string, partitionCount: number, replicationFactor: number): void

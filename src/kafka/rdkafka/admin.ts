@@ -1,6 +1,13 @@
 // Topics on node-rdkafka: through the addon, and in plain JavaScript as far as node-rdkafka can. Main thread.
 import { setTimeout } from 'node:timers/promises'
-import { type Admin, type GroupMember, KafkaError, type NewTopic, type TopicDescription } from '../port.ts'
+import {
+  type Admin,
+  type GroupMember,
+  KafkaError,
+  type NewTopic,
+  type TopicDescription,
+  type TopicPartitionOffset,
+} from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import { failureOf, localFailure } from './failure.ts'
 import type { Callback, RdAdmin, RdMetadata, RdProducer } from './node-rdkafka.ts'
@@ -44,6 +51,11 @@ export class AddonAdmin implements Admin {
       if (isUnsupported(error)) return {}
       throw error
     }
+  }
+
+  deleteRecords(before: TopicPartitionOffset[], timeoutMs: number): Promise<void> {
+    if (before.length === 0) return Promise.resolve()
+    return this.#life.callNative((native, done) => native.deleteRecords(before, timeoutMs, done))
   }
 
   delete(names: string[], timeoutMs: number): Promise<void> {
@@ -90,6 +102,10 @@ export class PlainAdmin implements Admin {
 
   config(): Promise<Record<string, string>> {
     return Promise.resolve({})
+  }
+
+  deleteRecords(): Promise<void> {
+    return Promise.reject(new KafkaError(localFailure(-165, 'node-rdkafka cannot delete records')))
   }
 
   async delete(names: string[], timeoutMs: number): Promise<void> {
@@ -141,6 +157,9 @@ export class MockAdmin implements Admin {
   }
   config(): Promise<Record<string, string>> {
     return Promise.resolve({})
+  }
+  deleteRecords(): Promise<void> {
+    return Promise.reject(new KafkaError(localFailure(-165, 'a mock cluster cannot delete records')))
   }
   delete(): Promise<void> {
     return Promise.reject(new KafkaError(localFailure(-165, 'a mock cluster cannot delete topics')))

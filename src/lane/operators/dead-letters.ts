@@ -22,7 +22,7 @@ import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addSource } from './source-headers.ts'
+import { addSource, sourceKey, sourceValue } from './source-headers.ts'
 
 const CODE = headerName('millrace-error-code')
 const TEXT = headerName('millrace-error-text')
@@ -71,10 +71,10 @@ export class DeadLetters {
     const headers = this.#headers
     headers.clear()
     this.#addReason(error)
-    addSource(headers, this.#plan.source.topic, chunk, row, run)
+    addSource(headers, this.#plan.source, chunk, row, run)
     const ownBytes = headers.length
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
-    this.#append(run.out, view.timestampMs(at), view.key(at), view.value(at), ownBytes)
+    this.#append(run.out, view.timestampMs(at), sourceKey(chunk, row, run), sourceValue(chunk, row, run), ownBytes)
     return error
   }
 

@@ -36,7 +36,7 @@ export class Finish implements Step {
     const dead = chunk.count - accepted - late - filtered
     counts.dead += dead
     if (dead > 0) this.#bury(chunk, run)
-    if (this.#outOfOrderMs !== undefined) this.#moveClock(chunk, run, this.#outOfOrderMs)
+    if (this.#outOfOrderMs !== undefined && chunk.carried === undefined) this.#moveClock(chunk, run, this.#outOfOrderMs)
   }
 
   #bury(chunk: Chunk, run: FrameRun): void {

@@ -10,7 +10,7 @@ import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addSource } from './source-headers.ts'
+import { addSource, sourceKey } from './source-headers.ts'
 
 const textDecoder = new TextDecoder()
 
@@ -55,9 +55,9 @@ export class LateRecords {
     headers.addNumber(WINDOW_END, endMs)
     headers.addNumber(WATERMARK, watermarkMs)
     headers.addNumber(LATE_BY, latenessMs(endMs, graceMs, watermarkMs))
-    addSource(headers, this.#plan.source.topic, chunk, row, run)
+    addSource(headers, this.#plan.source, chunk, row, run)
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
-    const key = view.key(at)
+    const key = sourceKey(chunk, row, run)
     const value = this.#value(chunk, row, run)
     const bytes = (key?.length ?? 0) + value.length + headers.length
     if (bytes + MESSAGE_OVERHEAD_BYTES > this.#bytesMax) {
@@ -72,7 +72,8 @@ export class LateRecords {
   #value(chunk: Chunk, row: number, run: FrameRun): Uint8Array {
     const eventIndex = chunk.eventIndexes[row]!
     const value = run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
-    if (eventIndex === SINGLE_EVENT || this.#plan.source.format === 'msgpack') return value
+    const hasBytes = eventIndex === SINGLE_EVENT || chunk.carried !== undefined
+    if (hasBytes || this.#plan.source.format === 'msgpack') return value
     // An event of a JSON envelope has no bytes of its own. The envelope was read before, so it can be read again.
     const events = JSON.parse(textDecoder.decode(value)) as unknown[]
     return encodeValue('json', events[eventIndex])

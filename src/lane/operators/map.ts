@@ -63,13 +63,19 @@ export class FlatMap implements Step {
   readonly #fn: JobFunction
   readonly #objects: ObjectSource
   /** The chunk that what follows sees. */
-  readonly outputs = new Chunk([])
+  readonly outputs: Chunk
   readonly #rest: readonly Step[]
 
   /** `makeRest`: all that follows flatMap in the job, over the chunk of its outputs. */
-  constructor(fn: JobFunction, objects: ObjectSource, makeRest: (outputs: Chunk) => readonly Step[]) {
+  constructor(
+    fn: JobFunction,
+    objects: ObjectSource,
+    isCarried: boolean,
+    makeRest: (outputs: Chunk) => readonly Step[],
+  ) {
     this.#fn = fn
     this.#objects = objects
+    this.outputs = new Chunk([], isCarried)
     this.#rest = makeRest(this.outputs)
   }
 

@@ -46,7 +46,8 @@ export class RecordSink implements Step {
 
   run(chunk: Chunk, run: FrameRun): void {
     const isCopied = this.#isSameFormat && !chunk.isChanged
-    const isWhole = isCopied && this.#keyFn === undefined && this.#headersFn === undefined
+    const isWhole =
+      isCopied && chunk.carried === undefined && this.#keyFn === undefined && this.#headersFn === undefined
     for (let row = 0; row < chunk.count; row++) {
       if (chunk.status[row] !== STATUS_OK) continue
       if (isWhole && chunk.eventIndexes[row] === SINGLE_EVENT) this.#copy(chunk, row, run)
@@ -91,7 +92,8 @@ export class RecordSink implements Step {
   /** An event of a JSON envelope has no bytes of its own. */
   #value(chunk: Chunk, row: number, run: FrameRun, isCopied: boolean): Uint8Array {
     const { format } = this.#operator.sink
-    const hasBytes = chunk.eventIndexes[row] === SINGLE_EVENT || format === 'msgpack'
+    const isOwn = chunk.eventIndexes[row] === SINGLE_EVENT || chunk.carried !== undefined
+    const hasBytes = isOwn || format === 'msgpack'
     if (isCopied && hasBytes) return run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
     return encodeValue(format, this.#object(chunk, row))
   }

@@ -46,10 +46,12 @@ export class RunningAggregate implements StatefulStep {
     if (timeMs > task.eventTimeMsMax) {
       this.#tick(run, timeMs)
       task.eventTimeMsMax = timeMs
-      task.watermarkMs = watermarkAfter(task.watermarkMs, timeMs, this.#outOfOrderMs)
+      if (chunk.carried === undefined) {
+        task.watermarkMs = watermarkAfter(task.watermarkMs, timeMs, this.#outOfOrderMs)
+      }
     }
     if (chunk.status[i] !== STATUS_OK) return
-    if (task.isEnded) {
+    if (task.isEnded || chunk.carried?.watermarksMs[i] === Number.POSITIVE_INFINITY) {
       chunk.status[i] = STATUS_LATE
       return
     }

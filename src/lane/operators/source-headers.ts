@@ -1,6 +1,7 @@
 // The headers that say where a record came from: late records and dead letters carry the same. Runs on a lane.
 // Keeps SPEC: DLQ-1 (a bad record is never lost, and says where it was).
 
+import type { SourcePlan } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { type HeaderBytes, headerName } from './header-bytes.ts'
@@ -11,10 +12,26 @@ const SOURCE_OFFSET = headerName('millrace-source-offset')
 const EVENT_INDEX = headerName('millrace-event-index')
 
 /** Adds topic, partition and offset of row `row` of a chunk, and its index for an event of an envelope. */
-export function addSource(headers: HeaderBytes, topic: string, chunk: Chunk, row: number, run: FrameRun): void {
-  headers.addText(SOURCE_TOPIC, topic)
-  headers.addNumber(SOURCE_PARTITION, run.task.partition)
-  headers.addNumber(SOURCE_OFFSET, run.view.offset(chunk.at[row]!))
+export function addSource(headers: HeaderBytes, source: SourcePlan, chunk: Chunk, row: number, run: FrameRun): void {
+  const { carried } = chunk
+  headers.addText(SOURCE_TOPIC, source.origin ?? source.topic)
+  headers.addNumber(SOURCE_PARTITION, carried?.partitions[row] ?? run.task.partition)
+  headers.addNumber(SOURCE_OFFSET, carried?.offsets[row] ?? run.view.offset(chunk.at[row]!))
   const eventIndex = chunk.eventIndexes[row]!
   if (eventIndex !== SINGLE_EVENT) headers.addNumber(EVENT_INDEX, eventIndex)
+}
+
+/** The key that the record of row `row` had in the source; undefined: none. A view. */
+export function sourceKey(chunk: Chunk, row: number, run: FrameRun): Uint8Array | undefined {
+  const { carried } = chunk
+  if (carried === undefined) return run.view.key(chunk.at[row]!)
+  const length = carried.keyLengths[row]!
+  const start = carried.keyStarts[row]!
+  return length < 0 ? undefined : run.view.bytes.subarray(start, start + length)
+}
+
+/** The value of row `row` as it came, without what it carries; undefined: none. A view. */
+export function sourceValue(chunk: Chunk, row: number, run: FrameRun): Uint8Array | undefined {
+  if (chunk.carried === undefined) return run.view.value(chunk.at[row]!)
+  return run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
 }

@@ -72,6 +72,7 @@ export class WindowAggregate implements StatefulStep {
     const { sizeMs, offsetMs, graceMs } = this.#window
     const outOfOrderMs = this.#outOfOrderMs
     const { status, timesMs, at } = chunk
+    const carriedMs = chunk.carried?.watermarksMs
     const rows = this.#rows
     const { bytes, words } = view
     let { watermarkMs, eventTimeMsMax } = task
@@ -82,8 +83,9 @@ export class WindowAggregate implements StatefulStep {
       const timeMs = timesMs[i]!
       if (timeMs > eventTimeMsMax) {
         eventTimeMsMax = timeMs
-        if (timeMs - outOfOrderMs > watermarkMs) watermarkMs = timeMs - outOfOrderMs
+        if (carriedMs === undefined && timeMs - outOfOrderMs > watermarkMs) watermarkMs = timeMs - outOfOrderMs
       }
+      if (carriedMs !== undefined && carriedMs[i]! > watermarkMs) watermarkMs = carriedMs[i]!
       if (status[i] !== STATUS_OK) {
         rows[i] = -1
         continue
@@ -116,7 +118,10 @@ export class WindowAggregate implements StatefulStep {
     if (timeMs > task.eventTimeMsMax) {
       this.#tick(run, timeMs)
       task.eventTimeMsMax = timeMs
-      if (timeMs - this.#outOfOrderMs > task.watermarkMs) task.watermarkMs = timeMs - this.#outOfOrderMs
+    }
+    const watermarkMs = chunk.carried?.watermarksMs[i] ?? timeMs - this.#outOfOrderMs
+    if (watermarkMs > task.watermarkMs) {
+      task.watermarkMs = watermarkMs
       this.advance(run)
     }
     this.#place(chunk, run, i, i + 1)

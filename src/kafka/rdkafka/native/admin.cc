@@ -3,6 +3,7 @@
 
 #include "call.h"
 #include "client.h"
+#include "offsets.h"
 
 // rdkafka.h takes its export macro back at its end; on the importing side it is empty.
 #define RD_EXPORT
@@ -333,6 +334,34 @@ class GroupMembersCall : public AdminCall {
   std::vector<Member> members_;
 };
 
+/** Deletes the records of partitions before an offset each. */
+class DeleteRecordsCall : public AdminCall {
+ public:
+  DeleteRecordsCall(Client* client, Partitions before, int timeout_ms, v8::Local<v8::Function> callback)
+      : AdminCall(client, RD_KAFKA_ADMIN_OP_DELETERECORDS, timeout_ms, callback), before_(std::move(before)) {}
+
+ protected:
+  void Ask(rd_kafka_t* rk, rd_kafka_AdminOptions_t* options, rd_kafka_queue_t* answers) override {
+    rd_kafka_DeleteRecords_t* records = rd_kafka_DeleteRecords_new(before_.get());
+    rd_kafka_DeleteRecords(rk, &records, 1, options, answers);
+    rd_kafka_DeleteRecords_destroy(records);
+  }
+
+  void Read(rd_kafka_event_t* event) override {
+    const rd_kafka_topic_partition_list_t* done =
+        rd_kafka_DeleteRecords_result_offsets(rd_kafka_event_DeleteRecords_result(event));
+    for (int i = 0; !failure_ && i < done->cnt; i++) {
+      failure_ = FailureOf(client_->rk(), done->elems[i].err);
+      failure_.topic = done->elems[i].topic;
+      failure_.partition = done->elems[i].partition;
+      failure_.has_partition = true;
+    }
+  }
+
+ private:
+  const Partitions before_;
+};
+
 std::vector<WantedTopic> WantedOf(v8::Local<v8::Value> value) {
   v8::Local<v8::Array> list = value.As<v8::Array>();
   std::vector<WantedTopic> topics;
@@ -372,6 +401,12 @@ NAN_METHOD(CreateTopicsMethod) {
   Client* client = ClientOf(info);
   if (client == nullptr) return;
   Start(std::make_unique<CreateTopicsCall>(client, WantedOf(info[0]), TimeoutOf(info[1]), info[2].As<v8::Function>()));
+}
+
+NAN_METHOD(DeleteRecordsMethod) {
+  Client* client = ClientOf(info);
+  if (client == nullptr) return;
+  Start(std::make_unique<DeleteRecordsCall>(client, PartitionsOf(info[0]), TimeoutOf(info[1]), info[2].As<v8::Function>()));
 }
 
 NAN_METHOD(DeleteTopicsMethod) {

@@ -141,6 +141,7 @@ v8::Local<v8::Function> Client::Define() {
   Nan::SetPrototypeMethod(type, "describeTopics", DescribeTopicsMethod);
   Nan::SetPrototypeMethod(type, "describeConfig", DescribeConfigMethod);
   Nan::SetPrototypeMethod(type, "createTopics", CreateTopicsMethod);
+  Nan::SetPrototypeMethod(type, "deleteRecords", DeleteRecordsMethod);
   Nan::SetPrototypeMethod(type, "deleteTopics", DeleteTopicsMethod);
   Nan::SetPrototypeMethod(type, "groupMembers", GroupMembersMethod);
   Nan::SetPrototypeMethod(type, "mockTopic", MockTopicMethod);

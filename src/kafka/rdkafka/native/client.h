@@ -83,6 +83,7 @@ NAN_METHOD(OffsetsForTimesMethod);     // offsetsForTimes(partitions with times 
 NAN_METHOD(DescribeTopicsMethod);      // describeTopics(names, timeoutMs, callback)
 NAN_METHOD(DescribeConfigMethod);      // describeConfig(topic, timeoutMs, callback)
 NAN_METHOD(CreateTopicsMethod);        // createTopics(topics, timeoutMs, callback)
+NAN_METHOD(DeleteRecordsMethod);       // deleteRecords(before, timeoutMs, callback)
 NAN_METHOD(DeleteTopicsMethod);        // deleteTopics(names, timeoutMs, callback)
 NAN_METHOD(GroupMembersMethod);        // groupMembers(groupId, timeoutMs, callback)
 NAN_METHOD(MockTopicMethod);           // mockTopic(name, partitionCount, replicationFactor): on a mock cluster's owner

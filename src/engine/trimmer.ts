@@ -1,0 +1,65 @@
+// Deletes what is behind the commit from the repartition topic: nobody reads it again. Main thread.
+// Keeps SPEC: REPART-3 (trimmed behind the commit, and never before it).
+
+import { type Admin, KafkaError, type TopicPartitionOffset } from '../kafka/port.ts'
+import type { EngineOptions } from './options.ts'
+import type { TaskState } from './task-state.ts'
+import { messageOf } from './verdict.ts'
+
+/**
+ * Trims every so often, for as long as an attempt runs. What fails is tried again with the next round: only disk is lost
+ * meanwhile. Where the client or the broker cannot delete records, that is said once.
+ *
+ * @example
+ * const trimmer = new Trimmer(engine)
+ * trimmer.start(() => attempt.tasks)
+ */
+export class Trimmer {
+  readonly #engine: EngineOptions
+  readonly #trimmed = new Map<string, number>()
+  #admin: Promise<Admin> | undefined
+  #cancel = () => {}
+  #isStopped = false
+  #round: Promise<void> | undefined
+
+  constructor(engine: EngineOptions) {
+    this.#engine = engine
+  }
+
+  /** `tasks`: those that run now. A job without a repartition topic has nothing to trim. */
+  start(tasks: () => readonly TaskState[]): void {
+    const { scheduler, topics, limits } = this.#engine
+    if (topics.repartition < 0 || this.#isStopped) return
+    this.#cancel = scheduler.after(limits.trimEveryMs, () => {
+      this.#round = this.#trim(tasks()).finally(() => this.start(tasks))
+    })
+  }
+
+  async close(): Promise<void> {
+    this.#isStopped = true
+    this.#cancel()
+    await this.#round
+    await (await this.#admin)?.close()
+  }
+
+  async #trim(tasks: readonly TaskState[]): Promise<void> {
+    const before = tasks.filter((task) => task.sub > 0).flatMap((task) => this.#news(task))
+    if (before.length === 0) return
+    const { kafka, limits, log } = this.#engine
+    try {
+      this.#admin ??= kafka.openAdmin()
+      await (await this.#admin).deleteRecords(before, limits.callMs)
+      for (const { topic, partition, offset } of before) this.#trimmed.set(`${topic}/${partition}`, offset)
+    } catch (error) {
+      if (!(error instanceof Error)) throw error
+      log.warn({ reason: messageOf(error) }, 'the repartition topic was not trimmed')
+      const isUnsupported = error instanceof KafkaError && error.failure.name === '_UNSUPPORTED_FEATURE'
+      if (isUnsupported) this.#isStopped = true
+    }
+  }
+
+  #news({ topic, partition, committedOffset }: TaskState): TopicPartitionOffset[] {
+    if (committedOffset === undefined || committedOffset <= (this.#trimmed.get(`${topic}/${partition}`) ?? 0)) return []
+    return [{ topic, partition, offset: committedOffset }]
+  }
+}

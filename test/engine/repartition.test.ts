@@ -1,0 +1,151 @@
+// Records that move to the partition of another key, the engine whole on memory-kafka.
+// Holds SPEC: REPART-1, REPART-2, R1 (a partition that is behind makes nothing late), R4, R5, EPOCH-4.
+import { expect, test } from 'vitest'
+import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { KafkaError } from '../../src/kafka/port.ts'
+import { startMemoryJob } from '../harness/memory-job.ts'
+import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
+import { seeded } from '../harness/trades-in-memory.ts'
+
+const START_MS = 1_760_000_000_000
+const HOUR_MS = 3_600_000
+const job = totalsJob()
+
+function newKafka(): MemoryKafka {
+  return createMemoryKafka({ topics: { orders: ORDER_PARTITIONS } })
+}
+
+test('a run to the end gives exactly the totals by the other key, and nothing is late', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 1, [START_MS, START_MS, START_MS])
+  feed.append(2_000)
+  const run = await startMemoryJob({ kafka, job })
+  await run.done
+  expect(feed.committed()).toEqual(feed.expected())
+  expect(run.counts).toMatchObject({ in: 2_000, accepted: 2_000, late: 0, dead: 0, filtered: 0 })
+  expect(kafka.openTransactions()).toEqual([])
+})
+
+test.each([1, 2])(
+  'a source partition an hour behind makes nothing late that is within its own bound, with %i lanes',
+  async (laneCount) => {
+    const kafka = newKafka()
+    const feed = new OrderFeed(kafka, 2, [START_MS, START_MS - HOUR_MS, START_MS + HOUR_MS])
+    feed.append(1_500)
+    const run = await startMemoryJob({ kafka, job, laneCount, limits: { pollRecordsMax: 7 } })
+    await run.done
+    expect(run.counts).toMatchObject({ in: 1_500, accepted: 1_500, late: 0, dead: 0 })
+    expect(feed.committed()).toEqual(feed.expected())
+  },
+)
+
+test('a partition that catches up after it was away is waited for, run after run', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 3, [START_MS, START_MS, START_MS])
+  feed.append(600, [0, 2])
+  const first = await startMemoryJob({ kafka, job, untilEnd: false })
+  await expect.poll(() => first.counts.accepted).toBe(600)
+  first.engine.stop()
+  await first.done
+  // Nothing is known of partition 1, so no window has closed; its records are as old as the first ones.
+  expect(feed.committed()).toEqual([])
+  feed.append(300, [1])
+  const second = await startMemoryJob({ kafka, job })
+  await second.done
+  expect(first.counts.late + second.counts.late).toBe(0)
+  expect(feed.committed()).toEqual(feed.expected())
+})
+
+test('a source partition without records holds the others back no longer than idleAfter', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 4, [START_MS, START_MS, START_MS])
+  feed.append(900, [0, 2])
+  const run = await startMemoryJob({ kafka, job: totalsJob({ idleAfter: '50ms' }), untilEnd: false })
+  await expect.poll(() => feed.committed().length, { timeout: 5_000 }).toBeGreaterThan(50)
+  run.engine.stop()
+  await run.done
+  const expected = new Set(feed.expected())
+  expect(feed.committed().filter((row) => !expected.has(row))).toEqual([])
+})
+
+test('a task that moves to another instance knows which source partitions are quiet, though nobody tells it again', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 8, [START_MS, START_MS, START_MS])
+  const quiet = totalsJob({ idleAfter: '50ms' })
+  feed.append(300, [1, 2])
+  const a = await startMemoryJob({ kafka, job: quiet, instanceId: 'a', untilEnd: false })
+  await expect.poll(() => feed.committed().length, { timeout: 5_000 }).toBeGreaterThan(20)
+  const b = await startMemoryJob({ kafka, job: quiet, instanceId: 'b', untilEnd: false })
+  await expect.poll(() => b.engine.isRunning && a.engine.isRunning, { timeout: 5_000 }).toBe(true)
+  expect(b.engine.tasks.map(({ taskId }) => taskId).sort()).toEqual(['0_2', '1_2'])
+  // Partition 0 stays with the first instance, which has told that it is quiet.
+  const before = kafka.log('totals', 2).length
+  feed.append(300, [1, 2])
+  await expect.poll(() => kafka.log('totals', 2).length, { timeout: 5_000 }).toBeGreaterThan(before + 5)
+  for (const run of [a, b]) run.engine.stop()
+  await Promise.all([a.done, b.done])
+})
+
+test.each(['produce', 'flush', 'sendOffsets', 'commit'] as const)(
+  'every total is there once when %s fails now and then',
+  async (failing) => {
+    const kafka = newKafka()
+    const feed = new OrderFeed(kafka, 5, [START_MS, START_MS - HOUR_MS, START_MS])
+    feed.append(1_500)
+    const random = seeded(6)
+    for (const when of ['before', 'after'] as const) {
+      kafka.faults[when] = ({ call }) => {
+        if (call === failing && random() < 0.04) throw timedOut()
+        return undefined
+      }
+    }
+    const run = await startMemoryJob({ kafka, job, limits: { pollRecordsMax: 20, attemptsMax: 1_000 } })
+    await run.done
+    expect(run.rebuilds.length).toBeGreaterThan(0)
+    expect(feed.committed()).toEqual(feed.expected())
+    expect(kafka.log('late', 0)).toEqual([])
+  },
+)
+
+test('an offset of the source that the group has forgotten stops the job: its records would be counted twice', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 9, [START_MS, START_MS, START_MS])
+  feed.append(300)
+  const first = await startMemoryJob({ kafka, job, untilEnd: false })
+  await expect.poll(() => first.counts.accepted).toBe(300)
+  first.engine.stop()
+  await first.done
+  kafka.forgetOffset('totals', 'orders', 1)
+  const second = await startMemoryJob({ kafka, job })
+  await expect(second.done).rejects.toMatchObject({ code: 'MR5006', details: { topic: 'orders', partition: 1 } })
+})
+
+test('what is behind the commit is deleted from the repartition topic', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 7, [START_MS, START_MS, START_MS])
+  feed.append(900)
+  const run = await startMemoryJob({ kafka, job, untilEnd: false })
+  const lowest = () =>
+    Math.min(
+      ...Array.from({ length: ORDER_PARTITIONS }, (_, partition) => kafka.offsets('totals-repartition', partition).low),
+    )
+  await expect.poll(lowest, { timeout: 5_000 }).toBeGreaterThan(0)
+  feed.append(900)
+  await expect.poll(() => run.counts.accepted).toBe(1_800)
+  run.engine.stop()
+  await run.done
+  const again = await startMemoryJob({ kafka, job })
+  await again.done
+  expect(feed.committed()).toEqual(feed.expected())
+})
+
+function timedOut(): KafkaError {
+  return new KafkaError({
+    code: -185,
+    name: '_TIMED_OUT',
+    message: 'injected',
+    isFatal: false,
+    isRetriable: true,
+    requiresAbort: false,
+  })
+}
