@@ -40,7 +40,13 @@ function dieAtCommit(kafka: MemoryKafka, nth: number, when: 'before' | 'after'):
   let commits = 0
   const hook = ({ call }: { call: string }): undefined => {
     if (call !== 'commit' || ++commits < nth) return undefined
-    const failure = { code: 82, name: 'FENCED_INSTANCE_ID', message: 'injected', isRetriable: false, requiresAbort: false }
+    const failure = {
+      code: 82,
+      name: 'FENCED_INSTANCE_ID',
+      message: 'injected',
+      isRetriable: false,
+      requiresAbort: false,
+    }
     throw new KafkaError({ ...failure, isFatal: true })
   }
   kafka.faults.before = when === 'before' ? hook : undefined
