@@ -38,7 +38,7 @@ COPY --from=build /app/src/kafka/rdkafka/native/build/Release/millrace_kafka.nod
 COPY --from=build /app/dist dist
 COPY bin bin
 COPY src/push/page src/push/page
-COPY examples examples
+COPY examples/candles examples/candles
 COPY LICENSE ./
 
 FROM ${BASE_IMAGE}

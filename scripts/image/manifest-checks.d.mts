@@ -8,6 +8,3 @@ export interface Settings {
 export type SettingsOf = (env: Record<string, string>) => Settings | string
 export function checkCompose(root: string, image: ImageSettings, settingsOf: SettingsOf): Check
 export function checkKubernetes(root: string, image: ImageSettings, settingsOf: SettingsOf): Check[]
-export function kubernetesDocuments(
-  root: string,
-): [place: string, object: { kind: string; data?: Record<string, string> }][]

@@ -139,7 +139,7 @@ export class AttemptRunner {
           isCancelled,
         })
         while (!isCancelled()) {
-          if (await offsets.knownWithin(LOOK_AGAIN_MS)) return (partition) => offsets.of(partition)
+          if (await offsets.knownWithin(ASK_AGAIN_MS)) return (partition) => offsets.of(partition)
         }
         return undefined
       },
@@ -274,5 +274,4 @@ export class AttemptRunner {
   }
 }
 
-/** How long a cancellation waits while offsets are asked for. */
-const LOOK_AGAIN_MS = 100
+const ASK_AGAIN_MS = 1_000

@@ -19,6 +19,8 @@ export interface StableOffsetsOptions {
 
 /** The first question is given up after this, each later one after twice the time before: a cancelled one soon ends. */
 const FIRST_CALL_MS = 500
+/** A cancellation is noticed after this. */
+const LOOK_AGAIN_MS = 50
 
 /**
  * Asks from its start on, until it knows or is cancelled.
@@ -42,12 +44,12 @@ export class StableOffsets {
 
   /** True as soon as the offsets are known, false after the time or when cancelled. Throws what asking failed with. */
   async knownWithin(limitMs: number): Promise<boolean> {
-    const { clock } = this.#options
+    const { clock, isCancelled } = this.#options
     const untilMs = clock.monotonicMs() + limitMs
     while (!this.#hasEnded) {
       const leftMs = untilMs - clock.monotonicMs()
-      if (leftMs <= 0) return false
-      await this.#wake.wait(leftMs)
+      if (leftMs <= 0 || isCancelled()) return false
+      await this.#wake.wait(Math.min(leftMs, LOOK_AGAIN_MS))
     }
     if (this.#failure !== undefined) throw this.#failure.error
     return this.#known !== undefined

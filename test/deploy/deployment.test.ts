@@ -1,12 +1,12 @@
 // Dockerfile, compose.yaml and the manifests of Kubernetes, read and compared with the configuration. Holds SPEC: IMAGE-1,
 // IMAGE-2. What the image does when it runs is tried by `npm run image:check`.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Check, readDockerfile, settingsOf } from '../../scripts/image/dockerfile.mjs'
 import { checkDockerfile } from '../../scripts/image/dockerfile-checks.mjs'
-import { checkCompose, checkKubernetes, kubernetesDocuments } from '../../scripts/image/manifest-checks.mjs'
+import { checkCompose, checkKubernetes } from '../../scripts/image/manifest-checks.mjs'
 import { settingsBy } from '../../scripts/image/settings.mjs'
 import { loadConfig } from '../../src/ops/config.ts'
 import { CONFIG_ROWS } from '../../src/ops/config-table.ts'
@@ -55,9 +55,12 @@ describe('the deployment', () => {
     expect(ports).toEqual([byDefault('http.port'), byDefault('push.port')])
   })
 
-  test('runs the example: the job of the ConfigMap is the one of examples/candles', () => {
-    const config = kubernetesDocuments(root).find(([, { kind }]) => kind === 'ConfigMap')![1]
-    expect(config.data?.['job.ts']).toBe(readFileSync(join(root, 'examples/candles/job.ts'), 'utf8'))
+  test('runs examples that are there', () => {
+    const named = ['compose.yaml', 'deploy/kubernetes/candles.yaml'].flatMap((name) =>
+      [...readFileSync(join(root, name), 'utf8').matchAll(/examples\/[\w/-]+\.ts/g)].map(([path]) => path),
+    )
+    expect(named).toHaveLength(2)
+    expect(named.filter((path) => !existsSync(join(root, path)))).toEqual([])
   })
 
   test.each([

@@ -1,6 +1,6 @@
 // The drawing of kills: from the seed alone, and of the announced kinds.
 import { describe, expect, test } from 'vitest'
-import { drawKills } from './chaos-plan.ts'
+import { drawGroupEvents, drawKills } from './chaos-plan.ts'
 
 describe('the plan of a chaos run', () => {
   test('is the same for a seed, and another for another seed', () => {
@@ -27,6 +27,27 @@ describe('the plan of a chaos run', () => {
       expect(Math.max(...moments)).toBeLessThanOrEqual(max)
       expect(Math.min(...moments)).toBeLessThan(min + (max - min) * 0.1)
       expect(Math.max(...moments)).toBeGreaterThan(max - (max - min) * 0.1)
+    }
+  })
+})
+
+describe('the plan of a chaos run with several instances', () => {
+  test('is the same for a seed, and keeps to the announced shares', () => {
+    expect(drawGroupEvents(1, 50)).toEqual(drawGroupEvents(1, 50))
+    for (const seed of [1, 2, 3, 4, 5]) {
+      const events = drawGroupEvents(seed, 40)
+      const kills = events.flatMap((event) => (event.kind === 'kill' ? [event] : []))
+      expect(kills).toHaveLength(40)
+      expect(kills.filter(({ wipesState }) => wipesState)).toHaveLength(20)
+      expect(kills.filter(({ staysAway }) => staysAway)).toHaveLength(6)
+      expect(kills.filter(({ staysAway, when }) => staysAway && when === 'starting')).toEqual([])
+    }
+  })
+
+  test('has as many leaves as joins, and never two leaves without a join between them', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const moves = drawGroupEvents(seed, 30).flatMap(({ kind }) => (kind === 'kill' ? [] : [kind]))
+      expect(moves).toEqual(['leave', 'join', 'leave', 'join', 'leave', 'join'])
     }
   })
 })
