@@ -13,16 +13,15 @@ import {
   type TopicPartitionOffset,
 } from '../kafka/port.ts'
 import { AttemptTasks } from './attempt-tasks.ts'
-import { DeadFlood } from './dead-flood.ts'
-import { watchEnd } from './end-watch.ts'
+import { DeadFlood, floodError } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
-import { watchIdle } from './idle-watch.ts'
 import { cutFrame } from './input-end.ts'
 import type { EngineOptions, LatencySample } from './options.ts'
 import { checkSinkTimes } from './sink-times.ts'
 import type { TaskState } from './task-state.ts'
+import { watchTasks } from './task-watches.ts'
 import type { EpochOffset, Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
 
@@ -137,33 +136,22 @@ export class Attempt {
 
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
   async run(): Promise<AttemptEnd> {
-    const cancelIdle = watchIdle({
+    const cancelWatches = watchTasks({
       engine: this.#engine,
       tasks: this.#tasks.all,
+      flusher: this.#flusher,
       inputEnd: this.#inputEnd,
+      moment: () => this.moment(),
       isLive: () => this.wantsMore(),
       sendIdle: (task, elapsedMs) => {
         const { taskId } = task
-        task.isIdleSent = true
         this.#send(task, { op: 'idle', taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
       },
-    })
-    const cancelEnd = watchEnd({
-      engine: this.#engine,
-      tasks: this.#tasks.all,
-      inputEnd: this.#inputEnd,
-      isLive: () => this.wantsMore(),
-      ended: (task) => {
-        task.isEndSent = true
+      ended: () => {
         if (this.#tasks.haveEnded) this.drain()
       },
       onFailure: (error) => this.#fail(error),
     })
-    const cancelFlush = this.#flusher.start(
-      this.#tasks.all,
-      () => this.moment(),
-      (error) => this.#fail(error),
-    )
     for (const task of this.#tasks.all) this.#endIfReached(task)
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
     try {
@@ -171,9 +159,7 @@ export class Attempt {
     } catch (error) {
       this.#fail(error)
     }
-    cancelIdle()
-    cancelEnd()
-    cancelFlush()
+    cancelWatches()
     if (this.#failure !== undefined) return { kind: 'failed', error: this.#failure.error }
     if (this.#drainError !== undefined) return { kind: 'failed', error: this.#drainError }
     return { kind: 'drained' }
@@ -287,16 +273,7 @@ export class Attempt {
 
   #stopFlood(answer: LaneProcessed): void {
     if (this.#isDraining) return
-    const last = answer.lastDead
-    this.drain(
-      new MillraceError('MR6001', {
-        dead: this.#flood.dead,
-        records: this.#flood.records,
-        limit: this.#engine.limits.deadShareMax,
-        code: last?.code ?? '',
-        reason: last?.message ?? '',
-      }),
-    )
+    this.drain(floodError(this.#flood, this.#engine.limits.deadShareMax, answer.lastDead))
   }
 
   #atEnd(end: TopicPartitionOffset): void {

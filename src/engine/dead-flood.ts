@@ -1,6 +1,8 @@
 // The flood rule: too many dead records among the last ones stop the job instead of draining the topic. Main thread.
 // Keeps SPEC: DLQ-3 (a flood of dead records stops the job).
 
+import { type ErrorData, MillraceError } from '../core/errors.ts'
+
 /** Slices that the window is counted in: it slides by one slice. */
 const SLICES = 10
 
@@ -40,4 +42,9 @@ export class DeadFlood {
     }
     return isOver
   }
+}
+
+/** What stops the job then: the numbers, and the last dead record as an example. */
+export function floodError({ dead, records }: DeadFlood, limit: number, last: ErrorData | undefined): MillraceError {
+  return new MillraceError('MR6001', { dead, records, limit, code: last?.code ?? '', reason: last?.message ?? '' })
 }

@@ -144,7 +144,13 @@ async function configIfAllowed(admin: Admin, topic: string, timeoutMs: number): 
 }
 
 /** Operations as Kafka's descriptions have them. */
-const KAFKA_WORDS = { Read: 'READ', Write: 'WRITE', DescribeConfigs: 'DESCRIBE_CONFIGS', Create: 'CREATE' } as const
+const KAFKA_WORDS = {
+  Read: 'READ',
+  Write: 'WRITE',
+  DescribeConfigs: 'DESCRIBE_CONFIGS',
+  Create: 'CREATE',
+  Delete: 'DELETE',
+} as const
 
 /**
  * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 (partition count), MR4034 (a right is

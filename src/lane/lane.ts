@@ -3,7 +3,6 @@
 // Keeps SPEC: LANE-1 (work of an older attempt is dropped), LANE-4 (positions), STATE-1 (rows leave only with a seal).
 
 import { join } from 'node:path'
-import { noCounts } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView, FrameWriter } from '../core/frame.ts'
 import type {
@@ -23,13 +22,12 @@ import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
 import { createSlabTable } from '../state/slab-table.ts'
 import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
+import { dropped } from './dropped-work.ts'
 import type { FrameRun } from './frame-run.ts'
 import { encodeMarker } from './marker.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
 import { Restore, restoreBytesMax } from './restore.ts'
 import { Task } from './task.ts'
-
-const EMPTY_FRAME = new ArrayBuffer(0)
 
 /** What a lane takes beside its setup; tests give their own clock. */
 export interface LaneOptions {
@@ -395,25 +393,5 @@ export class Lane {
     if (error instanceof MillraceError) return { op: 'failed', error: error.toData() }
     const reason = error instanceof Error ? (error.stack ?? error.message) : String(error)
     return { op: 'failed', error: this.#misuse(reason).toData() }
-  }
-}
-
-function dropped(request: RequestOf<'frame' | 'idle' | 'end'>, frame: ArrayBuffer | undefined): LaneProcessed {
-  return {
-    op: request.op,
-    taskId: request.taskId,
-    attempt: request.attempt,
-    epoch: request.epoch,
-    isDropped: true,
-    out: undefined,
-    recycled: frame,
-    frameBytes: (frame ?? EMPTY_FRAME).byteLength,
-    inputOffset: 0,
-    watermarkMs: Number.NEGATIVE_INFINITY,
-    counts: noCounts(),
-    deadResults: 0,
-    lastDead: undefined,
-    sampleTimestampsMs: [],
-    sampleWeight: 0,
   }
 }

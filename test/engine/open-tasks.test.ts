@@ -7,6 +7,7 @@ import { OpenTasks } from '../../src/engine/open-tasks.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { Ownership } from '../../src/engine/ownership.ts'
 import type { TaskState } from '../../src/engine/task-state.ts'
+import { candlesJob } from '../harness/trades-in-memory.ts'
 
 const of = (...numbers: number[]) => numbers.map((partition) => ({ topic: 'trades', partition }))
 const since = (map: ReadonlyMap<string, number>): string => [...map].map(([key, from]) => `${key} ${from}`).join(', ')
@@ -26,6 +27,7 @@ test('a partition is ours since the generation that gave it, as long as no gener
 test('a suspended task is resumed only when it has been ours ever since, and closed otherwise', async () => {
   const sent: string[] = []
   const engine = {
+    plan: candlesJob().plan,
     lanes: {
       count: 1,
       send: async (_lane: number, request: LaneRequest) => {

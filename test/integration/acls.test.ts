@@ -125,6 +125,7 @@ const OPERATIONS = {
   Write: AclOperationTypes.WRITE,
   DescribeConfigs: AclOperationTypes.DESCRIBE_CONFIGS,
   Create: AclOperationTypes.CREATE,
+  Delete: AclOperationTypes.DELETE,
 }
 
 function entryOf(right: Right) {

@@ -473,12 +473,6 @@ test('keyBy on the declared key moves nothing', () => {
   expect([inputTopics(plan), statefulSub(plan)]).toEqual([[plan.source.topic], 0])
 })
 
-test('keyBy on a misspelt key is answered with the declared one', () => {
-  const misspelt = loose(job('x').from(trades)).keyBy!('smy').aggregate!({ n: count() }) as unknown as Loose
-  const error = errorOf(misspelt.to!(kafka('out')) as unknown as { build(): unknown })
-  expect(error.message).toContain("keyBy(smy) is not the key sym that the source declares, did you mean 'sym'?;")
-})
-
 test('a list of problems leaves no space at the end of a line', () => {
   const error = errorOf(loose(job('x')).to!(kafka('out')) as unknown as { build(): unknown })
   expect(error.message).toContain('is not valid:\n  - ')
