@@ -66,15 +66,18 @@ export class ClientLife<C extends RdClient> {
     const { tokens, connectMs, stopping } = connecting
     const life = new ClientLife(client, tokens, rights, disconnect)
     const token = await tokens?.current(connectMs, stopping)
+    const reported: KafkaFailure[] = []
     await connect(client, connecting, {
       handleMade() {
         if (addon !== undefined) life.#native = new addon.NativeClient(client._client)
         if (token !== undefined) life.takeToken(token, tokens!.extensions)
       },
       handleGoing: () => life.#native?.release(),
+      reported: (failure) => reported.push(failure),
     })
     // What was in the way is over: a broker has answered.
     life.takeErrors()
+    for (const failure of reported) life.#note(failure)
     tokens?.add(life)
     return life
   }

@@ -3,7 +3,7 @@
 // Keeps SPEC: SECURE-1 (wrong credentials end the wait at once), SECURE-2 (so does a certificate that is not trusted),
 // STOP-1 (a start that waits for a broker can be stopped).
 import { MillraceError } from '../../core/errors.ts'
-import { KafkaError } from '../port.ts'
+import { KafkaError, type KafkaFailure } from '../port.ts'
 import { closedError, failureOf, type RdkafkaError } from './failure.ts'
 import type { Callback, RdClient, RdConsumer, RdMetadata, RdProducer } from './node-rdkafka.ts'
 import type { PlainSettings } from './settings.ts'
@@ -28,6 +28,8 @@ export interface ConnectSteps {
   handleMade(): void
   /** node-rdkafka is about to delete the handle. */
   handleGoing(): void
+  /** What a consumer reports once and never again, such as that its group is refused: it is for the first poll. */
+  reported(failure: KafkaFailure): void
 }
 
 /**
@@ -57,7 +59,7 @@ export async function connect(client: RdClient, connecting: Connecting, steps: C
     isHandleMade = true
     try {
       steps.handleMade()
-      return await untilAnswered(client, ask.bind(client), connecting, reports)
+      return await untilAnswered(client, ask.bind(client), connecting, reports, steps)
     } catch (error) {
       failure = error
       steps.handleGoing()
@@ -105,9 +107,10 @@ async function untilAnswered(
   ask: Ask,
   connecting: Connecting,
   reports: Reports,
+  steps: ConnectSteps,
 ): Promise<RdMetadata> {
   const untilMs = performance.now() + connecting.connectMs
-  const served = serve(client)
+  const served = serve(client, (failure) => steps.reported(failure))
   let isProbed = false
   try {
     for (let turnMs = TURN_FIRST_MS; ; turnMs = Math.min(turnMs * 2, TURN_MS_MAX)) {
@@ -139,7 +142,7 @@ function once(ask: Ask, timeout: number) {
 }
 
 /** What librdkafka reports comes out only while somebody polls. */
-function serve(client: RdClient): { end(): Promise<void> } {
+function serve(client: RdClient, reported: (failure: KafkaFailure) => void): { end(): Promise<void> } {
   let isEnding = false
   let serving: Promise<void> | undefined
   const timer = setInterval(() => {
@@ -151,9 +154,13 @@ function serve(client: RdClient): { end(): Promise<void> } {
     const consumer = client as RdConsumer
     consumer.setDefaultConsumeTimeout(CONSUME_WAIT_MS)
     // Nothing is assigned yet: this brings reports alone.
-    serving = new Promise<void>((resolve) => consumer.consume(1, () => resolve())).finally(() => {
-      serving = undefined
-    })
+    serving = new Promise<void>((resolve) =>
+      consumer.consume(1, (error) => {
+        serving = undefined
+        if (error) reported(failureOf(error))
+        resolve()
+      }),
+    )
   }, SERVE_EVERY_MS)
   return {
     async end() {
