@@ -36,7 +36,10 @@ await runBench(async () => {
       tell(resultText(result))
       results.push(result)
     }
-    report({ command: 'bench:grow', correct: results.every(isCorrect), records, cases: results.map(fieldsOf(results)) })
+    const base = baseMeans(results)
+    const cases = results.map((result) => caseFields(result, base))
+    for (const line of tableOf(cases)) tell(line)
+    report({ command: 'bench:grow', correct: results.every(isCorrect), records, cases })
   } finally {
     await cluster.close()
   }
@@ -95,29 +98,52 @@ function resultText(result: CaseResult): string {
   return `${grown.name}: ${costText(summary)}, ${rss} MB; ${differences.rows} rows, ${verdict}`
 }
 
-/** What a case shows in JSON. Factors are over the mean of the two runs of the base. */
-function fieldsOf(results: readonly CaseResult[]): (result: CaseResult) => object {
+/** The means of the two runs of the base. */
+interface BaseMeans {
+  rate: number
+  cpu: number
+}
+
+type CaseFields = ReturnType<typeof caseFields>
+
+/** What a case shows in JSON. Factors are over the means of the base. */
+function caseFields(result: CaseResult, base: BaseMeans) {
+  const { grown, summary, differences } = result
+  const { recordsShare: _share, ...shape } = grown
+  return {
+    ...shape,
+    correct: isCorrect(result),
+    records: summary.records,
+    rows: differences.rows,
+    lost: differences.lost,
+    duplicated: differences.duplicated,
+    wrong: differences.wrong,
+    late: summary.late,
+    epochs: summary.epochs,
+    recordsPerSecond: Math.round(rate(summary)),
+    cpuMicrosPerRecord: rounded(cpu(summary)),
+    rssBytesMax: summary.rssBytesMax,
+    throughputFactor: rounded(rate(summary) / base.rate),
+    cpuFactor: rounded(cpu(summary) / base.cpu),
+  }
+}
+
+function baseMeans(results: readonly CaseResult[]): BaseMeans {
   const bases = results.filter(({ grown }) => grown.group === 'base').map(({ summary }) => summary)
   const mean = (value: (summary: RunSummary) => number): number =>
     bases.reduce((sum, base) => sum + value(base), 0) / bases.length
-  return (result) => {
-    const { grown, summary, differences } = result
-    const { recordsShare: _share, ...shape } = grown
-    return {
-      ...shape,
-      correct: isCorrect(result),
-      records: summary.records,
-      rows: differences.rows,
-      lost: differences.lost,
-      duplicated: differences.duplicated,
-      wrong: differences.wrong,
-      late: summary.late,
-      epochs: summary.epochs,
-      recordsPerSecond: Math.round(rate(summary)),
-      cpuMicrosPerRecord: rounded(cpu(summary)),
-      rssBytesMax: summary.rssBytesMax,
-      throughputFactor: rounded(rate(summary) / mean(rate)),
-      cpuFactor: rounded(cpu(summary) / mean(cpu)),
-    }
-  }
+  return { rate: mean(rate), cpu: mean(cpu) }
+}
+
+/** The cases as a table of Markdown, as docs/benchmarks.md shows it. */
+function tableOf(cases: readonly CaseFields[]): string[] {
+  const lines = cases.map(
+    (one) =>
+      `| ${one.name} | ${one.recordsPerSecond} (${one.throughputFactor.toFixed(2)}) | ${one.cpuMicrosPerRecord.toFixed(2)} us (${one.cpuFactor.toFixed(2)}) | ${Math.round(one.rssBytesMax / 1e6)} MB | ${one.records} | ${one.rows} |`,
+  )
+  return [
+    '| case | records/s | CPU a record | resident memory | records | rows |',
+    '|---|---|---|---|---|---|',
+    ...lines,
+  ]
 }
