@@ -117,6 +117,7 @@ async function runFloor(cluster: Cluster, input: Input, clients: number): Promis
 async function runJob(cluster: Cluster, input: Input, sink: string, job: string, stateDir: string): Promise<Cost> {
   const { source, partitions, records, oracle } = input
   const summary = await runCandles(cluster, { job, source, sink, partitions, records, stateDir })
+  if (summary.records !== records) throw new Error(`the job read ${summary.records} records, not ${records}`)
   if (summary.late !== oracle.lateCount) throw new Error(`${summary.late} records were late, not ${oracle.lateCount}`)
   return summary
 }

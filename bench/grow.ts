@@ -21,7 +21,9 @@ const START_MS = 1_760_000_000_000
 
 interface CaseResult {
   grown: GrowCase
+  /** `records` is what the case has; what was read again after a dropped epoch is in `rereadRecords`. */
   summary: RunSummary
+  rereadRecords: number
   differences: RowDifferences
   lateCount: number
 }
@@ -63,7 +65,8 @@ async function runCase(
     const run = { job: cluster.name(`job-${id}`), source, sink, partitions, records, stateDir }
     const summary = await runCandles(cluster, { ...run, flags: flagsOf(grown), hasEnvelopes: grown.events > 1 })
     const check = { kafka: cluster.kafka, topic: sink, partitionCount: partitions, checksTimestamps: true }
-    return { grown, summary, ...(await checkManyCandles(check, trades, records)) }
+    const checked = await checkManyCandles(check, trades, records)
+    return { grown, summary: { ...summary, records }, rereadRecords: summary.records - records, ...checked }
   } finally {
     await rm(stateDir, { recursive: true, force: true })
   }
@@ -114,6 +117,7 @@ function caseFields(result: CaseResult, base: BaseMeans) {
     ...shape,
     correct: isCorrect(result),
     records: summary.records,
+    rereadRecords: result.rereadRecords,
     rows: differences.rows,
     lost: differences.lost,
     duplicated: differences.duplicated,

@@ -15,7 +15,10 @@ export interface CandleRun {
   hasEnvelopes?: boolean
 }
 
-/** Makes the sink and runs the job. Throws when it did not read every record, or one was dead. */
+/**
+ * Makes the sink and runs the job. Throws when it did not read every record, or one was dead. Its summary counts records
+ * again that were read again after an epoch was dropped.
+ */
 export async function runCandles(cluster: Cluster, run: CandleRun): Promise<RunSummary> {
   const { job, source, sink, partitions, records, stateDir, flags = [], hasEnvelopes = false } = run
   await cluster.createTopic(sink, partitions)
@@ -32,7 +35,7 @@ export async function runCandles(cluster: Cluster, run: CandleRun): Promise<RunS
     env: { BENCH_ENVELOPES: hasEnvelopes ? '1' : '0' },
   })
   const summary = await summaryOf(process)
-  if (summary.records !== records || summary.dead > 0) {
+  if (summary.records < records || summary.dead > 0) {
     throw new Error(`the job did not take each of ${records} records: ${JSON.stringify(summary)}`)
   }
   return summary
