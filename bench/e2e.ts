@@ -9,10 +9,10 @@ import type { Candle, CandleOracle, RowDifferences } from '../test/harness/oracl
 import { isEqual } from '../test/harness/oracle.ts'
 import { readNumbers } from './lib/arguments.ts'
 import { candleOracle, checkCandles } from './lib/candle-check.ts'
+import { runCandles } from './lib/candle-run.ts'
 import { runProgram } from './lib/child.ts'
 import { type Cluster, openCluster } from './lib/cluster.ts'
-import { type Cost, e2eNumbers, type Round } from './lib/e2e-result.ts'
-import { startJobProcess, summaryOf } from './lib/job-process.ts'
+import { type Cost, costText, e2eNumbers, type Round } from './lib/e2e-result.ts'
 import { report, runBench, tell } from './lib/report.ts'
 import { loadTrades } from './lib/trade-load.ts'
 import type { FloorTask } from './peers/floor.ts'
@@ -93,25 +93,20 @@ async function runRound(
   stateDir: string,
 ): Promise<{ costs: Round; outputs: Output[] }> {
   const floor = await runFloor(cluster, input, 1)
-  tell(costText(`round ${round}: floor`, floor))
+  tell(`round ${round}: floor: ${costText(floor)}`)
   const wideFloor = await runFloor(cluster, input, FETCH_CLIENTS)
-  tell(costText(`round ${round}: floor of ${FETCH_CLIENTS} clients`, wideFloor))
+  tell(`round ${round}: floor of ${FETCH_CLIENTS} clients: ${costText(wideFloor)}`)
   const jobSink = cluster.name(`candles-${round}`)
   const job = await runJob(cluster, input, jobSink, cluster.name(`job-${round}`), stateDir)
-  tell(costText(`round ${round}: job`, job))
+  tell(`round ${round}: job: ${costText(job)}`)
   const loopSink = cluster.name(`loop-candles-${round}`)
   const loop = await runLoop(cluster, input, loopSink, cluster.name(`loop-${round}`))
-  tell(costText(`round ${round}: loop`, loop))
+  tell(`round ${round}: loop: ${costText(loop)}`)
   const outputs = [
     { who: 'job', sink: jobSink, rows: input.oracle.rows() },
     { who: 'loop', sink: loopSink, rows: input.loop.rows },
   ]
   return { costs: { floor, wideFloor, job, loop }, outputs }
-}
-
-function costText(who: string, { records, elapsedMs, cpuMicros }: Cost): string {
-  const perSecond = Math.round((records * 1_000) / Math.max(1, elapsedMs))
-  return `${who}: ${perSecond} records/s, ${(cpuMicros / records).toFixed(3)} us of CPU a record`
 }
 
 async function runFloor(cluster: Cluster, input: Input, clients: number): Promise<Cost> {
@@ -120,21 +115,10 @@ async function runFloor(cluster: Cluster, input: Input, clients: number): Promis
 }
 
 async function runJob(cluster: Cluster, input: Input, sink: string, job: string, stateDir: string): Promise<Cost> {
-  await cluster.createTopic(sink, input.partitions)
-  const process = startJobProcess({
-    brokers: cluster.brokers,
-    file: 'bench/jobs/candles.ts',
-    job,
-    source: input.source,
-    sink,
-    stateDir,
-    instanceId: 'bench',
-    untilEnd: true,
-  })
-  const summary = await summaryOf(process)
-  if (summary.records !== input.records || summary.late !== input.oracle.lateCount || summary.dead > 0) {
-    throw new Error(`the job counted otherwise than the oracle: ${JSON.stringify(summary)}`)
-  }
+  const { source, partitions, records, oracle } = input
+  const summary = await runCandles(cluster, { job, source, sink, partitions, records, stateDir })
+  if (summary.records !== records) throw new Error(`the job read ${summary.records} records, not ${records}`)
+  if (summary.late !== oracle.lateCount) throw new Error(`${summary.late} records were late, not ${oracle.lateCount}`)
   return summary
 }
 

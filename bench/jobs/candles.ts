@@ -1,6 +1,6 @@
 // The job of the end-to-end bench and of the chaos proof: candles of one second per symbol, final rows only.
-// Its name and topics come from the environment, so that each run has its own.
-import { count, first, job, kafka, last, max, min, msgpack, sum, tumbling, weightedMean } from 'millrace'
+// Its name and topics come from the environment, so that each run has its own, and whether values are envelopes.
+import { count, envelope, first, job, kafka, last, max, min, msgpack, sum, tumbling, weightedMean } from 'millrace'
 
 interface Trade {
   sym: string
@@ -13,8 +13,10 @@ interface Trade {
 
 const { BENCH_JOB = 'bench-candles', BENCH_SOURCE = 'bench-trades', BENCH_SINK = 'bench-candles-1s' } = process.env
 
+const value = process.env.BENCH_ENVELOPES === '1' ? envelope(msgpack<Trade>()) : msgpack<Trade>()
+
 export default job(BENCH_JOB)
-  .from(kafka(BENCH_SOURCE, { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
+  .from(kafka(BENCH_SOURCE, { value, key: 'sym', eventTime: 'ts', outOfOrder: '500ms' }))
   .keyBy('sym')
   .window('1s', tumbling('1s'))
   .aggregate({

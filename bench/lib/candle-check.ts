@@ -1,6 +1,7 @@
 // Compares the output topic of a candles job, row by row, with the oracle over the trades it was given. Main thread.
 import { unpack } from 'msgpackr'
-import { TRADE_KEY_BYTES, type TradeStream } from '../../src/cli/trades.ts'
+import { TRADE_KEY_BYTES } from '../../src/cli/symbols.ts'
+import type { TradeStream } from '../../src/cli/trades.ts'
 import type { FrameRecord } from '../../src/core/frame.ts'
 import { partitionOfKey } from '../../src/kafka/murmur2.ts'
 import type { Kafka } from '../../src/kafka/port.ts'
@@ -11,12 +12,12 @@ import {
   RowComparer,
   type RowDifferences,
 } from '../../test/harness/oracle.ts'
-import { readCommitted } from './topic-reader.ts'
+import { partitionsOf, readCommitted } from './topic-reader.ts'
 
 const textDecoder = new TextDecoder()
 const textEncoder = new TextEncoder()
 
-/** Finds the partition of a symbol, as every producer of ours does. */
+/** Finds the partition of a symbol by its name, as every producer of ours does. */
 export class SymbolPartitions {
   readonly #partitionCount: number
   readonly #known = new Map<string, number>()
@@ -36,6 +37,15 @@ export class SymbolPartitions {
   }
 }
 
+/** The partition of each symbol, by its number, as every producer of ours finds it. */
+export function symbolPartitions({ symbols }: TradeStream, partitionCount: number): Int32Array {
+  const { bytes, keyCount } = symbols
+  return Int32Array.from({ length: keyCount }, (_, symbol) => {
+    const from = symbol * TRADE_KEY_BYTES
+    return partitionOfKey(bytes.subarray(from, from + TRADE_KEY_BYTES), partitionCount)
+  })
+}
+
 /** The oracle of the first `recordCount` trades, and how many of them went to each partition. */
 export function candleOracle(
   trades: TradeStream,
@@ -43,13 +53,12 @@ export function candleOracle(
   partitionCount: number,
 ): { oracle: CandleOracle; partitionCounts: number[] } {
   const oracle = new CandleOracle(BENCH_CANDLE_RULES)
-  const partitions = new SymbolPartitions(partitionCount)
+  const partitions = symbolPartitions(trades, partitionCount)
   const partitionCounts = new Array<number>(partitionCount).fill(0)
   for (let i = 0; i < recordCount; i++) {
-    const trade = trades.next(i)
-    const partition = partitions.of(trade.sym)
+    const partition = partitions[trades.symbolOf(i)]!
     partitionCounts[partition]!++
-    oracle.add(partition, trade)
+    oracle.add(partition, trades.next(i))
   }
   return { oracle, partitionCounts }
 }
@@ -65,19 +74,93 @@ export interface CandleCheck {
 /** Reads every committed row of the output and compares it: value, Kafka key, timestamp, partition. */
 export async function checkCandles(check: CandleCheck, expected: readonly Candle[]): Promise<RowDifferences> {
   const comparer = new RowComparer(expected)
-  const partitions = new SymbolPartitions(check.partitionCount)
-  await readCommitted(check.kafka, check.topic, check.partitionCount, (record, partition) => {
-    const place = `${check.topic}/${partition} at ${record.offset}`
+  const homes = new SymbolPartitions(check.partitionCount)
+  await readCommitted(check.kafka, partitionsOf(check.topic, check.partitionCount), (record, partition) => {
     const row = readRow(record)
-    if (typeof row === 'string') {
-      comparer.addUnreadable(row, place)
-      return
-    }
-    comparer.add(row, place)
-    const problem = envelopeProblem(record, row, check, partition === partitions.of(row.sym))
-    if (problem !== undefined) comparer.addWrongEnvelope(problem, place)
+    compareRow(comparer, check, record, row, partition, (sym) => homes.of(sym) === partition)
   })
   return comparer.finish()
+}
+
+/** Every row is expected in the one partition that is read, so that a row elsewhere is a row too much. */
+const IS_HOME = (): boolean => true
+
+/**
+ * As `checkCandles`, for outputs of any size: partition by partition, and in each the oracle computes no further ahead than
+ * the windows of the rows that come, so that the rows of a few windows are in memory. Rows must come by window, ascending:
+ * a row that comes two windows late is counted as lost and as wrong. Also tells how many trades are late.
+ */
+export async function checkManyCandles(
+  check: CandleCheck,
+  trades: TradeStream,
+  recordCount: number,
+): Promise<{ differences: RowDifferences; lateCount: number }> {
+  const comparer = new RowComparer()
+  const homes = symbolPartitions(trades, check.partitionCount)
+  let lateCount = 0
+  for (const one of partitionsOf(check.topic, check.partitionCount)) {
+    const due = new DueCandles(trades, recordCount, (symbol) => homes[symbol] === one.partition)
+    let newestEndMs = Number.NEGATIVE_INFINITY
+    await readCommitted(check.kafka, [one], (record) => {
+      const row = readRow(record)
+      if (typeof row !== 'string' && row.windowEnd > newestEndMs) {
+        comparer.settle(newestEndMs - BENCH_CANDLE_RULES.sizeMs)
+        comparer.expect(due.upTo(row.windowEnd))
+        newestEndMs = row.windowEnd
+      }
+      compareRow(comparer, check, record, row, one.partition, IS_HOME)
+    })
+    comparer.expect(due.upTo(Number.POSITIVE_INFINITY))
+    comparer.settle(Number.POSITIVE_INFINITY)
+    lateCount += due.lateCount
+  }
+  return { differences: comparer.finish(), lateCount }
+}
+
+/** The rows of one partition, window by window: the oracle takes its trades as far as they are needed. */
+class DueCandles {
+  readonly #oracle = new CandleOracle(BENCH_CANDLE_RULES)
+  readonly #trades: TradeStream
+  readonly #recordCount: number
+  readonly #isOurs: (symbol: number) => boolean
+  #next = 0
+
+  constructor(trades: TradeStream, recordCount: number, isOurs: (symbol: number) => boolean) {
+    this.#trades = trades
+    this.#recordCount = recordCount
+    this.#isOurs = isOurs
+  }
+  get lateCount(): number {
+    return this.#oracle.lateCount
+  }
+
+  /** The rows of windows that end up to `endMs` and were not given before. */
+  upTo(endMs: number): Candle[] {
+    while (this.#next < this.#recordCount && this.#oracle.watermarkMs(0) < endMs) {
+      const i = this.#next++
+      if (this.#isOurs(this.#trades.symbolOf(i))) this.#oracle.add(0, this.#trades.next(i))
+    }
+    return this.#oracle.takeRows(endMs)
+  }
+}
+
+/** Compares what `readRow` gave, the record's key, timestamp and partition. */
+function compareRow(
+  comparer: RowComparer,
+  check: CandleCheck,
+  record: FrameRecord,
+  row: Candle | string,
+  partition: number,
+  isHome: (sym: string) => boolean,
+): void {
+  const place = `${check.topic}/${partition} at ${record.offset}`
+  if (typeof row === 'string') {
+    comparer.addUnreadable(row, place)
+    return
+  }
+  comparer.add(row, place)
+  const problem = envelopeProblem(record, row, check, isHome(row.sym))
+  if (problem !== undefined) comparer.addWrongEnvelope(problem, place)
 }
 
 /** The row, or why there is none. */
@@ -95,12 +178,11 @@ function readRow(record: FrameRecord): Candle | string {
 function envelopeProblem(
   record: FrameRecord,
   row: Candle,
-  check: CandleCheck,
-  isInItsPartition: boolean,
+  { checksTimestamps }: CandleCheck,
+  isHome: boolean,
 ): string | undefined {
   if (textDecoder.decode(record.key) !== row.sym) return `the key is ${textDecoder.decode(record.key)}`
-  if (!isInItsPartition) return 'it is in the wrong partition'
-  if (check.checksTimestamps && record.timestampMs !== row.windowEnd - 1)
-    return `the timestamp is ${record.timestampMs}`
+  if (!isHome) return 'it is in the wrong partition'
+  if (checksTimestamps && record.timestampMs !== row.windowEnd - 1) return `the timestamp is ${record.timestampMs}`
   return undefined
 }

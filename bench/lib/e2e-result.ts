@@ -53,11 +53,18 @@ export interface E2eNumbers {
   targets: Record<'floorShare' | 'cpuFloorFactor' | 'loopFactor' | 'cpuLoopShare' | 'rssBytesMax', boolean>
 }
 
-function rate({ records, elapsedMs }: Cost): number {
+/** Records a second. */
+export function rate({ records, elapsedMs }: Cost): number {
   return (records * 1_000) / Math.max(1, elapsedMs)
 }
-function cpu({ records, cpuMicros }: Cost): number {
+/** CPU a record, microseconds. */
+export function cpu({ records, cpuMicros }: Cost): number {
   return cpuMicros / Math.max(1, records)
+}
+
+/** A cost in words. */
+export function costText(cost: Cost): string {
+  return `${Math.round(rate(cost))} records/s, ${cpu(cost).toFixed(3)} us of CPU a record`
 }
 
 /** Medians over the rounds. Ratios are medians of each round's own ratio: what disturbed a round disturbed all of it. */

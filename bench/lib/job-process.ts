@@ -46,6 +46,8 @@ export function startJobRun(options: JobRunOptions): Child {
 }
 
 export interface JobProcessOptions extends Omit<JobRunOptions, 'env'> {
+  /** More environment, as the jobs in bench/jobs read it. */
+  env?: Record<string, string>
   /** Names of the job and its topics, as the jobs in bench/jobs read them. */
   job: string
   source: string
@@ -53,8 +55,8 @@ export interface JobProcessOptions extends Omit<JobRunOptions, 'env'> {
 }
 
 /** Starts `millrace run` on a job of bench/jobs. */
-export function startJobProcess({ job, source, sink, ...options }: JobProcessOptions): Child {
-  return startJobRun({ ...options, env: { BENCH_JOB: job, BENCH_SOURCE: source, BENCH_SINK: sink } })
+export function startJobProcess({ job, source, sink, env = {}, ...options }: JobProcessOptions): Child {
+  return startJobRun({ ...options, env: { BENCH_JOB: job, BENCH_SOURCE: source, BENCH_SINK: sink, ...env } })
 }
 
 /** The summary of a job that ended by itself or after SIGTERM. */

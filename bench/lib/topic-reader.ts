@@ -7,42 +7,44 @@ const CALL_MS = 10_000
 
 export type VisitRecord = (record: FrameRecord, partition: number) => void
 
+/** All partitions of a topic. */
 export function partitionsOf(topic: string, partitionCount: number): TopicPartition[] {
   return Array.from({ length: partitionCount }, (_, partition) => ({ topic, partition }))
 }
 
 /**
- * Visits every committed record of a topic up to its end as it is now. A transaction that stays open for `limitMs` is an
- * error: it hides records.
+ * Visits every committed record of some partitions up to their ends as they are now. A transaction that stays open is an
+ * error, since it hides records: nothing comes for `limitMs`.
  */
 export async function readCommitted(
   kafka: Kafka,
-  topic: string,
-  partitionCount: number,
+  partitions: readonly TopicPartition[],
   visit: VisitRecord,
   limitMs = 60_000,
 ): Promise<void> {
   const reader = await kafka.openReader({})
   try {
-    const partitions = partitionsOf(topic, partitionCount)
     const marks = await Promise.all(partitions.map((one) => reader.watermarks(one, CALL_MS)))
-    const missing = new Map(
-      marks.flatMap(({ low, high }, partition) => (high > low ? [[partition, high]] : [])) as [number, number][],
-    )
+    const missing = new Map<string, number>()
+    for (const [i, { low, high }] of marks.entries()) if (high > low) missing.set(placeOf(partitions[i]!), high)
     reader.assign(partitions.map((one, i) => ({ ...one, offset: marks[i]!.low })))
-    const untilMs = performance.now() + limitMs
-    while (missing.size > 0) {
-      if (performance.now() > untilMs) throw new Error(`${topic}: ${describe(missing)} not reached in ${limitMs} ms`)
+    for (let cameMs = performance.now(); missing.size > 0; ) {
+      if (performance.now() > cameMs + limitMs) throw new Error(`${describe(missing)} not reached in ${limitMs} ms`)
       const { batches, ends, errors } = await reader.poll(POLL)
-      if (errors.length > 0) throw new Error(`reading ${topic}: ${errors.map(({ message }) => message).join('; ')}`)
+      if (errors.length > 0) throw new Error(`reading: ${errors.map(({ message }) => message).join('; ')}`)
       for (const { partition, frame } of batches) for (const record of sourceRecords(frame)) visit(record, partition)
-      for (const { partition, offset } of ends) if (offset >= (missing.get(partition) ?? 0)) missing.delete(partition)
+      for (const end of ends) if (end.offset >= (missing.get(placeOf(end)) ?? 0)) missing.delete(placeOf(end))
+      if (batches.length > 0) cameMs = performance.now()
     }
   } finally {
     await reader.close()
   }
 }
 
-function describe(missing: ReadonlyMap<number, number>): string {
-  return [...missing].map(([partition, high]) => `end ${high} of partition ${partition}`).join(', ')
+function placeOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
+}
+
+function describe(missing: ReadonlyMap<string, number>): string {
+  return [...missing].map(([place, high]) => `${place}: end ${high}`).join(', ')
 }

@@ -7,8 +7,9 @@ import { FrameWriter } from '../core/frame.ts'
 import type { Producer } from '../kafka/port.ts'
 import type { TradeStream } from './trades.ts'
 
-/** Records of one frame at full speed. */
+/** Trades of one frame at full speed, and its bytes: what is in memory at once. */
 const BATCH_RECORDS = 10_000
+const BATCH_BYTES = 1 << 21
 /** With a rate, what is due is written this often. */
 const PACE_MS = 10
 
@@ -35,13 +36,14 @@ export interface TradeProducing {
  */
 export async function produceTrades(options: TradeProducing): Promise<number> {
   const { producer, topic, trades, clock, scheduler } = options
-  const writer = new FrameWriter(1 << 20)
+  const writer = new FrameWriter(BATCH_BYTES)
+  const batch = Math.min(BATCH_RECORDS, trades.countWithin(BATCH_BYTES))
   const startMs = clock.monotonicMs()
   let written = 0
   while (written < options.records && !options.isStopped()) {
     const due =
       options.rate === 0 ? options.records : Math.floor(((clock.monotonicMs() - startMs) * options.rate) / 1000)
-    const to = Math.min(options.records, due, written + BATCH_RECORDS)
+    const to = Math.min(options.records, due, written + batch)
     if (to > written) {
       trades.fill(writer, 0, written, to)
       await producer.produce(writer.take()!, [topic])

@@ -107,4 +107,58 @@ describe('a trade stream', () => {
     const view = new FrameView(writer.take()!)
     expect(view.timestampMs(view.firstAt)).toBe(1234)
   })
+
+  test('draws any number of symbols, uniformly or by about the same Zipf law, and names each in 7 letters', () => {
+    const drawn = (spread: 'zipf' | 'uniform') => {
+      const counts = new Map<string, number>()
+      const trades = tradeStream(options({ keyCount: 2_000_000, spread }))
+      for (let i = 0; i < 100_000; i++) {
+        const { sym } = trades.next(i)
+        if (i < 1000) expect(trades.symbols.name(trades.symbolOf(i))).toBe(sym)
+        counts.set(sym, (counts.get(sym) ?? 0) + 1)
+      }
+      return counts
+    }
+    const uniform = drawn('uniform')
+    expect(uniform.size).toBeGreaterThan(96_000)
+    for (const sym of [...uniform.keys()].slice(0, 1000)) expect(sym).toMatch(/^S[0-9A-Z]{6}$/)
+    expect(Math.max(...uniform.values())).toBeLessThan(6)
+    const zipf = drawn('zipf')
+    expect(zipf.size).toBeLessThan(40_000)
+    const ratio = zipf.get('S000009')! / zipf.get('S00002R')!
+    expect(ratio).toBeGreaterThan(10 ** 1.1 * 0.7)
+    expect(ratio).toBeLessThan(10 ** 1.1 * 1.4)
+  })
+
+  test('adds a field of text up to the asked size, and changes nothing else', () => {
+    const plain = tradeStream(options())
+    for (const valueBytes of [128, 1_000, 10_000]) {
+      for (const [i, { value }] of sinkRecords(frameOf(tradeStream(options({ valueBytes })), 5, 9)).entries()) {
+        const { pad, ...trade } = unpack(value!) as Trade & { pad: string }
+        expect(value!.length).toBe(valueBytes)
+        expect(pad).toMatch(/^[0-o]+$/)
+        expect(trade).toEqual(plain.next(5 + i))
+      }
+    }
+    expect(() => tradeStream(options({ valueBytes: 100 }))).toThrow('100 bytes of an event')
+  })
+
+  test('puts the events of one symbol into an envelope, cut where the asked trades begin and end', () => {
+    const trades = tradeStream(options({ envelopeEvents: 50, valueBytes: 200 }))
+    const records = sinkRecords(frameOf(trades, 30, 170))
+    const envelopes = records.map(({ value }) => unpack(value!) as Trade[])
+    expect(envelopes.map((events) => events.length)).toEqual([20, 50, 50, 20])
+    envelopes.forEach((events, i) => {
+      expect(new Set(events.map(({ sym }) => sym))).toEqual(new Set([new TextDecoder().decode(records[i]!.key)]))
+    })
+    envelopes.flat().forEach((event, i) => {
+      expect(event).toMatchObject(trades.next(30 + i))
+    })
+  })
+
+  test('tells how many whole envelopes go into a frame', () => {
+    const count = (more: Partial<TradeOptions>) => tradeStream(options(more)).countWithin(100_000)
+    expect([count({}), count({ valueBytes: 10_000 }), count({ envelopeEvents: 50 })]).toEqual([961, 9, 1500])
+    expect(count({ valueBytes: 60_000, envelopeEvents: 50 })).toBe(50)
+  })
 })

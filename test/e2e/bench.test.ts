@@ -30,3 +30,23 @@ test('the restore bench gets every row of state back, and a start with its folde
     expect(result[name], name).toBeGreaterThan(0)
   }
 })
+
+test('the growth bench gives every row right in each of its cases', async () => {
+  const args = ['--records', '20000', '--only', 'envelopes', '--json']
+  const result = await runProgram<{ cases: Record<string, unknown>[] }>('bench/grow.ts', args, ENV)
+  expect(result).toMatchObject({ command: 'bench:grow', correct: true, records: 20_000 })
+  expect(result.cases.map(({ name }) => name)).toEqual(['base', 'envelopes of 50 events', 'base again'])
+  for (const one of result.cases) {
+    expect(one).toMatchObject({ correct: true, records: 20_000, lost: 0, duplicated: 0, wrong: 0 })
+    for (const name of [
+      'rows',
+      'recordsPerSecond',
+      'cpuMicrosPerRecord',
+      'rssBytesMax',
+      'throughputFactor',
+      'cpuFactor',
+    ]) {
+      expect(one[name], name).toBeGreaterThan(0)
+    }
+  }
+})

@@ -14,6 +14,14 @@ function candle(more: Partial<Candle>): Candle {
 }
 
 describe('the candles oracle', () => {
+  test('gives the rows of closed windows away and then knows them no more', () => {
+    const oracle = new CandleOracle(RULES)
+    for (const ts of [4, 11, 25]) oracle.add(0, trade('A', ts, 5))
+    expect(oracle.watermarkMs(0)).toBe(22)
+    expect(oracle.takeRows(20).map(({ windowEnd }) => windowEnd)).toEqual([10, 20])
+    expect(oracle.rows().map(({ windowEnd }) => windowEnd)).toEqual([30])
+  })
+
   test('opens at the least and closes at the greatest event time, the first and the last among equal ones', () => {
     const oracle = new CandleOracle(RULES)
     for (const [ts, price] of [

@@ -66,7 +66,7 @@ export class CandleOracle {
 
   add(partition: number, trade: OracleTrade): void {
     const { sizeMs, graceMs, outOfOrderMs } = this.#rules
-    const watermarkMs = this.#watermarksMs[partition] ?? Number.NEGATIVE_INFINITY
+    const watermarkMs = this.watermarkMs(partition)
     const windowStart = Math.floor(trade.ts / sizeMs) * sizeMs
     this.#watermarksMs[partition] = Math.max(watermarkMs, trade.ts - outOfOrderMs)
     this.recordCount++
@@ -88,16 +88,33 @@ export class CandleOracle {
     return candle
   }
 
-  /** Every row, by window and symbol in no order. */
+  /** Every row that was not taken, by window and symbol in no order. */
   rows(): Candle[] {
+    return [...this.#windows.values()].flatMap(rowsOf)
+  }
+
+  /** Watermark of a partition, ms since the epoch; -Infinity before its first trade. */
+  watermarkMs(partition: number): number {
+    return this.#watermarksMs[partition] ?? Number.NEGATIVE_INFINITY
+  }
+
+  /** Takes the rows of the windows that end up to `endMs`, which must be closed: nothing is added to them any more. */
+  takeRows(endMs: number): Candle[] {
     const rows: Candle[] = []
-    for (const window of this.#windows.values()) {
-      for (const { firstMs: _first, lastMs: _last, weighted, ...candle } of window.values()) {
-        rows.push({ ...candle, vwap: weighted / candle.volume })
-      }
+    for (const [windowStart, window] of this.#windows) {
+      if (windowStart + this.#rules.sizeMs > endMs) continue
+      this.#windows.delete(windowStart)
+      for (const row of rowsOf(window)) rows.push(row)
     }
     return rows
   }
+}
+
+function rowsOf(window: ReadonlyMap<string, OpenCandle>): Candle[] {
+  return Array.from(window.values(), ({ firstMs: _first, lastMs: _last, weighted, ...candle }) => ({
+    ...candle,
+    vwap: weighted / candle.volume,
+  }))
 }
 
 function newCandle(sym: string, windowStart: number, windowEnd: number): OpenCandle {
@@ -172,19 +189,28 @@ const FIELDS = [
  * comparer.finish() // { rows: 1, expectedRows: 1, lost: 0, duplicated: 0, wrong: 0, examples: [] }
  */
 export class RowComparer {
-  readonly #expected: Map<string, Candle>
+  readonly #expected = new Map<string, Candle>()
   readonly #seenAt = new Map<string, string>()
   readonly #differences: RowDifferences
 
-  constructor(expected: readonly Candle[]) {
-    this.#expected = new Map(expected.map((row) => [rowId(row), row]))
-    this.#differences = {
-      rows: 0,
-      expectedRows: this.#expected.size,
-      lost: 0,
-      duplicated: 0,
-      wrong: 0,
-      examples: [],
+  constructor(expected: readonly Candle[] = []) {
+    this.#differences = { rows: 0, expectedRows: 0, lost: 0, duplicated: 0, wrong: 0, examples: [] }
+    this.expect(expected)
+  }
+
+  /** More rows that must be there. */
+  expect(rows: readonly Candle[]): void {
+    for (const row of rows) this.#expected.set(rowId(row), row)
+    this.#differences.expectedRows += rows.length
+  }
+
+  /** The rows of windows that end up to `endMs` have all come: what is missing is lost, what still comes is wrong. */
+  settle(endMs: number): void {
+    for (const [id, row] of this.#expected) {
+      if (row.windowEnd > endMs) continue
+      this.#countIfLost(id, row)
+      this.#expected.delete(id)
+      this.#seenAt.delete(id)
     }
   }
 
@@ -225,12 +251,14 @@ export class RowComparer {
 
   /** Counts what is missing and tells everything. */
   finish(): RowDifferences {
-    for (const [id, row] of this.#expected) {
-      if (this.#seenAt.has(id)) continue
-      this.#differences.lost++
-      this.#tell(`lost: ${id} of ${row.n} trades`)
-    }
+    for (const [id, row] of this.#expected) this.#countIfLost(id, row)
     return this.#differences
+  }
+
+  #countIfLost(id: string, row: Candle): void {
+    if (this.#seenAt.has(id)) return
+    this.#differences.lost++
+    this.#tell(`lost: ${id} of ${row.n} trades`)
   }
 
   #tell(text: string): void {

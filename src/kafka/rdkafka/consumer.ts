@@ -20,6 +20,7 @@ import {
 } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import { failureOf, type RdkafkaError, stateError } from './failure.ts'
+import { untilLed } from './leader-wait.ts'
 import type { RdConsumer, RdTopicPartition } from './node-rdkafka.ts'
 
 /** The calls of a consumer that block, and those that node-rdkafka lacks. */
@@ -147,7 +148,7 @@ export class RdKafkaConsumer implements GroupConsumer {
     return this.#driver.committed(partitions, timeoutMs)
   }
   watermarks(partition: TopicPartition, timeoutMs: number): Promise<{ low: number; high: number }> {
-    return this.#driver.watermarks(partition, timeoutMs)
+    return untilLed((leftMs) => this.#driver.watermarks(partition, leftMs), timeoutMs)
   }
   offsetsForTimes(times: TopicPartitionTime[], timeoutMs: number): Promise<TimeOffset[]> {
     return this.#driver.offsetsForTimes(times, timeoutMs)
