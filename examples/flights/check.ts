@@ -1,7 +1,7 @@
 // Compares the three topics that the job writes with what it must give: every row, every late flight, every dead letter,
 // with key, Kafka timestamp and headers. Main thread.
 import { unpack } from 'msgpackr'
-import { readCommitted } from '../../bench/lib/topic-reader.ts'
+import { partitionsOf, readCommitted } from '../../bench/lib/topic-reader.ts'
 import type { FrameRecord } from '../../src/core/frame.ts'
 import type { Kafka } from '../../src/kafka/port.ts'
 import type { Expected } from './expected.ts'
@@ -49,7 +49,7 @@ export async function checkTopics(topics: CheckedTopics, flights: Flights, expec
     read: (record: FrameRecord) => { id: string; fields: Fields },
   ) => {
     const comparison = new Comparison(ids, expectedFields)
-    await readCommitted(kafka, topic, partitionCount, (record, partition) =>
+    await readCommitted(kafka, partitionsOf(topic, partitionCount), (record, partition) =>
       comparison.add(read(record), `${topic}/${partition} at ${record.offset}`),
     )
     return comparison.finish()
