@@ -5,8 +5,15 @@
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { EngineLimits } from '../engine/options.ts'
-import type { Plan } from '../job/plan.ts'
-import { type Admin, type CommittedOffset, type Kafka, KafkaError, type Reader } from '../kafka/port.ts'
+import { type Plan, planTopics } from '../job/plan.ts'
+import {
+  type Admin,
+  type CommittedOffset,
+  type Kafka,
+  KafkaError,
+  type Reader,
+  type TopicPartitionOffset,
+} from '../kafka/port.ts'
 import { awaitEmptyGroup, GroupHold, type HoldOptions, namesOf } from './group-hold.ts'
 import { ResetTransaction } from './reset-transaction.ts'
 import { findPlaces, findTopics, type ResetTopic, type ResetTopics } from './scope.ts'
@@ -62,6 +69,9 @@ export interface ResetReport {
   /** Who is in the job's group (only a dry run gets this far then). */
   members: string[]
 }
+
+const MOVED_IS_WHOLE =
+  'the state of a job whose records move to another key is of all partitions of its source: reset it to earliest, latest or a time, or name every partition'
 
 /** Offsets of a transaction that nobody ends are pending until its time-out, which brokers look after every 10 s. */
 const STABLE_OFFSETS_MS = 30_000
@@ -145,7 +155,8 @@ class ResetRun {
     const committed = await held.committed(this.#partitions(), STABLE_OFFSETS_MS)
     const report = await this.#survey(committed, transaction)
     this.#check()
-    await transaction.commit(held, report.epoch, report.partitions, this.#tombstones.takeAll())
+    const moved = await this.#movedEnds()
+    await transaction.commit(held, report.epoch, report.partitions, moved, this.#tombstones.takeAll())
     return { ...report, members: [] }
   }
 
@@ -159,9 +170,11 @@ class ResetRun {
     const { topic } = plan.source
     const { bounds, places } = await findPlaces(this.#reader, topic, partitionCount, target, limits.callMs)
     const isWhole = places.size === partitionCount
+    const isMoved = planTopics(plan).repartition >= 0
+    if (isMoved && !isWhole) throw new MillraceError('MR3002', { reason: MOVED_IS_WHOLE })
     const swept: (Swept | undefined)[] = []
-    for (const { partition } of changelog === undefined ? [] : bounds) {
-      swept[partition] = await this.#sweep(changelog!, partition, places.has(partition), transaction)
+    for (let partition = 0; partition < (changelog?.partitionCount ?? 0); partition++) {
+      swept[partition] = await this.#sweep(changelog!, partition, isMoved || places.has(partition), transaction)
     }
     const viewRows: ResetReport['views'] = []
     for (const view of views) {
@@ -177,7 +190,7 @@ class ResetRun {
       partitions: [...places]
         .sort(([a], [b]) => a - b)
         .map(([partition, toOffset]) => {
-          const marker = swept[partition]?.marker
+          const marker = isMoved ? undefined : swept[partition]?.marker
           const fromOffset = marker?.source === topic ? marker.inputOffset : offsetOf(committed, partition)
           return movedPartition(bounds[partition]!, fromOffset, toOffset, swept[partition]?.rowCount ?? 0)
         }),
@@ -218,6 +231,19 @@ class ResetRun {
     if (swept.stalledAt === undefined) return isInScope ? swept : { ...swept, rowCount: 0 }
     const reason = `${topic.name}, partition ${partition} could be read to ${swept.stalledAt} only, not to its end ${high}: a transaction there stays open`
     throw new MillraceError('MR4022', { job: plan.job, reason })
+  }
+
+  /** Ends of the repartition topic: what lies in it is of the old state. Undefined for a job without one. */
+  async #movedEnds(): Promise<TopicPartitionOffset[] | undefined> {
+    const { repartition } = this.#topics
+    if (repartition === undefined) return undefined
+    const { topic, partitionCount } = repartition
+    return Promise.all(
+      Array.from({ length: partitionCount }, async (_, partition) => {
+        const { high } = await this.#reader.watermarks({ topic, partition }, this.#options.limits.callMs)
+        return { topic, partition, offset: high }
+      }),
+    )
   }
 
   /** Rows to read at most, for the time that the transaction may take. */

@@ -7,7 +7,8 @@ import type { TaskPosition } from '../core/message.ts'
 import { taskIdOf } from '../engine/task-state.ts'
 import { isStateful, type Plan } from '../job/plan.ts'
 import { planHash } from '../job/plan-hash.ts'
-import type { Kafka, Producer } from '../kafka/port.ts'
+import { statefulSub } from '../job/sub-plans.ts'
+import type { Kafka, Producer, TopicPartitionOffset } from '../kafka/port.ts'
 import { encodeMarker } from '../lane/marker.ts'
 import { MARKER_KEY } from '../state/keys.ts'
 import type { GroupHold } from './group-hold.ts'
@@ -69,16 +70,19 @@ export class ResetTransaction {
     hold: GroupHold,
     epoch: number,
     partitions: readonly { partition: number; toOffset: number }[],
+    /** Where the tasks behind a repartition topic go on. */
+    moved: readonly TopicPartitionOffset[] | undefined,
     tombstones: readonly ArrayBuffer[],
   ): Promise<void> {
     const { plan, callMs } = this.#options
     const { topic } = plan.source
     await this.#begin()
     const metadata = `epoch=${epoch}`
-    const offsets = partitions.map(({ partition, toOffset }) => ({ topic, partition, offset: toOffset, metadata }))
+    const places = partitions.map(({ partition, toOffset }) => ({ topic, partition, offset: toOffset }))
+    const offsets = [...places, ...(moved ?? [])].map((place) => ({ ...place, metadata }))
     await this.#producer.sendOffsets(offsets, hold.group, callMs)
     await this.produce(tombstones)
-    const markers = isStateful(plan) ? markerFrame(plan, epoch, partitions) : undefined
+    const markers = isStateful(plan) ? markerFrame(plan, epoch, moved ?? places) : undefined
     if (markers !== undefined) await this.produce([markers])
     await this.#producer.flush(FLUSH_MS)
     await this.#producer.commit(callMs)
@@ -111,22 +115,18 @@ export class ResetTransaction {
 }
 
 /** The new places of the tasks: no row, no watermark, no counts. */
-function markerFrame(
-  plan: Plan,
-  epoch: number,
-  partitions: readonly { partition: number; toOffset: number }[],
-): ArrayBuffer | undefined {
+function markerFrame(plan: Plan, epoch: number, places: readonly TopicPartitionOffset[]): ArrayBuffer | undefined {
   const writer = new FrameWriter()
-  for (const { partition, toOffset } of partitions) {
+  for (const { topic, partition, offset } of places) {
     const position: TaskPosition = {
-      taskId: taskIdOf(0, partition),
+      taskId: taskIdOf(statefulSub(plan), partition),
       epoch,
       instanceId: RESET_INSTANCE,
-      inputOffset: toOffset,
+      inputOffset: offset,
       watermarkMs: Number.NEGATIVE_INFINITY,
       eventTimeMsMax: Number.NEGATIVE_INFINITY,
       isEnded: false,
-      source: plan.source.topic,
+      source: topic,
       planHash: planHash(plan),
       counts: noCounts(),
     }

@@ -23,6 +23,8 @@ export interface ResetTopics {
   changelog: ResetTopic | undefined
   /** Views whose topic is there. */
   views: ResetTopic[]
+  /** The topic that records move through to another key, where the job has one: what is in it is left out. */
+  repartition: { topic: string; partitionCount: number } | undefined
 }
 
 export interface ScopeOptions {
@@ -39,15 +41,24 @@ export interface ScopeOptions {
  */
 export async function findTopics(options: ScopeOptions): Promise<ResetTopics> {
   const { admin, plan, isDryRun, timeoutMs } = options
-  const { names, changelog: index } = planTopics(plan)
+  const { names, changelog: index, repartition } = planTopics(plan)
   const changelogName = names[index]
+  const movedName = names[repartition]
   const views = viewTopics(plan)
-  const wanted = [plan.source.topic, ...views.keys(), ...(changelogName === undefined ? [] : [changelogName])]
+  const wanted = [
+    plan.source.topic,
+    ...views.keys(),
+    ...[changelogName, movedName].filter((name) => name !== undefined),
+  ]
   const known = new Map((await admin.describe(wanted, timeoutMs)).map((one) => [one.name, one.partitionCount]))
   const partitionCount = known.get(plan.source.topic)
   if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: plan.source.topic })
+  // As a start does it: a repartition topic that is there has the partitions that it has.
+  const movedCount = known.get(movedName ?? '')
+  const taskCount = movedCount ?? partitionCount
   return {
     partitionCount,
+    repartition: movedCount === undefined ? undefined : { topic: movedName!, partitionCount: movedCount },
     changelog: changelogName === undefined ? undefined : await changelogTopic(changelogName),
     views: [...views].flatMap(([name, view]) => {
       const count = known.get(name)
@@ -57,12 +68,12 @@ export async function findTopics(options: ScopeOptions): Promise<ResetTopics> {
 
   async function changelogTopic(name: string): Promise<ResetTopic | undefined> {
     const actual = known.get(name)
-    if (actual !== undefined && actual !== partitionCount) {
-      throw new MillraceError('MR4003', { topic: name, actual, expected: partitionCount! })
+    if (actual !== undefined && actual !== taskCount) {
+      throw new MillraceError('MR4003', { topic: name, actual, expected: taskCount })
     }
     if (actual === undefined && isDryRun) return undefined
-    if (actual === undefined) await ensureChangelog(admin, name, partitionCount!, timeoutMs)
-    return { name, kind: 'changelog', view: undefined, partitionCount: partitionCount! }
+    if (actual === undefined) await ensureChangelog(admin, name, taskCount, timeoutMs)
+    return { name, kind: 'changelog', view: undefined, partitionCount: taskCount }
   }
 }
 
