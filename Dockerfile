@@ -15,6 +15,7 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --ignore-scripts --no-audit --no-fund
 # Before the rest of the sources: two minutes that only a new package or a changed addon costs again.
 COPY scripts/build-rdkafka.mjs scripts/build-addon.mjs scripts/
+COPY scripts/setup/libraries.mjs scripts/setup/
 RUN node scripts/build-rdkafka.mjs
 COPY src/kafka/rdkafka/native src/kafka/rdkafka/native
 RUN node scripts/build-addon.mjs --force

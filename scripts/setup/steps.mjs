@@ -2,6 +2,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isExecutable, isOnPath, root, run, SetupError } from './commands.mjs'
+import { aptLine, hasZstd, missingLibraries } from './libraries.mjs'
 import { hashOf, isStamped, removeStamp, writeStamp } from './stamp.mjs'
 
 const NODE_MIN = [20, 11]
@@ -21,7 +22,7 @@ const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'))
 
 /** @returns {Step[]} */
 export function setupSteps() {
-  return [tools, packages, rdkafka, natives, addon, dist]
+  return [tools, libraries, packages, rdkafka, natives, addon, dist]
 }
 
 /** A C++ tool chain is needed only while something is not built yet. */
@@ -55,6 +56,40 @@ function missingTools() {
   return needed.filter(([command]) => !isOnPath(command))
 }
 
+/** Libraries for librdkafka, looked for only while it is not built yet. Root on Debian gets those that are missing. */
+const libraries = {
+  name: 'libraries',
+  aboutSeconds: 5,
+  isDone: () => rdkafka.isDone() || missingLibraries().length === 0,
+  async run() {
+    const reason = await installLibraries(missingLibraries())
+    const missing = missingLibraries()
+    if (missing.length === 0) return
+    const words = missing.map(({ debian, what }) => `${debian} (${what})`).join(', ')
+    const why = reason === undefined ? '' : `; installing it failed: ${reason}`
+    const text = `librdkafka is built with ${words}, not found: ${aptLine(missing)}${why}`
+    // Elsewhere than on Linux headers lie where librdkafka's own build finds them.
+    if (process.platform === 'linux' && missing.some(({ isNeeded }) => isNeeded)) throw new SetupError(text)
+    process.stderr.write(`set-up: ${text}; going on without, run the set-up again after it\n`)
+  },
+}
+
+/** Undefined when it was done, or is not to be done here; else the first line of what went wrong. */
+async function installLibraries(missing) {
+  if (process.getuid?.() !== 0 || !isOnPath('apt-get')) return undefined
+  const log = join(logs, 'libraries.log')
+  const env = { DEBIAN_FRONTEND: 'noninteractive' }
+  const names = missing.map(({ debian }) => debian)
+  try {
+    await run(log, 'apt-get', ['update'], { env })
+    await run(log, 'apt-get', ['install', '-y', '--no-install-recommends', ...names], { env })
+    return undefined
+  } catch (error) {
+    if (!(error instanceof SetupError)) throw error
+    return error.message.split('\n')[0]
+  }
+}
+
 /** Done when everything in the lock file is installed in its version (what is optional may be missing). */
 const packages = {
   name: 'npm packages',
@@ -74,7 +109,8 @@ const packages = {
 
 const rdkafkaFolder = join(root, 'node_modules/node-rdkafka')
 const rdkafkaStamp = join(moduleStamps, 'node-rdkafka')
-const rdkafkaKey = () => `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}`
+/** With zstd where it can have it: libzstd may come after a first build. */
+const rdkafkaKey = () => `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}${hasZstd() ? ' zstd' : ''}`
 const rdkafka = {
   name: 'node-rdkafka',
   aboutSeconds: 100,
