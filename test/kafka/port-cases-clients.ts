@@ -1,5 +1,5 @@
 // Cases of the Kafka port: readers and producers outside transactions. Used by port-cases.ts.
-// Holds SPEC: KAFKA-6 (a poll never returns records from before an assign), NATIVE-2 (no delivery failure is lost).
+// Holds SPEC: KAFKA-6 (a poll never returns records from before an assign), KAFKA-9, NATIVE-2 (no delivery failure is lost).
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { FrameWriter, sourceRecords } from '../../src/core/frame.ts'
@@ -110,6 +110,28 @@ export function readingCases(bench: Bench): void {
       reader.assign(both.map((one) => ({ ...one, offset: 4 })))
       const offsets = (await take(reader, 12)).map(({ offset }) => offset)
       expect(offsets.sort((a, b) => a - b)).toEqual([4, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 9])
+    })
+
+    it('misses no record that comes while a partition is paused at its end', async () => {
+      const topic = await bench.topic(1)
+      const reader = await bench.reader([{ topic, partition: 0, offset: 0 }])
+      const offsets: number[] = []
+      let end = -1
+      const until = async (isMet: () => boolean): Promise<void> => {
+        if (isMet()) return
+        await pollUntil(reader, isMet, ({ batches, ends }) => {
+          for (const { frame } of batches) offsets.push(...sourceRecords(frame).map(({ offset }) => offset))
+          for (const { offset } of ends) end = offset
+        })
+      }
+      for (let round = 1; round <= 5; round++) {
+        await until(() => end === offsets.length)
+        reader.pause([{ topic, partition: 0 }])
+        await bench.produce(topic, texts(3, 0))
+        reader.resume([{ topic, partition: 0 }])
+        await until(() => offsets.length >= 3 * round)
+      }
+      expect(offsets).toEqual(Array.from({ length: 15 }, (_, i) => i))
     })
 
     it('tells first and next offset, whatever is committed', async () => {

@@ -6,6 +6,7 @@ import type {
   PollResult,
   TimeOffset,
   TopicPartition,
+  TopicPartitionOffset,
   TopicPartitionTime,
 } from '../port.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
@@ -26,6 +27,14 @@ export class AddonConsumerDriver implements ConsumerDriver {
   }
   recycle(frame: ArrayBuffer): void {
     loadAddon().freeFrame(frame)
+  }
+  /** A batch call takes the report of an end for a record, and a pause then goes on behind it: one record too far. */
+  keepPlaces(ends: TopicPartitionOffset[]): void {
+    try {
+      this.#life.native!.seek(ends)
+    } catch (failure) {
+      throw failure instanceof Error ? failure : new KafkaError(failure as KafkaFailure)
+    }
   }
   wake(): void {
     this.#life.native!.wake()

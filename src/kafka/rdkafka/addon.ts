@@ -48,6 +48,7 @@ export interface NativeClient {
   groupMetadata(): GroupMetadata
   isAssignmentLost(): boolean
   committed(partitions: TopicPartition[], timeoutMs: number, done: Done<CommittedOffset[]>): void
+  seek(partitions: TopicPartitionOffset[]): void
   watermarks(topic: string, partition: number, timeoutMs: number, done: Done<{ low: number; high: number }>): void
   /** Each partition's time in milliseconds stands in its field `offset`. */
   offsetsForTimes(times: TopicPartitionOffset[], timeoutMs: number, done: Done<CommittedOffset[]>): void

@@ -28,6 +28,8 @@ export interface ConsumerDriver {
   poll(limits: PollLimits): Promise<PollResult>
   /** Frees the memory of a frame that nobody reads any more. */
   recycle(frame: ArrayBuffer): void
+  /** Of partitions that were just paused: where they go on, since they have been read to these ends. */
+  keepPlaces(ends: TopicPartitionOffset[]): void
   /** Ends a poll that waits. */
   wake(): void
   committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]>
@@ -52,6 +54,8 @@ export class RdKafkaConsumer implements GroupConsumer {
   #isPollStale = false
   /** Changes that wait for the poll that is out: librdkafka must not move positions under a batch. A few at most. */
   #changes: (() => void)[] = []
+  /** Where partitions stand that were read to their end since; by name. */
+  readonly #ends = new Map<string, TopicPartitionOffset>()
   #rebalanceFailure: KafkaFailure | undefined
   /** What is paused: librdkafka would keep it so over an assign, where nobody resumes it. By topic and partition. */
   readonly #paused = new Map<string, TopicPartition>()
@@ -115,13 +119,15 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
   pause(partitions: TopicPartition[]): void {
     this.#change(() => {
-      for (const one of partitions) this.#paused.set(`${one.topic}/${one.partition}`, one)
+      for (const one of partitions) this.#paused.set(nameOf(one), one)
       this.#life.client.pause(partitions)
+      const ends = partitions.map((one) => this.#ends.get(nameOf(one))).filter((end) => end !== undefined)
+      if (ends.length > 0) this.#driver.keepPlaces(ends)
     }, false)
   }
   resume(partitions: TopicPartition[]): void {
     this.#change(() => {
-      for (const one of partitions) this.#paused.delete(`${one.topic}/${one.partition}`)
+      for (const one of partitions) this.#paused.delete(nameOf(one))
       this.#life.client.resume(partitions)
     }, false)
   }
@@ -133,6 +139,7 @@ export class RdKafkaConsumer implements GroupConsumer {
     this.#isPollStale = false
     try {
       const result = await this.#driver.poll(limits)
+      if (!this.#isPollStale) this.#noteEnds(result)
       return this.#withErrors(this.#isPollStale ? { ...result, batches: [], ends: [] } : result)
     } finally {
       this.#isPolling = false
@@ -193,7 +200,16 @@ export class RdKafkaConsumer implements GroupConsumer {
     await closed
   }
 
+  #noteEnds({ batches, ends }: PollResult): void {
+    for (const end of ends) this.#ends.set(nameOf(end), end)
+    for (const batch of batches) {
+      const end = this.#ends.get(nameOf(batch))
+      if (end !== undefined && end.offset < batch.nextOffset) this.#ends.delete(nameOf(batch))
+    }
+  }
+
   #resumePaused(): void {
+    this.#ends.clear()
     if (this.#paused.size > 0) this.#life.client.resume([...this.#paused.values()])
     this.#paused.clear()
   }
@@ -235,6 +251,10 @@ function asKafkaError(apply: () => void): void {
   } catch (error) {
     throw error instanceof Error ? new KafkaError(failureOf({ message: error.message, code: -1 })) : error
   }
+}
+
+function nameOf({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
 }
 
 export type { GroupConsumerOptions }

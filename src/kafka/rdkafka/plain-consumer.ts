@@ -86,6 +86,8 @@ export class PlainConsumerDriver implements ConsumerDriver {
 
   /** These frames are ordinary JavaScript memory. */
   recycle(): void {}
+  /** Records come one by one here: the client knows where it stands. */
+  keepPlaces(): void {}
   wake(): void {
     this.#isAwake = true
   }

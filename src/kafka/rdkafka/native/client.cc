@@ -136,6 +136,7 @@ v8::Local<v8::Function> Client::Define() {
   Nan::SetPrototypeMethod(type, "groupMetadata", GroupMetadataMethod);
   Nan::SetPrototypeMethod(type, "isAssignmentLost", IsAssignmentLostMethod);
   Nan::SetPrototypeMethod(type, "committed", CommittedMethod);
+  Nan::SetPrototypeMethod(type, "seek", SeekMethod);
   Nan::SetPrototypeMethod(type, "watermarks", WatermarksMethod);
   Nan::SetPrototypeMethod(type, "offsetsForTimes", OffsetsForTimesMethod);
   Nan::SetPrototypeMethod(type, "describeTopics", DescribeTopicsMethod);

@@ -78,6 +78,7 @@ NAN_METHOD(SendOffsetsMethod);         // sendOffsets(offsets, group, timeoutMs,
 NAN_METHOD(GroupMetadataMethod);       // groupMetadata() -> NativeGroup, throws a failure
 NAN_METHOD(IsAssignmentLostMethod);    // isAssignmentLost() -> boolean
 NAN_METHOD(CommittedMethod);           // committed(partitions, timeoutMs, callback)
+NAN_METHOD(SeekMethod);                // seek(partitions with offsets), throws a failure
 NAN_METHOD(WatermarksMethod);          // watermarks(topic, partition, timeoutMs, callback)
 NAN_METHOD(OffsetsForTimesMethod);     // offsetsForTimes(partitions with times as offsets, timeoutMs, callback)
 NAN_METHOD(DescribeTopicsMethod);      // describeTopics(names, timeoutMs, callback)

@@ -193,6 +193,18 @@ NAN_METHOD(OffsetsForTimesMethod) {
                                               info[2].As<v8::Function>()));
 }
 
+/** Takes effect in the order of the calls, like pause and resume: librdkafka queues all three for its own thread. */
+NAN_METHOD(SeekMethod) {
+  Client* client = ClientOf(info);
+  if (client == nullptr) return;
+  Partitions partitions = PartitionsOf(info[0]);
+  rd_kafka_error_t* error = rd_kafka_seek_partitions(client->rk(), partitions.get(), 0);
+  if (error == nullptr) return;
+  const Failure failure = FailureOf(client->rk(), rd_kafka_error_code(error), rd_kafka_error_string(error));
+  rd_kafka_error_destroy(error);
+  ThrowFailure(failure);
+}
+
 NAN_METHOD(WatermarksMethod) {
   Client* client = ClientOf(info);
   if (client == nullptr) return;
