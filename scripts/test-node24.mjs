@@ -42,6 +42,7 @@ await orExplain(async () => {
     return finish(await ended(process.execPath, [script, tree, node, ...suites], process.env), [])
   }
   const isHere = (suite) => !NEEDS_PUSH_SUITES.includes(suite)
+  if (!suites.some(isHere)) throw new SetupError(`${suites.join(' and ')} cannot run here: they need the push server`)
   const without = NEEDS_PUSH.flatMap((path) => ['--without', path])
   const code = await ended(node, ['scripts/test.mjs', ...without, ...suites.filter(isHere)], env)
   finish(code, [...suites.filter((suite) => !isHere(suite)), ...(suites.includes('quick') ? NEEDS_PUSH : [])])

@@ -210,19 +210,11 @@ export function debianLayer(cache, say, packages = []) {
   say(`${name}: mmdebstrap makes it`)
   mkdirSync(dirname(layer), { recursive: true })
   const arriving = `${layer}.${process.pid}.tmp`
-  const without = ['doc', 'man', 'info'].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`)
-  const more = packages.length === 0 ? [] : [`--include=${packages.join(',')}`]
+  // As the slim images; some packages do not install without the folders of the manual.
+  const slim = ['doc', 'man', 'info'].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`)
+  const options = packages.length === 0 ? slim : [`--include=${packages.join(',')}`]
   const source = 'http://deb.debian.org/debian'
-  must('mmdebstrap', [
-    '--quiet',
-    '--variant=minbase',
-    ...without,
-    ...more,
-    '--format=directory',
-    'trixie',
-    arriving,
-    source,
-  ])
+  must('mmdebstrap', ['--quiet', '--variant=minbase', ...options, '--format=directory', 'trixie', arriving, source])
   writeFileSync(join(arriving, 'etc/apt/apt.conf.d/docker-clean'), APT_KEEPS_NOTHING)
   renameSync(arriving, layer)
   return layer
