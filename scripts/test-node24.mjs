@@ -1,6 +1,6 @@
 // Runs the suites under Node 24, the image's: `npm run test:node24 [-- SUITE...]`. Node comes from npm, the native parts are
-// built for it in a copy of this tree (.cache/node24/tree). What needs a newer glibc than this machine has runs in a Debian 13
-// made of packages (root, mmdebstrap), or is left out; either is said at the end, with the files' names.
+// built for it in a copy of this tree (.cache/node24/tree). Where the glibc is older than uWebSockets.js for Node 24 needs, the
+// suites run in a Debian 13 made of packages (root, mmdebstrap); without those, what needs it is left out and named at the end.
 import { spawn, spawnSync } from 'node:child_process'
 import {
   cpSync,
@@ -15,7 +15,7 @@ import {
 } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { KAFKA_VERSION } from './kafka-jars.mjs'
-import { leftOut, PUSH_GLIBC_MIN } from './node24/left-out.mjs'
+import { isNewEnough, NEEDS_PUSH, NEEDS_PUSH_SUITES, PUSH_GLIBC_MIN } from './node24/left-out.mjs'
 import { isOnPath, root, run, SetupError } from './setup/commands.mjs'
 import { orExplain } from './setup.mjs'
 
@@ -34,37 +34,29 @@ await orExplain(async () => {
   say(`set-up under ${versionOf(node)}: packages and native parts of their own (about two minutes, once)`)
   await must(node, ['scripts/setup.mjs'], env)
   const glibc = process.report.getReport().header.glibcVersionRuntime
-  const out = leftOut(glibc)
-  const code = await ended(node, ['scripts/test.mjs', ...out.flatMap((path) => ['--without', path]), ...suites], env)
-  const elsewhere = suites.includes('quick') ? out.filter(isQuick) : []
-  const otherCode = elsewhere.length > 0 && canRunElsewhere() ? await runElsewhere(elsewhere) : undefined
-  tell(glibc, out, otherCode === undefined ? [] : elsewhere, otherCode)
-  process.exitCode = code || otherCode || 0
+  if (isNewEnough(glibc)) return finish(await ended(node, ['scripts/test.mjs', ...suites], env), [])
+  say(`uWebSockets.js for Node ${MAJOR} needs glibc ${PUSH_GLIBC_MIN}, this machine has ${glibc}`)
+  if (canMakeDebian()) {
+    say('so the suites run in a Debian 13 made of packages')
+    const script = join(root, 'scripts/node24/in-debian13.mjs')
+    return finish(await ended(process.execPath, [script, tree, node, ...suites], process.env), [])
+  }
+  const isHere = (suite) => !NEEDS_PUSH_SUITES.includes(suite)
+  if (!suites.some(isHere)) throw new SetupError(`${suites.join(' and ')} cannot run here: they need the push server`)
+  const without = NEEDS_PUSH.flatMap((path) => ['--without', path])
+  const code = await ended(node, ['scripts/test.mjs', ...without, ...suites.filter(isHere)], env)
+  finish(code, [...suites.filter((suite) => !isHere(suite)), ...(suites.includes('quick') ? NEEDS_PUSH : [])])
 })
 
-/** The other suites need a broker and a browser of this machine. */
-const isQuick = (path) => !/^test\/(integration|e2e)\//.test(path)
-
-function canRunElsewhere() {
+/** A Debian 13 takes root and mmdebstrap. */
+function canMakeDebian() {
   return process.getuid() === 0 && isOnPath('mmdebstrap') && isOnPath('unshare')
 }
 
-/** What is left out here runs in a Debian 13 of packages, whose glibc is the image's. */
-async function runElsewhere(files) {
-  say(`in a Debian 13 made of packages: ${files.join(', ')}`)
-  return ended(process.execPath, [join(root, 'scripts/node24/in-debian13.mjs'), tree, node, ...files], process.env)
-}
-
-function tell(glibc, out, elsewhere, otherCode) {
+function finish(code, out) {
+  process.exitCode = code
   if (out.length === 0) say('left out: nothing')
-  else say(`uWebSockets.js for Node ${MAJOR} needs glibc ${PUSH_GLIBC_MIN}, this machine has ${glibc}`)
-  if (elsewhere.length > 0) {
-    say(
-      `run in Debian 13 instead: ${elsewhere.length} files, ${otherCode === 0 ? 'all passed' : `FAILED (exit ${otherCode})`}: ${elsewhere.join(', ')}`,
-    )
-  }
-  const rest = out.filter((path) => !elsewhere.includes(path))
-  if (rest.length > 0) say(`left out: ${rest.length} files: ${rest.join(', ')}`)
+  else say(`left out, with root and mmdebstrap they would run: ${out.length}: ${out.join(', ')}`)
 }
 
 /** Node with its headers, as an npm package. */

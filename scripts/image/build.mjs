@@ -202,23 +202,19 @@ function baseImage(image, cache, say) {
   return { layers: [nodeLayer(node[1], cache, say), ...debian.layers], key: `node-${node[1]}-trixie` }
 }
 
-/** Debian 13 as a layer, made once. */
-export function debianLayer(cache, say) {
-  const layer = join(cache, 'bases/debian-trixie-slim')
+/** Debian 13 as a layer, made once; with more packages it is another. */
+export function debianLayer(cache, say, packages = []) {
+  const name = packages.length === 0 ? 'debian-trixie-slim' : `debian-trixie-${packages.join('-')}`
+  const layer = join(cache, 'bases', name)
   if (existsSync(layer)) return layer
-  say('debian:trixie-slim: mmdebstrap stands in for it')
+  say(`${name}: mmdebstrap makes it`)
   mkdirSync(dirname(layer), { recursive: true })
   const arriving = `${layer}.${process.pid}.tmp`
-  const without = ['doc', 'man', 'info'].map((name) => `--dpkgopt=path-exclude=/usr/share/${name}/*`)
-  must('mmdebstrap', [
-    '--quiet',
-    '--variant=minbase',
-    ...without,
-    '--format=directory',
-    'trixie',
-    arriving,
-    'http://deb.debian.org/debian',
-  ])
+  // As the slim images; some packages do not install without the folders of the manual.
+  const slim = ['doc', 'man', 'info'].map((folder) => `--dpkgopt=path-exclude=/usr/share/${folder}/*`)
+  const options = packages.length === 0 ? slim : [`--include=${packages.join(',')}`]
+  const source = 'http://deb.debian.org/debian'
+  must('mmdebstrap', ['--quiet', '--variant=minbase', ...options, '--format=directory', 'trixie', arriving, source])
   writeFileSync(join(arriving, 'etc/apt/apt.conf.d/docker-clean'), APT_KEEPS_NOTHING)
   renameSync(arriving, layer)
   return layer

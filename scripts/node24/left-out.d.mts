@@ -1,3 +1,4 @@
 export const PUSH_GLIBC_MIN: string
 export const NEEDS_PUSH: readonly string[]
-export function leftOut(glibc: string | undefined): readonly string[]
+export const NEEDS_PUSH_SUITES: readonly string[]
+export function isNewEnough(glibc: string | undefined): boolean
