@@ -1,5 +1,5 @@
 // Cases of the Kafka port: readers and producers outside transactions. Used by port-cases.ts.
-// Holds SPEC: KAFKA-6 (a poll never returns records from before an assign), KAFKA-9, NATIVE-2 (no delivery failure is lost).
+// Holds SPEC: KAFKA-6 (a poll never returns records from before an assign), KAFKA-10, NATIVE-2 (no delivery failure is lost).
 import { randomBytes } from 'node:crypto'
 import { describe, expect, it } from 'vitest'
 import { FrameWriter, sourceRecords } from '../../src/core/frame.ts'
