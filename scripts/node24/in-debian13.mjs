@@ -1,7 +1,7 @@
 // Runs suites of a copy of the tree under Node 24 in a Debian 13 of packages (mmdebstrap), whose glibc is the image's:
 // `node in-debian13.mjs TREE NODE SUITE...`. Linux, root; in a mount namespace of its own. The exit code is that of the tests.
 import { spawnSync } from 'node:child_process'
-import { existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, rmdirSync, rmSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { debianLayer } from '../image/build.mjs'
 import { enterNamespace, environmentArguments, mountLayers, must, PATH } from '../image/namespace.mjs'
@@ -29,7 +29,7 @@ for (const folder of [tree, dirname(dirname(node)), join(root, `.cache/kafka-${K
   mkdirSync(join(at, folder), { recursive: true })
   must('mount', ['--bind', folder, join(at, folder)])
 }
-must('mount', ['--bind', '/etc/hosts', join(at, 'etc/hosts')])
+cpSync('/etc/hosts', join(at, 'etc/hosts'))
 const env = environmentArguments({ HOME: '/root', PATH: `${dirname(node)}:${PATH}` })
 const tests = [node, 'scripts/test.mjs', ...suites]
 const { status } = spawnSync('chroot', [at, 'env', ...env, 'sh', '-c', 'cd "$0" && exec "$@"', tree, ...tests], {
