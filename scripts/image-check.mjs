@@ -40,13 +40,14 @@ process.stdout.write(`${JSON.stringify({ command: 'image-check', correct, isBuil
 process.exitCode = correct ? 0 : 1
 
 async function* allChecks() {
-  const { checkDockerfile } = await import('./image/dockerfile-checks.mjs')
+  const { checkContext, checkDockerfile } = await import('./image/dockerfile-checks.mjs')
   const { checkFields } = await import('./image/field-checks.mjs')
   const { checkCompose, checkKubernetes } = await import('./image/manifest-checks.mjs')
   const { settingsBy } = await import('./image/settings.mjs')
   const image = settingsOf(stages.at(-1))
   const settings = settingsBy(await loadConfigOfTree())
   yield checkDockerfile(root, stages)
+  yield checkContext(root.replace(/\/$/, ''), stages)
   yield checkCompose(root, image, settings)
   yield* checkKubernetes(root, image, settings)
   yield checkFields(root)

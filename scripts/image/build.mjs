@@ -16,7 +16,7 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import dockerIgnore from '@balena/dockerignore'
+import { ignoreOf, isInContext } from './context.mjs'
 import { BUILD_MACHINE_ENV, environmentArguments, mountBuildMachine, mountLayers, must, unmount } from './namespace.mjs'
 
 /** Instructions that change no file. */
@@ -132,7 +132,9 @@ function sourceOf({ words, flags, line }, { built, context, ignore, cache }) {
   if (flags.from === undefined) {
     const takes = (path) => path === context || ignore.takes(relative(context, path), lstatSync(path).isDirectory())
     const paths = sources.map((source) => join(context, source))
-    for (const path of paths) if (!existsSync(path)) throw new Error(`Dockerfile:${line}: there is no ${path}`)
+    for (const path of paths) {
+      if (!isInContext(context, path, ignore)) throw new Error(`Dockerfile:${line}: ${path} is not in the context`)
+    }
     return { paths, takes, hash: contentHash(paths, takes) }
   }
   const stage = built.get(flags.from)
@@ -162,16 +164,6 @@ function copyTree(path, to, takes) {
   }
   mkdirSync(dirname(to), { recursive: true })
   cpSync(path, to, { verbatimSymlinks: true })
-}
-
-/** A folder is gone into unless it is ignored and no exception lies below it. */
-function ignoreOf(context) {
-  const path = join(context, '.dockerignore')
-  const lines = existsSync(path) ? readFileSync(path, 'utf8').split('\n') : []
-  const ignore = dockerIgnore({ ignorecase: false }).add(lines.join('\n'))
-  const exceptions = lines.filter((line) => line.startsWith('!')).map((line) => line.slice(1).trim())
-  const hasException = (folder) => exceptions.some((exception) => exception.startsWith(`${folder}/`))
-  return { takes: (name, isFolder) => !ignore.ignores(name) || (isFolder && hasException(name)) }
 }
 
 function contentHash(paths, takes) {

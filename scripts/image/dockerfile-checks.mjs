@@ -1,6 +1,7 @@
 // What the Dockerfile must say, whatever an engine makes of it. Pure but for the reading of package.json.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { isInContext } from './context.mjs'
 import { settingsOf } from './dockerfile.mjs'
 
 /**
@@ -40,4 +41,23 @@ export function checkDockerfile(root, stages) {
   )
   must(installs.length === 0, 'the last stage installs what only a build needs')
   return { name: 'Dockerfile', problems, user: settings.user, stopSignal: settings.stopSignal, stages: stages.length }
+}
+
+/**
+ * Whether all that is copied from the tree is in the context: what .dockerignore keeps out ends the build.
+ *
+ * @param {string} root
+ * @param {import('./dockerfile.mjs').Stage[]} stages
+ * @returns {import('./tree-checks.mjs').Check}
+ */
+export function checkContext(root, stages) {
+  const instructions = stages.flatMap((stage) => stage.instructions)
+  const copies = instructions.filter(({ keyword, flags }) => keyword === 'COPY' && flags.from === undefined)
+  const problems = copies.flatMap(({ line, words }) =>
+    words
+      .slice(0, -1)
+      .filter((source) => !isInContext(root, join(root, source)))
+      .map((source) => `Dockerfile: line ${line}: ${source} is not in the context (see .dockerignore)`),
+  )
+  return { name: 'context', problems }
 }

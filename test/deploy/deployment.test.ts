@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { type Check, readDockerfile, settingsOf } from '../../scripts/image/dockerfile.mjs'
-import { checkDockerfile } from '../../scripts/image/dockerfile-checks.mjs'
+import { checkContext, checkDockerfile } from '../../scripts/image/dockerfile-checks.mjs'
 import { checkCompose, checkKubernetes } from '../../scripts/image/manifest-checks.mjs'
 import { settingsBy } from '../../scripts/image/settings.mjs'
 import { loadConfig } from '../../src/ops/config.ts'
@@ -53,6 +53,14 @@ describe('the deployment', () => {
     const { ports } = settingsOf(readDockerfile(join(root, 'Dockerfile')).at(-1)!)
     const byDefault = (key: string) => CONFIG_ROWS.find((row) => row.key === key)!.default
     expect(ports).toEqual([byDefault('http.port'), byDefault('push.port')])
+  })
+
+  test('copies nothing that .dockerignore keeps out of the build', () => {
+    const problems = (path: string) => checkContext(root, readDockerfile(path)).problems
+    expect(problems(join(root, 'Dockerfile'))).toEqual([])
+    const path = join(copy, 'Dockerfile')
+    writeFileSync(path, readFileSync(path, 'utf8').replace('COPY bin bin', 'COPY bin docs ./'))
+    expect(problems(path)).toEqual([expect.stringMatching(/line \d+: docs is not in the context/)])
   })
 
   test('runs examples that are there', () => {
