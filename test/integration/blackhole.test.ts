@@ -85,3 +85,18 @@ test('a stop into silence, with an epoch on its way, is MR6003 within limits.sto
   expect(performance.now() - fromMs).toBeLessThan(END_MS_MAX)
   expect(job.json()).toMatchObject({ command: 'run', error: { code: 'MR6003' } })
 })
+
+test('a job whose broker falls silent in the middle of its epochs drops one, goes on when it is back, and ends with 0', async () => {
+  generate(5_000)
+  // Later flags go before earlier ones.
+  const job = run('--limits-attempts-max', '100', '--limits-stop-ms', '20s', '--limits-call-ms', '3s')
+  await job.saying(/[1-9][\d,]* results\/s/)
+  proxy.swallow()
+  await job.saying(/the epoch is dropped|was dropped with the partitions/)
+  proxy.forward()
+  generate(5_000)
+  job.stderr = ''
+  await job.saying(/[1-9][\d,]* results\/s/)
+  job.child.kill('SIGTERM')
+  expect(await job.exit(), job.stderr).toBe(0)
+})
