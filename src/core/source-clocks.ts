@@ -17,8 +17,8 @@ export interface SourceClock {
  * clocks.set(1, 400, false) // 400
  */
 export class SourceClocks {
-  readonly #watermarksMs: Float64Array
-  readonly #isIdle: Uint8Array
+  #watermarksMs: Float64Array
+  #isIdle: Uint8Array
   /** The watermark of the task, ms. */
   watermarkMs = Number.NEGATIVE_INFINITY
 
@@ -29,7 +29,8 @@ export class SourceClocks {
 
   /** Takes up what a marker of the changelog kept; partitions that are new since then begin anew. */
   restore(clocks: readonly SourceClock[], watermarkMs: number): void {
-    clocks.slice(0, this.#isIdle.length).forEach((clock, partition) => {
+    this.#grow(clocks.length)
+    clocks.forEach((clock, partition) => {
       this.#watermarksMs[partition] = clock.watermarkMs
       this.#isIdle[partition] = clock.isIdle ? 1 : 0
     })
@@ -38,8 +39,8 @@ export class SourceClocks {
 
   /** Partition `partition` has come to `watermarkMs`. Gives the watermark of the task. */
   set(partition: number, watermarkMs: number, isIdle: boolean): number {
-    const known = this.#watermarksMs[partition]
-    if (known === undefined) throw new RangeError(`there is no source partition ${partition}`)
+    if (partition >= this.#isIdle.length) this.#grow(partition + 1)
+    const known = this.#watermarksMs[partition]!
     const wasIdle = this.#isIdle[partition] === 1
     if (watermarkMs > known) this.#watermarksMs[partition] = watermarkMs
     if (wasIdle !== isIdle) this.#isIdle[partition] = isIdle ? 1 : 0
@@ -48,6 +49,18 @@ export class SourceClocks {
     const least = this.#least()
     if (least > this.watermarkMs) this.watermarkMs = least
     return this.watermarkMs
+  }
+
+  /** A source may get more partitions while instances run that have not heard of them. */
+  #grow(count: number): void {
+    const before = this.#isIdle.length
+    if (count <= before) return
+    const watermarksMs = new Float64Array(count).fill(Number.NEGATIVE_INFINITY)
+    watermarksMs.set(this.#watermarksMs)
+    const isIdle = new Uint8Array(count)
+    isIdle.set(this.#isIdle)
+    this.#watermarksMs = watermarksMs
+    this.#isIdle = isIdle
   }
 
   /** All partitions have ended. */

@@ -83,6 +83,7 @@ export class OpenTasks {
 
   /** Closes the tasks of these partitions, whether they are open or not. */
   async close(partitions: readonly TopicPartition[], attempt: number): Promise<void> {
+    for (const partition of partitions) this.#suspended.delete(partitionKey(partition))
     await Promise.all(partitions.map((partition) => this.#close(partition, attempt)))
   }
 

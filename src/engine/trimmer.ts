@@ -17,7 +17,7 @@ import { messageOf } from './verdict.ts'
 export class Trimmer {
   readonly #engine: EngineOptions
   readonly #trimmed = new Map<string, number>()
-  #admin: Promise<Admin> | undefined
+  #admin: Admin | undefined
   #cancel = () => {}
   #isStopped = false
   #round: Promise<void> | undefined
@@ -39,7 +39,7 @@ export class Trimmer {
     this.#isStopped = true
     this.#cancel()
     await this.#round
-    await (await this.#admin)?.close()
+    await this.#admin?.close()
   }
 
   async #trim(tasks: readonly TaskState[]): Promise<void> {
@@ -47,8 +47,8 @@ export class Trimmer {
     if (before.length === 0) return
     const { kafka, limits, log } = this.#engine
     try {
-      this.#admin ??= kafka.openAdmin()
-      await (await this.#admin).deleteRecords(before, limits.callMs)
+      this.#admin ??= await kafka.openAdmin()
+      await this.#admin.deleteRecords(before, limits.callMs)
       for (const { topic, partition, offset } of before) this.#trimmed.set(`${topic}/${partition}`, offset)
     } catch (error) {
       if (!(error instanceof Error)) throw error

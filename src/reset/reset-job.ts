@@ -323,6 +323,6 @@ function offsetOf(committed: readonly CommittedOffset[], partition: number): num
 
 /** The epoch that a job noted with its offsets, 0 without one. */
 function epochOf(metadata: string): number {
-  const match = /^epoch=(\d{1,15})$/.exec(metadata)
+  const match = /^epoch=(\d{1,15})(?: |$)/.exec(metadata)
   return match === null ? 0 : Number(match[1])
 }

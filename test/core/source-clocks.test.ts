@@ -37,8 +37,16 @@ test('when the partitions that are left are all quiet, time goes no further than
   expect(clocks.isEnded).toBe(true)
 })
 
-test('a partition that there is not is refused', () => {
-  expect(() => new SourceClocks(2).set(2, 1, false)).toThrow(RangeError)
+test('a source that has got more partitions since waits for the new ones too, and loses none of the old', () => {
+  const clocks = new SourceClocks(2)
+  clocks.set(0, 1_000, false)
+  expect(clocks.set(1, 2_000, false)).toBe(1_000)
+  expect(clocks.set(2, 500, false)).toBe(1_000)
+  expect(clocks.set(0, 3_000, false)).toBe(1_000)
+  expect(clocks.set(2, 2_500, false)).toBe(2_000)
+  const older = new SourceClocks(2)
+  older.restore(clocks.all(), clocks.watermarkMs)
+  expect(older.all()).toEqual(clocks.all())
 })
 
 interface Move {

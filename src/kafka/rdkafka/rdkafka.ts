@@ -116,7 +116,7 @@ class RdKafka implements Kafka {
   }
 
   async openConsumer(options: GroupConsumerOptions): Promise<GroupConsumer> {
-    if (this.#addon === undefined || this.#fetchClients < 2) return this.#openMember(options)
+    if (this.#addon === undefined || this.#fetchClients < 2) return joined(await this.#openMember(options), options)
     const { readUncommitted, settings } = options
     const fetching: ReaderOptions = {
       ...(readUncommitted === undefined ? {} : { readUncommitted }),
@@ -124,10 +124,11 @@ class RdKafka implements Kafka {
     }
     const fetchers = Array.from({ length: this.#fetchClients }, () => this.openReader(fetching))
     const clients = await allOrNone([this.#openMember(options), ...fetchers])
-    return new FetchGroup(clients[0] as GroupConsumer, clients.slice(1))
+    return new FetchGroup(joined(clients[0] as RdKafkaConsumer, options), clients.slice(1))
   }
 
-  async #openMember(options: GroupConsumerOptions): Promise<GroupConsumer> {
+  /** Connected; it joins its group when all clients are there. */
+  async #openMember(options: GroupConsumerOptions): Promise<RdKafkaConsumer> {
     const { groupId, instanceId, listener } = options
     const settings = consumerSettings({ ...this.#consumerChoice(options), group: { groupId, instanceId } })
     // Rebalances come from polls, so the consumer below is there when the first one does.
@@ -135,7 +136,6 @@ class RdKafka implements Kafka {
       consumer.onRebalance(error, assignment, listener)
     const life = await this.#openRdConsumer(settings, { rebalance_cb: rebalance }, groupId)
     const consumer = new RdKafkaConsumer(life, this.#consumerDriver(life, instanceId))
-    if (options.topics.length > 0) consumer.subscribe(options.topics)
     return consumer
   }
 
@@ -202,6 +202,11 @@ class RdKafka implements Kafka {
     const disconnect = (done: Callback) => client._disconnect(done)
     return ClientLife.open(client, this.#addon, rights, disconnect, this.#connecting)
   }
+}
+
+function joined(consumer: RdKafkaConsumer, { topics }: GroupConsumerOptions): RdKafkaConsumer {
+  if (topics.length > 0) consumer.subscribe(topics)
+  return consumer
 }
 
 /** Clients that open side by side; when one does not, the others are closed. */
