@@ -1,7 +1,7 @@
 // Runs attempts on an assignment: resumes what stayed, opens what moved here, and leaves tasks suspended or closed. Main thread.
 // Keeps SPEC: GROUP-1, GROUP-2 (kept tasks run while moved ones are opened), RECOVER-1, STOP-1 (a clean stop flushes).
 
-import type { GroupConsumer, Producer, Reader, TopicPartition } from '../kafka/port.ts'
+import { type GroupConsumer, type Producer, partitionKey, type Reader, type TopicPartition } from '../kafka/port.ts'
 import { Attempt, type AttemptEnd } from './attempt.ts'
 import { Flusher } from './flusher.ts'
 import type { Ingest } from './ingest.ts'
@@ -9,7 +9,6 @@ import type { Assignment } from './membership.ts'
 import { OpenTasks } from './open-tasks.ts'
 import { Opening } from './opening.ts'
 import type { EngineOptions } from './options.ts'
-import { partitionKey } from './ownership.ts'
 import { reopenTasks } from './reopen.ts'
 import { StableOffsets } from './stable-offsets.ts'
 import type { TaskState } from './task-state.ts'

@@ -1,9 +1,15 @@
 // What the group has told this process: its assignment, a revoke that waits for its answer. Main thread.
 // Keeps SPEC: KAFKA-2 (the membership is taken when partitions are assigned), LANE-1 (a lost assignment ends the attempt).
 
-import type { GroupConsumer, GroupMetadata, RebalanceListener, TopicPartition } from '../kafka/port.ts'
+import {
+  type GroupConsumer,
+  type GroupMetadata,
+  partitionKey,
+  type RebalanceListener,
+  type TopicPartition,
+} from '../kafka/port.ts'
 import type { EngineLog } from './options.ts'
-import { Ownership, partitionKey } from './ownership.ts'
+import { Ownership } from './ownership.ts'
 
 export interface Assignment {
   /** Grows with everything that the group tells. */

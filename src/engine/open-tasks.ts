@@ -2,10 +2,9 @@
 // the next assignment has them, closed when it has not. Main thread.
 // Keeps SPEC: GROUP-1 (a kept task is resumed unchanged, or reopened), GROUP-2 (only moved tasks are opened).
 
-import type { TopicPartition } from '../kafka/port.ts'
+import { partitionKey, type TopicPartition } from '../kafka/port.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
 import type { EngineOptions } from './options.ts'
-import { partitionKey } from './ownership.ts'
 import { laneOf, subOf, type TaskState, taskIdOf } from './task-state.ts'
 
 /*

@@ -1,7 +1,7 @@
 // Since when each partition has been ours without a break: what a suspended task may be resumed on. Main thread; pure.
 // Keeps SPEC: GROUP-1 (a kept task is resumed only where nobody else can have owned its partition in between).
 
-import type { TopicPartition } from '../kafka/port.ts'
+import { partitionKey, type TopicPartition } from '../kafka/port.ts'
 
 /*
  *   generation      7        8        9       11
@@ -28,9 +28,4 @@ export class Ownership {
     this.#generation = undefined
     this.#since = new Map()
   }
-}
-
-/** One text for a partition, for maps. */
-export function partitionKey({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`
 }

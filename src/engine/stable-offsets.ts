@@ -2,9 +2,8 @@
 // Keeps SPEC: RECOVER-1 (offsets are read when they are decided), GROUP-3 (a blocked reader finds out, instead of waiting).
 
 import type { Clock, Scheduler } from '../core/clock.ts'
-import { type GroupConsumer, KafkaError, type TopicPartition } from '../kafka/port.ts'
+import { type GroupConsumer, KafkaError, partitionKey, type TopicPartition } from '../kafka/port.ts'
 import { STALL_LIMIT_MS } from './epoch/recovery.ts'
-import { partitionKey } from './ownership.ts'
 import { Wake } from './wake.ts'
 
 export interface StableOffsetsOptions {

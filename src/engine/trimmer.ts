@@ -1,7 +1,7 @@
 // Deletes what is behind the commit from the repartition topic: nobody reads it again. Main thread.
 // Keeps SPEC: REPART-3 (trimmed behind the commit, and never before it).
 
-import { type Admin, KafkaError, type TopicPartitionOffset } from '../kafka/port.ts'
+import { type Admin, KafkaError, partitionKey, type TopicPartitionOffset } from '../kafka/port.ts'
 import type { EngineOptions } from './options.ts'
 import type { TaskState } from './task-state.ts'
 import { messageOf } from './verdict.ts'
@@ -49,7 +49,7 @@ export class Trimmer {
     try {
       this.#admin ??= await kafka.openAdmin()
       await this.#admin.deleteRecords(before, limits.callMs)
-      for (const { topic, partition, offset } of before) this.#trimmed.set(`${topic}/${partition}`, offset)
+      for (const one of before) this.#trimmed.set(partitionKey(one), one.offset)
     } catch (error) {
       if (!(error instanceof Error)) throw error
       log.warn({ reason: messageOf(error) }, 'the repartition topic was not trimmed')
@@ -58,8 +58,9 @@ export class Trimmer {
     }
   }
 
-  #news({ topic, partition, committedOffset }: TaskState): TopicPartitionOffset[] {
-    if (committedOffset === undefined || committedOffset <= (this.#trimmed.get(`${topic}/${partition}`) ?? 0)) return []
+  #news(task: TaskState): TopicPartitionOffset[] {
+    const { topic, partition, committedOffset } = task
+    if (committedOffset === undefined || committedOffset <= (this.#trimmed.get(partitionKey(task)) ?? 0)) return []
     return [{ topic, partition, offset: committedOffset }]
   }
 }

@@ -6,6 +6,12 @@ export interface TopicPartition {
   topic: string
   partition: number
 }
+
+/** One text for a partition, for maps. */
+export function partitionKey({ topic, partition }: TopicPartition): string {
+  return `${topic}/${partition}`
+}
+
 export interface TopicPartitionOffset extends TopicPartition {
   offset: number
 }

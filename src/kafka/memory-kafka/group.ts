@@ -2,7 +2,7 @@
 // open transactions. Main thread.
 // Keeps SPEC: KAFKA-2 (offsets ride in the transaction), KAFKA-5 (a generation begins when all have let go).
 
-import type { CommittedOffset, GroupMember, TopicPartition } from '../port.ts'
+import { type CommittedOffset, type GroupMember, partitionKey, type TopicPartition } from '../port.ts'
 import type { Broker } from './broker.ts'
 import { kafkaError } from './failure.ts'
 import type { Transaction } from './transaction-coordinator.ts'
@@ -148,23 +148,23 @@ export class Group {
   endPending(transaction: Transaction, outcome: 'committed' | 'aborted'): void {
     const offsets = this.#pending.get(transaction) ?? []
     this.#pending.delete(transaction)
-    if (outcome === 'committed') for (const offset of offsets) this.#offsets.set(keyOf(offset), offset)
+    if (outcome === 'committed') for (const offset of offsets) this.#offsets.set(partitionKey(offset), offset)
   }
 
   /** True when a transaction that is not decided holds an offset of one of the partitions. */
   hasPending(partitions: readonly TopicPartition[]): boolean {
-    const keys = new Set(partitions.map(keyOf))
-    return [...this.#pending.values()].some((offsets) => offsets.some((offset) => keys.has(keyOf(offset))))
+    const keys = new Set(partitions.map(partitionKey))
+    return [...this.#pending.values()].some((offsets) => offsets.some((offset) => keys.has(partitionKey(offset))))
   }
 
   committed({ topic, partition }: TopicPartition): CommittedOffset {
-    const stored = this.#offsets.get(keyOf({ topic, partition }))
+    const stored = this.#offsets.get(partitionKey({ topic, partition }))
     return { topic, partition, offset: stored?.offset, metadata: stored?.metadata ?? '' }
   }
 
   /** Forgets a committed offset, as retention of offsets does. */
   forget(partition: TopicPartition): void {
-    this.#offsets.delete(keyOf(partition))
+    this.#offsets.delete(partitionKey(partition))
   }
 
   #retire(former: Member): void {
@@ -209,10 +209,6 @@ export class Group {
 }
 
 function nothing(): void {}
-
-function keyOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`
-}
 
 function sameTopics(a: Member, b: Member): boolean {
   return [...a.topics].sort().join() === [...b.topics].sort().join()

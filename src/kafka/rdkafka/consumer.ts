@@ -3,6 +3,7 @@
 // Keeps SPEC: KAFKA-1 (read committed only), KAFKA-6 (a poll never returns records from before an assign).
 import { setTimeout } from 'node:timers/promises'
 import { MillraceError } from '../../core/errors.ts'
+import { untilLed } from './leader-wait.ts'
 import {
   type CommittedOffset,
   type GroupConsumer,
@@ -12,6 +13,7 @@ import {
   type KafkaFailure,
   type PollLimits,
   type PollResult,
+  partitionKey,
   type RebalanceListener,
   type TimeOffset,
   type TopicPartition,
@@ -20,7 +22,6 @@ import {
 } from '../port.ts'
 import type { ClientLife } from './client-life.ts'
 import { failureOf, type RdkafkaError, stateError } from './failure.ts'
-import { untilLed } from './leader-wait.ts'
 import type { RdConsumer, RdTopicPartition } from './node-rdkafka.ts'
 
 /** The calls of a consumer that block, and those that node-rdkafka lacks. */
@@ -119,15 +120,15 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
   pause(partitions: TopicPartition[]): void {
     this.#change(() => {
-      for (const one of partitions) this.#paused.set(nameOf(one), one)
+      for (const one of partitions) this.#paused.set(partitionKey(one), one)
       this.#life.client.pause(partitions)
-      const ends = partitions.map((one) => this.#ends.get(nameOf(one))).filter((end) => end !== undefined)
+      const ends = partitions.map((one) => this.#ends.get(partitionKey(one))).filter((end) => end !== undefined)
       if (ends.length > 0) this.#driver.keepPlaces(ends)
     }, false)
   }
   resume(partitions: TopicPartition[]): void {
     this.#change(() => {
-      for (const one of partitions) this.#paused.delete(nameOf(one))
+      for (const one of partitions) this.#paused.delete(partitionKey(one))
       this.#life.client.resume(partitions)
     }, false)
   }
@@ -201,10 +202,10 @@ export class RdKafkaConsumer implements GroupConsumer {
   }
 
   #noteEnds({ batches, ends }: PollResult): void {
-    for (const end of ends) this.#ends.set(nameOf(end), end)
+    for (const end of ends) this.#ends.set(partitionKey(end), end)
     for (const batch of batches) {
-      const end = this.#ends.get(nameOf(batch))
-      if (end !== undefined && end.offset < batch.nextOffset) this.#ends.delete(nameOf(batch))
+      const end = this.#ends.get(partitionKey(batch))
+      if (end !== undefined && end.offset < batch.nextOffset) this.#ends.delete(partitionKey(batch))
     }
   }
 
@@ -251,10 +252,6 @@ function asKafkaError(apply: () => void): void {
   } catch (error) {
     throw error instanceof Error ? new KafkaError(failureOf({ message: error.message, code: -1 })) : error
   }
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`
 }
 
 export type { GroupConsumerOptions }

@@ -3,17 +3,18 @@
 // it; with two clients one is read while the other is unpacked. Main thread.
 // Keeps SPEC: KAFKA-6 (a poll never returns records from before an assign), KAFKA-8 (partitions are shared out among the
 // clients, none twice).
-import type {
-  CommittedOffset,
-  GroupConsumer,
-  GroupMetadata,
-  PollLimits,
-  PollResult,
-  Reader,
-  TimeOffset,
-  TopicPartition,
-  TopicPartitionOffset,
-  TopicPartitionTime,
+import {
+  type CommittedOffset,
+  type GroupConsumer,
+  type GroupMetadata,
+  type PollLimits,
+  type PollResult,
+  partitionKey,
+  type Reader,
+  type TimeOffset,
+  type TopicPartition,
+  type TopicPartitionOffset,
+  type TopicPartitionTime,
 } from '../port.ts'
 
 /** A client, the poll of it that is out, and what one brought that nobody has asked for since. */
@@ -53,7 +54,7 @@ export class FetchGroup implements GroupConsumer {
     partitions.forEach((partition, i) => {
       const fetcher = i % this.#fetchers.length
       shares[fetcher]!.push(partition)
-      this.#fetcherOf.set(nameOf(partition), this.#fetchers[fetcher]!)
+      this.#fetcherOf.set(partitionKey(partition), this.#fetchers[fetcher]!)
     })
     this.#fetchers.forEach(({ client }, i) => {
       client.assign(shares[i]!)
@@ -139,7 +140,7 @@ export class FetchGroup implements GroupConsumer {
   #shares(partitions: TopicPartition[]): Map<Reader, TopicPartition[]> {
     const shares = new Map<Reader, TopicPartition[]>()
     for (const partition of partitions) {
-      const client = this.#fetcherOf.get(nameOf(partition))?.client
+      const client = this.#fetcherOf.get(partitionKey(partition))?.client
       if (client === undefined) continue
       const share = shares.get(client)
       if (share === undefined) shares.set(client, [partition])
@@ -181,8 +182,4 @@ function memberOf(client: Reader): Member {
 
 function hasResult(member: Member): boolean {
   return member.result !== undefined || member.failure !== undefined
-}
-
-function nameOf({ topic, partition }: TopicPartition): string {
-  return `${topic}/${partition}`
 }
