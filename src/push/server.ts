@@ -95,7 +95,6 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     callMs: options.callMs ?? CALL_MS_DEFAULT,
     metrics,
     log,
-    clock,
     scheduler,
   })
   const clients = new Clients({ limits, metrics, log, clock, scheduler }, feed.views)

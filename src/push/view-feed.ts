@@ -1,9 +1,10 @@
 // Reads the topics of all views, read_committed, and keeps their stores up to date. One reader, one loop. Main thread.
 // Keeps SPEC: PUSH-5 (a client never sees a row of a transaction that is aborted or open).
 
-import { type Clock, delay, type Scheduler } from '../core/clock.ts'
+import { delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
+import { untilLed } from '../kafka/leader-wait.ts'
 import {
   type Kafka,
   KafkaError,
@@ -11,7 +12,6 @@ import {
   type Reader,
   type SourceBatch,
   type TopicDescription,
-  type TopicPartition,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import type { Position } from '../protocol/messages.ts'
@@ -36,7 +36,6 @@ export interface FeedOptions {
   callMs: number
   metrics: PushMetrics
   log: Log
-  clock: Clock
   scheduler: Scheduler
 }
 
@@ -56,9 +55,6 @@ const FINAL_ERRORS = new Set([
   'UNKNOWN_TOPIC_ID',
   'TOPIC_AUTHORIZATION_FAILED',
 ])
-/** What brokers say of a partition whose leader has not been told yet that it is one. */
-const NO_LEADER_YET = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE', 'UNKNOWN_TOPIC_OR_PART'])
-const LEADER_AGAIN_MS = 20
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
@@ -101,7 +97,8 @@ async function openViews(
   for (const { name, partitionCount } of topics.values()) {
     const start: Record<string, number> = {}
     for (let partition = 0; partition < partitionCount; partition++) {
-      start[partition] = await firstOffset(options, reader, { topic: name, partition })
+      const marks = await untilLed((leftMs) => reader.watermarks({ topic: name, partition }, leftMs), options.callMs)
+      start[partition] = marks.low
     }
     starts.set(name, start)
   }
@@ -114,21 +111,6 @@ async function openViews(
     const store = new ViewStore(name, starts.get(topic)!, options.limits)
     return new LiveView(name, topic, store, options.metrics.ofView(name), options.limits.messageCharsMax)
   })
-}
-
-/** A topic that was made a moment ago is known before its leaders are: they are waited for, as long as for one call. */
-async function firstOffset(options: FeedOptions, reader: Reader, partition: TopicPartition): Promise<number> {
-  const { clock, scheduler, callMs } = options
-  const untilMs = clock.monotonicMs() + callMs
-  for (;;) {
-    try {
-      return (await reader.watermarks(partition, callMs)).low
-    } catch (error) {
-      const isNew = error instanceof KafkaError && NO_LEADER_YET.has(error.failure.name)
-      if (!isNew || clock.monotonicMs() >= untilMs) throw error
-      await delay(scheduler, LEADER_AGAIN_MS)
-    }
-  }
 }
 
 class FeedLoop {

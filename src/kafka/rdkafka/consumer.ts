@@ -3,7 +3,7 @@
 // Keeps SPEC: KAFKA-1 (read committed only), KAFKA-6 (a poll never returns records from before an assign).
 import { setTimeout } from 'node:timers/promises'
 import { MillraceError } from '../../core/errors.ts'
-import { untilLed } from './leader-wait.ts'
+import { untilLed } from '../leader-wait.ts'
 import {
   type CommittedOffset,
   type GroupConsumer,

@@ -1,10 +1,14 @@
 // Asks a partition again while its leader is being chosen or has not heard of it yet. Main thread.
 // Keeps SPEC: KAFKA-9 (a start with topics made just now is no failure).
 import { setTimeout } from 'node:timers/promises'
-import { KafkaError } from '../port.ts'
+import { KafkaError } from './port.ts'
 
 /** What a broker says that is not the leader, or not yet: of a topic made a moment ago, or when leadership moves. */
-const UNSETTLED: ReadonlySet<string> = new Set(['NOT_LEADER_FOR_PARTITION', 'LEADER_NOT_AVAILABLE'])
+const UNSETTLED: ReadonlySet<string> = new Set([
+  'NOT_LEADER_FOR_PARTITION',
+  'LEADER_NOT_AVAILABLE',
+  'UNKNOWN_TOPIC_OR_PART',
+])
 const AGAIN_MS = 50
 
 /**
