@@ -5,6 +5,7 @@
 import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
+import { aggregateFields } from '../job/paths.ts'
 import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
 import { Chunk } from './chunk.ts'
@@ -87,20 +88,9 @@ export function sourceFields(job: CompiledJob): string[] {
   for (const operator of operators) {
     if (operator.kind === 'filter' || operator.kind === 'map')
       for (const name of operator.fields ?? []) fields.add(name)
-    if (operator.kind === 'aggregate') for (const name of aggregateFields(operator.aggregates)) fields.add(name)
+    if (operator.kind === 'aggregate') for (const name of operator.aggregates.flatMap(aggregateFields)) fields.add(name)
     if (operator.kind === 'repartition') fields.add(operator.field)
     if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') break
-  }
-  return [...fields]
-}
-
-/** Fields that an aggregate operator reads. */
-export function aggregateFields(aggregates: readonly AggregatePlan[]): string[] {
-  const fields = new Set<string>()
-  for (const aggregate of aggregates) {
-    if ('field' in aggregate) fields.add(aggregate.field)
-    if (aggregate.kind === 'weightedMean') fields.add(aggregate.weightField)
-    if (aggregate.kind === 'custom') for (const name of aggregate.fields ?? []) fields.add(name)
   }
   return [...fields]
 }
@@ -243,7 +233,7 @@ class JobPipeline implements Pipeline {
     let columns = this.#chunk.columns
     let fieldOffset = 0
     if (isChanged) {
-      columns = new Columns(aggregateFields(operator.aggregates), chunk.capacity)
+      columns = new Columns([...new Set(operator.aggregates.flatMap(aggregateFields))], chunk.capacity)
       fieldOffset = this.#fieldNames.length
       this.#fieldNames.push(...columns.fields)
       before.push(new ObjectFields(columns))
