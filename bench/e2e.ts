@@ -1,9 +1,6 @@
 // `npm run bench:e2e`: a candles job over a loaded topic of a real Kafka, exactly once, every row checked; beside it, in
 // the same run, what only fetching costs (floor) and what a hand-written loop gives. Main thread; each runs in a process
 // of its own, one after the other.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { tradeStream } from '../src/cli/trades.ts'
 import type { Candle, CandleOracle, RowDifferences } from '../test/harness/oracle.ts'
 import { isEqual } from '../test/harness/oracle.ts'
@@ -11,7 +8,7 @@ import { readNumbers } from './lib/arguments.ts'
 import { candleOracle, checkCandles } from './lib/candle-check.ts'
 import { runCandles } from './lib/candle-run.ts'
 import { runProgram } from './lib/child.ts'
-import { type Cluster, openCluster } from './lib/cluster.ts'
+import { type Cluster, onCluster } from './lib/cluster.ts'
 import { type Cost, costText, e2eNumbers, type Round } from './lib/e2e-result.ts'
 import { report, runBench, tell } from './lib/report.ts'
 import { loadTrades } from './lib/trade-load.ts'
@@ -48,9 +45,7 @@ interface Output {
 
 await runBench(async () => {
   const options = readNumbers(process.argv.slice(2), OPTIONS)
-  const cluster = await openCluster()
-  const stateDir = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
-  try {
+  await onCluster(async (cluster, stateDir) => {
     const input = await loadInput(cluster, options)
     const rounds: Round[] = []
     const differences: Record<string, RowDifferences> = {}
@@ -60,10 +55,7 @@ await runBench(async () => {
       for (const output of outputs) differences[`${output.who} ${round}`] = await check(cluster, input, output)
     }
     report(resultOf(input, options.rounds, rounds, differences))
-  } finally {
-    await cluster.close()
-    await rm(stateDir, { recursive: true, force: true })
-  }
+  })
 })
 
 async function loadInput(cluster: Cluster, options: Record<keyof typeof OPTIONS, number>): Promise<Input> {

@@ -1,12 +1,9 @@
 // `npm run bench:latency`: open loop. Records are sent at intended times, a running sum gives one row each, exactly once;
 // a read-committed consumer measures from the intended time to when it has the row. Every row is checked. Main thread:
 // the consumer is here, sender and job are processes of their own.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { readNumbers } from './lib/arguments.ts'
 import { programArgs, resultOf, startChild } from './lib/child.ts'
-import { type Cluster, openCluster } from './lib/cluster.ts'
+import { type Cluster, onCluster } from './lib/cluster.ts'
 import { freePort, startJobProcess, summaryOf, untilReady } from './lib/job-process.ts'
 import { readSumRows, type SeenRows } from './lib/latency-reader.ts'
 import { machineMs } from './lib/paced.ts'
@@ -30,14 +27,7 @@ type Options = Record<keyof typeof OPTIONS, number>
 
 await runBench(async () => {
   const options = readNumbers(process.argv.slice(2), OPTIONS)
-  const cluster = await openCluster()
-  const stateDir = await mkdtemp(join(tmpdir(), 'millrace-latency-'))
-  try {
-    report(await measure(cluster, options, stateDir))
-  } finally {
-    await cluster.close()
-    await rm(stateDir, { recursive: true, force: true })
-  }
+  report(await onCluster((cluster, stateDir) => measure(cluster, options, stateDir)))
 })
 
 async function measure(cluster: Cluster, options: Options, stateDir: string): Promise<Report> {

@@ -1,13 +1,11 @@
 // `npm run bench:restore`: how fast a job gets its state back. A real job makes state of the wanted size; then it is started
 // without its folder (all of the state comes from the changelog) and once more with it. Every row of the restored state is
 // compared with that of the first run. Main thread; each run in a process of its own, one after the other.
-import { mkdtemp, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { readNumbers } from './lib/arguments.ts'
 import type { Child } from './lib/child.ts'
-import { type Cluster, openCluster } from './lib/cluster.ts'
+import { type Cluster, onCluster } from './lib/cluster.ts'
 import { freePort, startJobProcess, summaryOf, untilReady } from './lib/job-process.ts'
 import { loadReadings } from './lib/readings.ts'
 import { type Report, report, rounded, runBench, tell } from './lib/report.ts'
@@ -43,14 +41,7 @@ interface Run {
 
 await runBench(async () => {
   const options = readNumbers(process.argv.slice(2), OPTIONS)
-  const cluster = await openCluster()
-  const folder = await mkdtemp(join(tmpdir(), 'millrace-restore-'))
-  try {
-    report(await measure(cluster, options, folder))
-  } finally {
-    await cluster.close()
-    await rm(folder, { recursive: true, force: true })
-  }
+  report(await onCluster((cluster, folder) => measure(cluster, options, folder)))
 })
 
 async function measure(cluster: Cluster, options: Options, folder: string): Promise<Report> {

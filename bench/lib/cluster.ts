@@ -1,5 +1,8 @@
 // The Kafka that a bench works on: the one of KAFKA_BROKERS, or a broker of its own for the run. Main thread.
 import { randomUUID } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Kafka, NewTopic } from '../../src/kafka/port.ts'
 import { openRdKafka } from '../../src/kafka/rdkafka/rdkafka.ts'
 import { startBroker } from '../../test/harness/broker.ts'
@@ -33,6 +36,18 @@ export async function openCluster(): Promise<Cluster> {
   const broker = await startBroker()
   tell(`started a broker at ${broker.brokers}`)
   return cluster(broker.brokers, () => broker.stop(), false)
+}
+
+/** What `use` gives, called with a cluster and an empty folder of its own; both are gone after it. */
+export async function onCluster<T>(use: (cluster: Cluster, folder: string) => Promise<T>): Promise<T> {
+  const cluster = await openCluster()
+  const folder = await mkdtemp(join(tmpdir(), 'millrace-bench-'))
+  try {
+    return await use(cluster, folder)
+  } finally {
+    await cluster.close()
+    await rm(folder, { recursive: true, force: true })
+  }
 }
 
 /** A cluster on a broker that somebody else keeps: its topics are deleted by `close`. */
