@@ -3,9 +3,10 @@
 // something is not right. Keeps SPEC: IMAGE-1, IMAGE-2.
 import { rmSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
+import { fileURLToPath } from 'node:url'
 import { readDockerfile, settingsOf } from './image/dockerfile.mjs'
 import { isOnPath } from './setup/commands.mjs'
+import { importTs } from './setup/import-ts.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const cache = join(root, '.cache/image')
@@ -45,7 +46,7 @@ async function* allChecks() {
   const { checkCompose, checkKubernetes } = await import('./image/manifest-checks.mjs')
   const { settingsBy } = await import('./image/settings.mjs')
   const image = settingsOf(stages.at(-1))
-  const settings = settingsBy(await loadConfigOfTree())
+  const settings = settingsBy((await importTs('src/ops/config.ts')).loadConfig)
   yield checkDockerfile(root, stages)
   yield checkContext(root.replace(/\/$/, ''), stages)
   yield checkCompose(root, image, settings)
@@ -71,24 +72,6 @@ async function* imageChecks() {
   const scratch = join(cache, `run-${process.pid}`)
   yield* runChecks(tree, settingsOf(stages.at(-1)), scratch)
   rmSync(scratch, { recursive: true })
-}
-
-/** `loadConfig` of src, bundled for this run. */
-async function loadConfigOfTree() {
-  const { build } = await import('esbuild')
-  const outfile = join(cache, `config-${process.pid}.mjs`)
-  await build({
-    entryPoints: [join(root, 'src/ops/config.ts')],
-    outfile,
-    bundle: true,
-    format: 'esm',
-    platform: 'node',
-    packages: 'external',
-    logLevel: 'warning',
-  })
-  const { loadConfig } = await import(pathToFileURL(outfile).href)
-  rmSync(outfile)
-  return loadConfig
 }
 
 function missingParts() {
