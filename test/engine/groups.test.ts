@@ -3,10 +3,10 @@
 import { expect, test } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
-import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { decodeMarker } from '../../src/lane/marker.ts'
 import { isMarkerKey } from '../../src/state/keys.ts'
+import { failCalls } from '../harness/failing-calls.ts'
 import { lanesOf, type MemoryJob, type MemoryJobOptions, startMemoryJob } from '../harness/memory-job.ts'
 import { candlesJob, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
 import { VirtualTime } from '../harness/virtual-time.ts'
@@ -144,17 +144,7 @@ test.each([1, 2, 3, 4, 5, 6])(
   async (seed) => {
     const all = scene(seed)
     const { time, kafka, feed, random, start } = all
-    // Calls take time, so that the next epoch is computed while one is committed; one in fifty fails, or its answer is lost.
-    const isDoomed = (call: string): boolean => (call === 'flush' || call === 'commit') && random() < 0.02
-    kafka.faults.before = async ({ call }) => {
-      if (call === 'poll') return undefined
-      await time.sleep(Math.floor(random() * 5))
-      if (isDoomed(call)) throw kafkaError('KAFKA_STORAGE_ERROR', 'injected', { requiresAbort: true })
-      return undefined
-    }
-    kafka.faults.after = ({ call }) => {
-      if (isDoomed(call)) throw kafkaError('_TIMED_OUT', 'the answer is lost', { requiresAbort: true })
-    }
+    const faults = failCalls(kafka, time, random)
     const runs = new Map<string, MemoryJob>()
     const everRan: MemoryJob[] = []
     const join = async (name: string): Promise<void> => {
@@ -181,8 +171,7 @@ test.each([1, 2, 3, 4, 5, 6])(
         await time.pass(100)
       }
     }
-    kafka.faults.before = undefined
-    kafka.faults.after = undefined
+    faults.stop()
     await time.until(() => isCaughtUp(kafka), 30_000)
     for (const run of runs.values()) await stop(time, run)
     for (const run of everRan) await run.done

@@ -1,8 +1,8 @@
 // Several instances of a job whose records move to another key, on simulated time: they come, go and fail, and no total changes.
 // Holds SPEC: REPART-2, GROUP-1, GROUP-2, EPOCH-4, R1.
 import { expect, test } from 'vitest'
-import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { failCalls } from '../harness/failing-calls.ts'
 import { type MemoryJob, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
 import { seeded } from '../harness/trades-in-memory.ts'
@@ -19,16 +19,7 @@ test.each([1, 2, 3, 4, 5, 6])(
     const kafka = createMemoryKafka({ topics: { orders: ORDER_PARTITIONS }, clock: time, scheduler: time })
     const random = seeded(seed)
     const feed = new OrderFeed(kafka, seed, [START_MS - HOUR_MS, START_MS - 2 * HOUR_MS, START_MS - HOUR_MS])
-    const isDoomed = (call: string): boolean => (call === 'flush' || call === 'commit') && random() < 0.02
-    kafka.faults.before = async ({ call }) => {
-      if (call === 'poll') return undefined
-      await time.sleep(Math.floor(random() * 5))
-      if (isDoomed(call)) throw kafkaError('KAFKA_STORAGE_ERROR', 'injected', { requiresAbort: true })
-      return undefined
-    }
-    kafka.faults.after = ({ call }) => {
-      if (isDoomed(call)) throw kafkaError('_TIMED_OUT', 'the answer is lost', { requiresAbort: true })
-    }
+    const faults = failCalls(kafka, time, random)
     const start = (instanceId: string, untilEnd: boolean): Promise<MemoryJob> =>
       startMemoryJob({
         kafka,
@@ -64,8 +55,7 @@ test.each([1, 2, 3, 4, 5, 6])(
         await time.pass(100)
       }
     }
-    kafka.faults.before = undefined
-    kafka.faults.after = undefined
+    faults.stop()
     await time.until(() => everRan.every((run) => run.engine.isRunning || !isIn(runs, run)), 60_000)
     for (const run of runs.values()) run.engine.stop()
     await ended(time, everRan)

@@ -2,30 +2,15 @@
 // Holds SPEC: RESET-1, RESET-3, RESET-4, REPART-1.
 import { expect, test } from 'vitest'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
-import { type ResetReport, resetJob } from '../../src/reset/reset-job.ts'
-import { parseTarget } from '../../src/reset/target.ts'
-import { startMemoryJob, TEST_ENGINE_LIMITS } from '../harness/memory-job.ts'
+import type { ResetReport } from '../../src/reset/reset-job.ts'
+import { startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
+import { reset } from '../harness/reset-in-memory.ts'
 
 const START_MS = 1_760_000_000_000
 const job = totalsJob()
 
-function reset(kafka: MemoryKafka, to: string): Promise<ResetReport> {
-  return resetJob({
-    kafka,
-    plan: job.plan,
-    target: parseTarget(to),
-    isDryRun: false,
-    keepsViews: false,
-    waitMs: 0,
-    clock: systemClock,
-    scheduler: systemScheduler,
-    limits: { ...TEST_ENGINE_LIMITS, keysBytesMax: 1 << 20 },
-    say: () => {},
-    isStopped: () => false,
-  })
-}
+const resetTo = (kafka: MemoryKafka, to: string): Promise<ResetReport> => reset(kafka, to, { plan: job.plan })
 
 /** Runs until everything is accepted, with windows open and records in the repartition topic; then stops. */
 async function ran(): Promise<{ kafka: MemoryKafka; feed: OrderFeed }> {
@@ -42,7 +27,7 @@ async function ran(): Promise<{ kafka: MemoryKafka; feed: OrderFeed }> {
 test('to the earliest record gives every total again, none of the old state in it', async () => {
   const { kafka, feed } = await ran()
   const before = feed.committed().length
-  const report = await reset(kafka, 'earliest')
+  const report = await resetTo(kafka, 'earliest')
   expect(report.partitions.map(({ toOffset }) => toOffset)).toEqual([0, 0, 0])
   expect(report.partitions.reduce((sum, { recordsAgain }) => sum + recordsAgain, 0)).toBe(600)
   expect(report.partitions.reduce((sum, { stateRows }) => sum + stateRows, 0)).toBeGreaterThan(0)
@@ -56,7 +41,7 @@ test('to the earliest record gives every total again, none of the old state in i
 
 test('of one partition alone is refused: the state is of all of them', async () => {
   const { kafka } = await ran()
-  await expect(reset(kafka, '0:0')).rejects.toMatchObject({ code: 'MR3002' })
+  await expect(resetTo(kafka, '0:0')).rejects.toMatchObject({ code: 'MR3002' })
   const run = await startMemoryJob({ kafka, job })
   await run.done
   expect(run.counts.in).toBe(0)
