@@ -47,6 +47,8 @@ export interface NativeClient {
   sendOffsets(offsets: TopicPartitionOffset[], group: GroupMetadata, timeoutMs: number, done: Done): void
   groupMetadata(): GroupMetadata
   isAssignmentLost(): boolean
+  /** Of a consumer, before its release: the rebalances that it brings are answered while the handle is there. */
+  close(timeoutMs: number, done: Done): void
   committed(partitions: TopicPartition[], timeoutMs: number, done: Done<CommittedOffset[]>): void
   seek(partitions: TopicPartitionOffset[]): void
   watermarks(topic: string, partition: number, timeoutMs: number, done: Done<{ low: number; high: number }>): void

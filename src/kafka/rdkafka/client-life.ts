@@ -1,6 +1,6 @@
 // The life of one client of node-rdkafka: connected, its calls counted, closed only when none is out. Main thread.
-// Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle that a call's thread still uses, so it is never
-// called while a call is out: the client is abandoned then, and freed when its call returns).
+// Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle on a thread of its own, whoever uses it meanwhile: so it
+// is never called while a call is out, on any thread. The client is abandoned then, and freed when its call returns).
 import { MillraceError } from '../../core/errors.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import type { Addon, Done, NativeClient } from './addon.ts'
@@ -173,11 +173,23 @@ export class ClientLife<C extends RdClient> {
   }
 
   async #free(): Promise<void> {
+    const untilMs = performance.now() + CLOSE_LIMIT_MS
+    await this.#closeConsumer()
     this.native?.release()
     const gone = new Promise<void>((resolve) => this.#disconnect(() => resolve()))
-    if (await within(CLOSE_LIMIT_MS, gone)) return
+    if (await within(Math.max(0, untilMs - performance.now()), gone)) return
     abandonedCount++
     void gone.finally(() => abandonedCount--)
+  }
+
+  /**
+   * A consumer's close brings a last rebalance, which is answered on this thread: while the handle is there, and not inside
+   * the disconnect, which deletes it. A close that fails or takes too long is left to the disconnect.
+   */
+  #closeConsumer(): Promise<void> {
+    const { native } = this
+    if (native === undefined || !('consume' in this.client)) return Promise.resolve()
+    return new Promise((resolve) => native.close(CLOSE_LIMIT_MS, () => resolve()))
   }
 
   #idle(): Promise<void> {

@@ -36,6 +36,7 @@ export class PlainProducerDriver implements ProducerDriver {
         throw error
       }
     }
+    this.#life.requireOpen()
     this.#life.client.poll()
   }
 
@@ -78,6 +79,7 @@ export class PlainProducerDriver implements ProducerDriver {
   }
 
   async #produceFrame(view: FrameView, topics: readonly string[]): Promise<void> {
+    this.#life.requireOpen()
     for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
       const topic = topics[view.topicIndex(at)]!
       while (!this.#hand(view, at, topic)) {

@@ -199,7 +199,11 @@ class RdKafka implements Kafka {
 
   #openRdProducer({ global, topic }: ClientSettings, rights: ClientRights): Promise<ClientLife<RdProducer>> {
     const client = madeClient(() => new (rdkafka().Producer)(global, topic))
-    const disconnect = (done: Callback) => client._disconnect(done)
+    const disconnect = (done: Callback) => {
+      // Its timer would poll the handle while another thread deletes it.
+      client.setPollInterval(0)
+      client._disconnect(done)
+    }
     return ClientLife.open(client, this.#addon, rights, disconnect, this.#connecting)
   }
 }

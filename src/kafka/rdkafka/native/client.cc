@@ -135,6 +135,7 @@ v8::Local<v8::Function> Client::Define() {
   Nan::SetPrototypeMethod(type, "sendOffsets", SendOffsetsMethod);
   Nan::SetPrototypeMethod(type, "groupMetadata", GroupMetadataMethod);
   Nan::SetPrototypeMethod(type, "isAssignmentLost", IsAssignmentLostMethod);
+  Nan::SetPrototypeMethod(type, "close", CloseMethod);
   Nan::SetPrototypeMethod(type, "committed", CommittedMethod);
   Nan::SetPrototypeMethod(type, "seek", SeekMethod);
   Nan::SetPrototypeMethod(type, "watermarks", WatermarksMethod);

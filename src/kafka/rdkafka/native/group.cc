@@ -1,12 +1,52 @@
-// Group memberships: taking one from a consumer, refusing one that is none, letting it go. Main thread.
-// Keeps SPEC: KAFKA-2. Brokers check the member and its generation, not who owns a partition, so a membership read at
+// Group memberships: taking one from a consumer, refusing one that is none, letting it go; closing the consumer. Main thread,
+// except where noted.
+// Keeps SPEC: NATIVE-1 (nobody uses a handle that is being deleted), KAFKA-2. Brokers check the member and its generation, not who owns a partition, so a membership read at
 // commit time would pass offsets of a partition that was just given away; this object is as old as the assignment.
 #include "group.h"
 
+#include <chrono>
+
+#include "call.h"
 #include "client.h"
 #include "failure.h"
 
 namespace millrace {
+namespace {
+
+/** How often a close that waits looks whether it is done. */
+constexpr int kCloseSliceMs = 50;
+
+/**
+ * Closes a consumer and serves what comes of it, a last rebalance above all. node-rdkafka's own close deletes the handle
+ * in the same breath, on its thread, while the main thread may still be inside the unassign that answers that rebalance.
+ * A static member stays in its group.
+ */
+class CloseCall : public Call {
+ public:
+  CloseCall(Client* client, int timeout_ms, v8::Local<v8::Function> callback)
+      : Call(client, callback), timeout_ms_(timeout_ms) {}
+
+  void Run() override {
+    rd_kafka_t* rk = client_->rk();
+    rd_kafka_queue_t* queue = rd_kafka_queue_new(rk);
+    failure_ = TakeFailure(rd_kafka_consumer_close_queue(rk, queue));
+    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms_);
+    while (!failure_ && rd_kafka_consumer_closed(rk) == 0) {
+      if (std::chrono::steady_clock::now() >= until) {
+        failure_ = FailureOf(rk, RD_KAFKA_RESP_ERR__TIMED_OUT);
+        break;
+      }
+      rd_kafka_message_t* message = rd_kafka_consume_queue(queue, kCloseSliceMs);
+      if (message != nullptr) rd_kafka_message_destroy(message);
+    }
+    rd_kafka_queue_destroy(queue);
+  }
+
+ private:
+  const int timeout_ms_;
+};
+
+}  // namespace
 
 Nan::Persistent<v8::FunctionTemplate>& Group::Type() {
   static Nan::Persistent<v8::FunctionTemplate>* type = new Nan::Persistent<v8::FunctionTemplate>();
@@ -56,6 +96,13 @@ NAN_METHOD(GroupMetadataMethod) {
   if (is_member) return info.GetReturnValue().Set(Group::Make(metadata));
   Failure failure = FailureOf(client->rk(), RD_KAFKA_RESP_ERR__STATE, "this consumer is not a member of its group now");
   ThrowFailure(failure);
+}
+
+NAN_METHOD(CloseMethod) {
+  Client* client = ClientOf(info);
+  if (client == nullptr) return;
+  if (client->queue() == nullptr) return Nan::ThrowTypeError("close is for consumers");
+  Start(std::make_unique<CloseCall>(client, Nan::To<int32_t>(info[0]).FromMaybe(0), info[1].As<v8::Function>()));
 }
 
 NAN_METHOD(IsAssignmentLostMethod) {
