@@ -30,11 +30,19 @@ export interface LaneLimits {
   decodeNodesMax: number
 }
 
+/** The clock of a task: how far its input has come in event time. */
+export interface TaskClock {
+  /** -Infinity before the first record, +Infinity after the end of input. */
+  watermarkMs: number
+  /** Greatest event time seen, -Infinity before the first record. */
+  eventTimeMsMax: number
+}
+
 /**
  * The place of a task in its input and its clock: what an epoch marker keeps and a restart begins from.
  * `watermarkMs` is -Infinity before the first record and +Infinity after the end of input.
  */
-export interface TaskPosition {
+export interface TaskPosition extends TaskClock {
   taskId: string
   epoch: number
   instanceId: string
@@ -42,9 +50,6 @@ export interface TaskPosition {
   source: string
   /** Next input offset to read. */
   inputOffset: number
-  watermarkMs: number
-  /** Greatest event time seen, -Infinity before the first record. */
-  eventTimeMsMax: number
   isEnded: boolean
   planHash: string
   counts: TaskCounts
@@ -93,7 +98,15 @@ export type LaneRequest =
   /** Rows of the changelog, in order; markers among them. `frame` is a source frame of the changelog partition. */
   | { op: 'restore'; taskId: string; attempt: number; frame: ArrayBuffer }
   /** The restore is over: the task may take records from `position` on (undefined: a new task). */
-  | { op: 'ready'; taskId: string; attempt: number; position: TaskPosition | undefined; inputOffset: number }
+  | {
+      op: 'ready'
+      taskId: string
+      attempt: number
+      position: TaskPosition | undefined
+      inputOffset: number
+      /** Of a task without a position: what was kept with its offset. */
+      clock?: TaskClock | undefined
+    }
   /**
    * The task is ours again after a rebalance, unchanged: it goes on in a new attempt where it stood. Refused when any of its
    * work is not committed.

@@ -138,7 +138,7 @@ export class AttemptRunner {
           isCancelled,
         })
         while (!isCancelled()) {
-          if (await offsets.knownWithin(ASK_AGAIN_MS)) return (partition) => offsets.of(partition)
+          if (await offsets.knownWithin(ASK_AGAIN_MS)) return (partition) => offsets.of(partition)?.offset
         }
         return undefined
       },

@@ -3,11 +3,12 @@
 // is ended), RESTORE-2.
 
 import { MillraceError } from '../core/errors.ts'
-import type { TaskPosition } from '../core/message.ts'
+import type { TaskClock, TaskPosition } from '../core/message.ts'
 import { inputTopics, statefulSub } from '../job/sub-plans.ts'
 import { type GroupConsumer, KafkaError, type PollResult, type Reader, type TopicPartition } from '../kafka/port.ts'
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
+import { clockOf } from './offset-metadata.ts'
 import type { EngineOptions } from './options.ts'
 import { RestoreWatch } from './restore-progress.ts'
 import { StableOffsets } from './stable-offsets.ts'
@@ -39,6 +40,8 @@ interface Restore {
   lane: number
   committedOffset: number | undefined
   position: TaskPosition | undefined
+  /** Of a task without state, whose clock no marker keeps. */
+  clock: TaskClock | undefined
   readOffset: number
   changelogEnd: number
   /** Since when the reader has stood at the last stable offset; undefined while it moves. */
@@ -95,6 +98,7 @@ function newRestore({ plan, lanes }: EngineOptions, { topic, partition }: TopicP
     lane: laneOf(partition, lanes.count),
     committedOffset: undefined,
     position: undefined,
+    clock: undefined,
     readOffset: 0,
     changelogEnd: 0,
     stableEndMs: undefined,
@@ -122,7 +126,9 @@ async function takeOffsets(
   }
   if (isCancelled()) return
   for (const restore of restores) {
-    restore.committedOffset = offsets.of(restore)
+    const committed = offsets.of(restore)
+    restore.committedOffset = committed?.offset
+    if (!restore.isStateful) restore.clock = clockOf(committed?.metadata ?? '')
   }
 }
 
@@ -298,7 +304,7 @@ function resumeOffset(options: ReopenOptions, restore: Restore): number | undefi
 
 async function makeReady(options: ReopenOptions, restore: Restore): Promise<TaskState> {
   const { engine, consumer, attempt } = options
-  const { taskId, sub, topic, partition, lane, position } = restore
+  const { taskId, sub, topic, partition, lane, position, clock } = restore
   if (position !== undefined && position.source !== topic) {
     throw new MillraceError('MR1006', { job: engine.plan.job, stored: position.source, topic })
   }
@@ -321,7 +327,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
       'an earlier run with --until-end has ended this input for the job: all records are late',
     )
   }
-  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset })
+  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: position ?? clock })
   return {
     taskId,
     sub,

@@ -2,7 +2,13 @@
 // Keeps SPEC: RECOVER-1 (offsets are read when they are decided), GROUP-3 (a blocked reader finds out, instead of waiting).
 
 import type { Clock, Scheduler } from '../core/clock.ts'
-import { type GroupConsumer, KafkaError, partitionKey, type TopicPartition } from '../kafka/port.ts'
+import {
+  type CommittedOffset,
+  type GroupConsumer,
+  KafkaError,
+  partitionKey,
+  type TopicPartition,
+} from '../kafka/port.ts'
 import { STALL_LIMIT_MS } from './epoch/recovery.ts'
 import { Wake } from './wake.ts'
 
@@ -31,7 +37,7 @@ const LOOK_AGAIN_MS = 50
 export class StableOffsets {
   readonly #options: StableOffsetsOptions
   readonly #wake: Wake
-  #known: Map<string, number | undefined> | undefined
+  #known: Map<string, CommittedOffset> | undefined
   #failure: { error: unknown } | undefined
   #hasEnded = false
 
@@ -54,8 +60,8 @@ export class StableOffsets {
     return this.#known !== undefined
   }
 
-  /** The committed offset of a partition; undefined: nothing is committed for it. Only once they are known. */
-  of(partition: TopicPartition): number | undefined {
+  /** The committed offset of a partition, with its metadata. Only once they are known. */
+  of(partition: TopicPartition): CommittedOffset | undefined {
     if (this.#known === undefined) throw new Error('the offsets are not known yet')
     return this.#known.get(partitionKey(partition))
   }
@@ -66,7 +72,7 @@ export class StableOffsets {
     for (let limitMs = FIRST_CALL_MS; this.#known === undefined && !isCancelled(); limitMs *= 2) {
       try {
         const committed = await consumer.committed(partitions, Math.min(limitMs, callMs))
-        this.#known = new Map(committed.map((one) => [partitionKey(one), one.offset]))
+        this.#known = new Map(committed.map((one) => [partitionKey(one), one]))
       } catch (error) {
         if (isBlocked(error) && clock.monotonicMs() < untilMs) continue
         this.#failure = { error }

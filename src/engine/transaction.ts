@@ -7,6 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
 import { type GroupMetadata, KafkaError, type Producer } from '../kafka/port.ts'
 import { type EpochPhase, isRefused } from './epoch/failure.ts'
+import { offsetMetadata } from './offset-metadata.ts'
 
 /** A Kafka call of an epoch that failed, with the phase it failed in. */
 export class EpochError extends Error {
@@ -109,7 +110,7 @@ export class Transaction {
         topic,
         partition,
         offset: position.inputOffset,
-        metadata: `epoch=${epoch} instance=${position.instanceId}`,
+        metadata: offsetMetadata(epoch, position),
       }))
       // The offsets go first. The coordinator may still be writing the last transaction's markers and refuse; for the
       // offsets librdkafka asks again after a millisecond, for the first record of a partition only after 20.

@@ -173,10 +173,10 @@ export class Lane {
   async #ready(request: RequestOf<'ready'>): Promise<LaneResponse> {
     const open = this.#openTask(request.taskId)
     const { task, restore } = open
-    const { position, inputOffset } = request
+    const { position, inputOffset, clock } = request
     if (restore !== undefined) this.#refuseChangedMeaning(restore, task.sub)
     open.restore = undefined
-    task.start(position, inputOffset)
+    task.start(position, inputOffset, clock)
     const { stateful } = this.#pipelineOf(task.sub)
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)

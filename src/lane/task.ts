@@ -4,7 +4,7 @@
 
 import { noCounts } from '../core/counts.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import type { TaskCounts, TaskPosition } from '../core/message.ts'
+import type { TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
 
@@ -83,13 +83,15 @@ export class Task {
       options.sourcePartitionCount === undefined ? undefined : new SourceClocks(options.sourcePartitionCount)
   }
 
-  /** Takes up the place and the clock of a restored position; undefined: a new task. */
-  start(position: TaskPosition | undefined, inputOffset: number): void {
+  /** Takes up the place and the clock of a restored position; undefined: a task that has none, of which `clock` may be known. */
+  start(position: TaskPosition | undefined, inputOffset: number, clock: TaskClock | undefined = position): void {
     this.inputOffset = inputOffset
     this.isStarted = true
+    if (clock !== undefined) {
+      this.watermarkMs = clock.watermarkMs
+      this.eventTimeMsMax = clock.eventTimeMsMax
+    }
     if (position === undefined) return
-    this.watermarkMs = position.watermarkMs
-    this.eventTimeMsMax = position.eventTimeMsMax
     this.isEnded = position.isEnded
     this.hasEmittedEnd = position.isEnded
     this.clocks?.restore(position.clocks ?? [], position.watermarkMs)

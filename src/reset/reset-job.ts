@@ -4,6 +4,7 @@
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
+import { epochOf } from '../engine/offset-metadata.ts'
 import type { EngineLimits } from '../engine/options.ts'
 import { type Plan, planTopics } from '../job/plan.ts'
 import {
@@ -319,10 +320,4 @@ function movedPartition(
 
 function offsetOf(committed: readonly CommittedOffset[], partition: number): number | undefined {
   return committed.find((one) => one.partition === partition)?.offset
-}
-
-/** The epoch that a job noted with its offsets, 0 without one. */
-function epochOf(metadata: string): number {
-  const match = /^epoch=(\d{1,15})(?: |$)/.exec(metadata)
-  return match === null ? 0 : Number(match[1])
 }

@@ -188,7 +188,8 @@ export class TestJob {
     if (frame !== undefined) position = (await lanes.send(0, { op: 'restore', ...target, frame })).position
     const isStateless = frame === undefined
     const inputOffset = position?.inputOffset ?? 0
-    await lanes.send(0, { op: 'ready', ...target, position: isStateless ? undefined : position, inputOffset })
+    const ready = { position: isStateless ? undefined : position, inputOffset, clock: position }
+    await lanes.send(0, { op: 'ready', ...target, ...ready })
   }
 
   #lane(): Lane {

@@ -68,6 +68,25 @@ test('a source partition without records holds the others back no longer than id
   expect(feed.committed().filter((row) => !expected.has(row))).toEqual([])
 })
 
+test('windows behind the topic close on a quiet input after a restart too, though no record tells the time again', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 10, [START_MS, START_MS, START_MS])
+  feed.append(300)
+  const first = await startMemoryJob({ kafka, job: totalsJob({ closeOnIdle: { maxDelay: '0ms' } }), untilEnd: false })
+  await expect.poll(() => first.counts.accepted).toBe(300)
+  first.engine.stop()
+  await first.done
+  const open = feed.expected().length - feed.committed().length
+  expect(open).toBeGreaterThan(0)
+  const quiet = totalsJob({ idleAfter: '50ms', closeOnIdle: { maxDelay: '0ms' } })
+  const second = await startMemoryJob({ kafka, job: quiet, untilEnd: false })
+  await expect.poll(() => feed.committed().length, { timeout: 10_000 }).toBe(feed.expected().length)
+  second.engine.stop()
+  await second.done
+  expect(feed.committed()).toEqual(feed.expected())
+  expect(kafka.log('late', 0)).toEqual([])
+})
+
 test('a task that moves to another instance knows which source partitions are quiet, though nobody tells it again', async () => {
   const kafka = newKafka()
   const feed = new OrderFeed(kafka, 8, [START_MS, START_MS, START_MS])

@@ -1,6 +1,7 @@
 // A seeded workload for jobs that key by another field than the one their records are partitioned by: orders in, the totals
 // by user that must be there, whatever the interleaving of the partitions.
 import { count, job, json, kafka, last, sum, tumbling } from 'millrace'
+import type { Duration } from '../../src/job/duration.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { seeded } from './trades-in-memory.ts'
@@ -17,7 +18,7 @@ export interface Order {
 }
 
 /** Orders are partitioned by their id and totalled by their user. */
-export function totalsJob(more: { idleAfter?: '50ms' } = {}): CompiledJob {
+export function totalsJob(more: { idleAfter?: Duration; closeOnIdle?: { maxDelay: Duration } } = {}): CompiledJob {
   return job('totals')
     .from(kafka('orders', { value: json<Order>(), key: 'id', eventTime: 'ts', outOfOrder: '500ms', ...more }))
     .keyBy('user')
