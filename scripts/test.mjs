@@ -31,6 +31,8 @@ const SUITES = [
 ]
 
 const without = []
+/** SIGTERM has come: the suite that runs is ended, and no other is started. */
+let isStopped = false
 
 await orExplain(async () => {
   const suites = chosenSuites(namesOf(process.argv.slice(2)))
@@ -38,8 +40,9 @@ await orExplain(async () => {
   await setUp(suites.some((suite) => suite.needsBrowser) ? [chromium] : [])
   mkdirSync(reports, { recursive: true })
   const outcomes = []
-  for (const suite of suites) outcomes.push(await runSuite(suite))
+  for (const suite of suites) if (!isStopped) outcomes.push(await runSuite(suite))
   tell(outcomes)
+  if (isStopped) process.exitCode = 143
 })
 
 /** The names of suites; files to leave out are noted. */
@@ -98,7 +101,10 @@ async function runSuite(suite) {
 async function runChild(args, limitSeconds) {
   const env = without.length === 0 ? process.env : { ...process.env, TEST_WITHOUT: without.join(',') }
   const child = spawn(process.execPath, args, { cwd: root, env, stdio: 'inherit' })
-  const forward = () => child.kill('SIGTERM')
+  const forward = () => {
+    isStopped = true
+    child.kill('SIGTERM')
+  }
   process.on('SIGTERM', forward)
   let isHung = false
   const limit = setTimeout(() => {
