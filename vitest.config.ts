@@ -18,6 +18,8 @@ export default defineConfig({
         test: {
           name: 'quick',
           pool: 'forks',
+          // Many wait for something: as many at a time as there are cores would leave them half idle.
+          maxWorkers: 3,
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**', ...without],
           globalSetup: ['test/harness/build-setup.ts'],

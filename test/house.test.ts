@@ -69,11 +69,11 @@ function importsOf(file: SourceFile): string[] {
   return [...statements].map((match) => (match[1] ?? match[2] ?? match[3])!)
 }
 
-/** Folder of src that a relative import leads to. */
+/** Folder of src that a relative import leads to; what lies in `kafka` itself is the port. */
 function targetFolder(file: SourceFile, specifier: string): string {
   const path = relative(join(root, 'src'), resolve(root, dirname(file.path), specifier))
-  if (path === 'kafka/port.ts') return 'kafka-port'
-  return path.split('/')[0]!
+  const [folder, name] = path.split('/') as [string, string | undefined]
+  return folder === 'kafka' && name?.endsWith('.ts') ? 'kafka-port' : folder
 }
 
 const files = sourceFiles('src')
