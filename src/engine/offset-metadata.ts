@@ -1,29 +1,35 @@
-// The text that rides with a committed offset: the epoch that committed it, and the clock of the task. Pure.
+// The text that rides with a committed offset: the epoch that committed it, the clock of the task, and whose it is. Pure.
 // Keeps SPEC: R1 (a watermark survives restarts, of a task without state as well).
 import type { TaskClock, TaskPosition } from '../core/message.ts'
 
+export interface OffsetMetadata {
+  epoch: number
+  /** Before the first record and after the end of input there is none. */
+  clock: TaskClock | undefined
+  /** The instance that committed it; a reset is none. */
+  instanceId: string | undefined
+}
+
+const TEXT = /^epoch=(\d{1,15})(?: watermark=(-?\d{1,17}(?:\.\d+)?) time=(-?\d{1,17}(?:\.\d+)?))?(?: instance=(.*))?$/
+
 /**
- * What an epoch notes with the offset of a task. The clock is left out before the first record and after the end of input.
+ * What an epoch notes with the offset of a task.
  *
  * @example
- * offsetMetadata(7, position) // 'epoch=7 instance=candles-1 watermark=1500 time=2000'
+ * offsetMetadata(7, position) // 'epoch=7 watermark=1500 time=2000 instance=candles-1'
  */
 export function offsetMetadata(epoch: number, { instanceId, watermarkMs, eventTimeMsMax }: TaskPosition): string {
-  const text = `epoch=${epoch} instance=${instanceId}`
-  if (!Number.isFinite(watermarkMs) || !Number.isFinite(eventTimeMsMax)) return text
-  return `${text} watermark=${watermarkMs} time=${eventTimeMsMax}`
+  const hasClock = Number.isFinite(watermarkMs) && Number.isFinite(eventTimeMsMax)
+  const clock = hasClock ? ` watermark=${watermarkMs} time=${eventTimeMsMax}` : ''
+  return `epoch=${epoch}${clock} instance=${instanceId}`
 }
 
-/** The epoch that a job noted with an offset, 0 without one. */
-export function epochOf(metadata: string): number {
-  const match = /^epoch=(\d{1,15})(?: |$)/.exec(metadata)
-  return match === null ? 0 : Number(match[1])
-}
-
-/** The clock that a job noted with an offset, undefined without one. */
-export function clockOf(metadata: string): TaskClock | undefined {
-  const match = / watermark=(-?[\d.]{1,20}) time=(-?[\d.]{1,20})$/.exec(metadata)
+/** What a job noted with an offset; undefined: another program did, or nobody. */
+export function readOffsetMetadata(text: string): OffsetMetadata | undefined {
+  const match = TEXT.exec(text)
   if (match === null) return undefined
-  const clock = { watermarkMs: Number(match[1]), eventTimeMsMax: Number(match[2]) }
-  return Number.isNaN(clock.watermarkMs) || Number.isNaN(clock.eventTimeMsMax) ? undefined : clock
+  const [, epoch, watermarkMs, eventTimeMsMax, instanceId] = match
+  const clock =
+    watermarkMs === undefined ? undefined : { watermarkMs: Number(watermarkMs), eventTimeMsMax: Number(eventTimeMsMax) }
+  return { epoch: Number(epoch), clock, instanceId }
 }

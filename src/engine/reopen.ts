@@ -8,7 +8,7 @@ import { inputTopics, statefulSub } from '../job/sub-plans.ts'
 import { type GroupConsumer, KafkaError, type PollResult, type Reader, type TopicPartition } from '../kafka/port.ts'
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
-import { clockOf } from './offset-metadata.ts'
+import { readOffsetMetadata } from './offset-metadata.ts'
 import type { EngineOptions } from './options.ts'
 import { RestoreWatch } from './restore-progress.ts'
 import { StableOffsets } from './stable-offsets.ts'
@@ -128,7 +128,7 @@ async function takeOffsets(
   for (const restore of restores) {
     const committed = offsets.of(restore)
     restore.committedOffset = committed?.offset
-    if (!restore.isStateful) restore.clock = clockOf(committed?.metadata ?? '')
+    if (!restore.isStateful) restore.clock = readOffsetMetadata(committed?.metadata ?? '')?.clock
   }
 }
 

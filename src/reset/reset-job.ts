@@ -4,7 +4,7 @@
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import { epochOf } from '../engine/offset-metadata.ts'
+import { readOffsetMetadata } from '../engine/offset-metadata.ts'
 import type { EngineLimits } from '../engine/options.ts'
 import { type Plan, planTopics } from '../job/plan.ts'
 import {
@@ -185,7 +185,10 @@ class ResetRun {
       }
       viewRows.push({ view: view.view!, topic: view.name, rows })
     }
-    const epochs = [...swept.map((one) => one?.epochMax ?? 0), ...committed.map(({ metadata }) => epochOf(metadata))]
+    const epochs = [
+      ...swept.map((one) => one?.epochMax ?? 0),
+      ...committed.map(({ metadata }) => readOffsetMetadata(metadata)?.epoch ?? 0),
+    ]
     return {
       epoch: Math.max(0, ...epochs) + 1,
       partitions: [...places]

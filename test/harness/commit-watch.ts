@@ -1,6 +1,7 @@
 // Watches the committed offsets of a group from outside, with another client: what the chaos proof times restarts by.
 import { setTimeout as sleep } from 'node:timers/promises'
 import kafkajs, { type Admin } from 'kafkajs'
+import { readOffsetMetadata } from '../../src/engine/offset-metadata.ts'
 
 const { Kafka, logLevel } = kafkajs
 
@@ -76,8 +77,8 @@ export class CommitWatch {
   async commitsOf(instanceId: string): Promise<Map<number, string>> {
     const commits = new Map<number, string>()
     for (const { partition, offset, metadata } of await this.#offsets()) {
-      const [, epoch, instance] = /^epoch=(\d+) instance=(.*)$/.exec(metadata ?? '') ?? []
-      if (instance === instanceId) commits.set(partition, `${epoch}@${offset}`)
+      const noted = readOffsetMetadata(metadata ?? '')
+      if (noted?.instanceId === instanceId) commits.set(partition, `${noted.epoch}@${offset}`)
     }
     return commits
   }

@@ -114,8 +114,10 @@ describe.each([
     faults.after = undefined
     arrive()
     await turn()
-    expect(outcome).toBe('MR4022')
-    const isReset = shape === 'after' && step[0] === 'commit'
+    // The answer of the first poll of the group may be lost when all is done: the rebalance is told without it too.
+    const isTooLate = shape === 'after' && step[0] === 'poll' && step[1] === 'candles' && outcome === 'done'
+    if (!isTooLate) expect(outcome).toBe('MR4022')
+    const isReset = isTooLate || (shape === 'after' && step[0] === 'commit')
     expect(stateOf(feed)).toEqual(isReset ? NEW : old)
     expect(feed.kafka.openTransactions()).toEqual([])
     await runsOn(feed, isReset)
