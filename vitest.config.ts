@@ -20,6 +20,7 @@ export default defineConfig({
           pool: 'forks',
           // Many wait for something: as many at a time as there are cores would leave them half idle.
           maxWorkers: 3,
+          isolate: false,
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
           exclude: ['test/integration/**', 'test/e2e/**', ...without],
           globalSetup: ['test/harness/build-setup.ts'],
