@@ -48,9 +48,12 @@ const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(S
 function newTopic(name: string, partitionCount: number, options: TopicsOptions): NewTopic {
   const { plan, topics, replicationFactor } = options
   const isCompacted = topics.names[topics.changelog] === name || isView(plan, name)
+  return { name, partitionCount, replicationFactor, config: configOfNew(isCompacted) }
+}
+
+function configOfNew(isCompacted: boolean): Record<string, string> {
   const kept: Record<string, string> = isCompacted ? COMPACTED : { 'retention.ms': '-1' }
-  const config = { ...kept, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
-  return { name, partitionCount, replicationFactor, config }
+  return { ...kept, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
 }
 
 function isView(plan: Plan, topic: string): boolean {
@@ -64,14 +67,15 @@ function isInternal(options: TopicsOptions, name: string): boolean {
   return own.some((index) => name === topics.names[index]) || isView(plan, name)
 }
 
-/** Makes a changelog alone, as the start of the job would. */
-export async function ensureChangelog(
+/** Makes a changelog or a repartition topic alone, as the start of the job would. */
+export async function ensureOwnTopic(
   admin: Admin,
+  kind: 'changelog' | 'repartition',
   name: string,
   partitionCount: number,
   timeoutMs: number,
 ): Promise<void> {
-  const config = { ...COMPACTED, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
+  const config = configOfNew(kind === 'changelog')
   await admin.create([{ name, partitionCount, replicationFactor: -1, config }], timeoutMs)
 }
 

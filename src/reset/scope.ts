@@ -2,7 +2,7 @@
 // Keeps SPEC: RESET-1 (input, state and views move together), RESET-4 (a place that is not there is refused).
 
 import { MillraceError } from '../core/errors.ts'
-import { ensureChangelog } from '../engine/topics.ts'
+import { ensureOwnTopic } from '../engine/topics.ts'
 import type { Plan } from '../job/plan.ts'
 import { planTopics } from '../job/plan.ts'
 import type { Admin, Reader } from '../kafka/port.ts'
@@ -23,7 +23,10 @@ export interface ResetTopics {
   changelog: ResetTopic | undefined
   /** Views whose topic is there. */
   views: ResetTopic[]
-  /** The topic that records move through to another key, where the job has one: what is in it is left out. */
+  /**
+   * The topic that records move through to another key: what is in it is left out. Undefined: a job without one, or (in a dry
+   * run) one that never ran.
+   */
   repartition: { topic: string; partitionCount: number } | undefined
 }
 
@@ -35,7 +38,7 @@ export interface ScopeOptions {
 }
 
 /**
- * Finds the topics of a job; makes the changelog if it is missing, unless it is a dry run.
+ * Finds the topics of a job; makes the changelog and the repartition topic if they are missing, unless it is a dry run.
  *
  * @throws MillraceError MR4002 when the source is missing, MR4003 when the changelog does not fit it
  */
@@ -54,16 +57,21 @@ export async function findTopics(options: ScopeOptions): Promise<ResetTopics> {
   const partitionCount = known.get(plan.source.topic)
   if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: plan.source.topic })
   // As a start does it: a repartition topic that is there has the partitions that it has.
-  const movedCount = known.get(movedName ?? '')
-  const taskCount = movedCount ?? partitionCount
+  const taskCount = known.get(movedName ?? '') ?? partitionCount
   return {
     partitionCount,
-    repartition: movedCount === undefined ? undefined : { topic: movedName!, partitionCount: movedCount },
+    repartition: movedName === undefined ? undefined : await repartitionTopic(movedName),
     changelog: changelogName === undefined ? undefined : await changelogTopic(changelogName),
     views: [...views].flatMap(([name, view]) => {
       const count = known.get(name)
       return count === undefined ? [] : [{ name, kind: 'view' as const, view, partitionCount: count }]
     }),
+  }
+
+  async function repartitionTopic(topic: string): Promise<ResetTopics['repartition']> {
+    if (!known.has(topic) && isDryRun) return undefined
+    if (!known.has(topic)) await ensureOwnTopic(admin, 'repartition', topic, taskCount, timeoutMs)
+    return { topic, partitionCount: taskCount }
   }
 
   async function changelogTopic(name: string): Promise<ResetTopic | undefined> {
@@ -72,7 +80,7 @@ export async function findTopics(options: ScopeOptions): Promise<ResetTopics> {
       throw new MillraceError('MR4003', { topic: name, actual, expected: taskCount })
     }
     if (actual === undefined && isDryRun) return undefined
-    if (actual === undefined) await ensureChangelog(admin, name, taskCount, timeoutMs)
+    if (actual === undefined) await ensureOwnTopic(admin, 'changelog', name, taskCount, timeoutMs)
     return { name, kind: 'changelog', view: undefined, partitionCount: taskCount }
   }
 }

@@ -39,6 +39,19 @@ test('to the earliest record gives every total again, none of the old state in i
   expect([...new Set(rows)]).toEqual(feed.expected())
 })
 
+test.each(['earliest', 'latest'])('to the %s record before the first run leaves a job that starts', async (to) => {
+  const kafka = createMemoryKafka({ topics: { orders: ORDER_PARTITIONS } })
+  const feed = new OrderFeed(kafka, 22, [START_MS, START_MS, START_MS])
+  if (to === 'latest') kafka.append('orders', { key: 'o', value: 'before the reset', partition: 0 })
+  else feed.append(300)
+  await resetTo(kafka, to)
+  if (to === 'latest') feed.append(300)
+  const run = await startMemoryJob({ kafka, job })
+  await run.done
+  expect(run.counts).toMatchObject({ accepted: 300, late: 0, dead: 0 })
+  expect(feed.committed()).toEqual(feed.expected())
+})
+
 test('of one partition alone is refused: the state is of all of them', async () => {
   const { kafka } = await ran()
   await expect(resetTo(kafka, '0:0')).rejects.toMatchObject({ code: 'MR3002' })
