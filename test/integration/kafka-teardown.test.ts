@@ -42,12 +42,35 @@ for (const native of ['addon', 'plain'] as const) {
       expect(['ended', '_DESTROY']).toContain(await polling)
     })
 
+    it('a member that leaves while nothing is out is freed when the broker answers again', async () => {
+      const consumer = await member(open())
+      await freeze()
+      await consumer.leave(1_000)
+      await closeInTime(consumer)
+    })
+
+    it('a member that has lost its partitions and not answered that is closed', async () => {
+      let isLost: boolean | undefined
+      const consumer = await member(open(), 6_000, (lost) => {
+        isLost = lost
+      })
+      await freeze()
+      const pollOnce = async (): Promise<boolean> => {
+        await consumer.poll({ recordsMax: 10, bytesMax: 1_000, waitMs: 50 })
+        return isLost !== undefined
+      }
+      await expect.poll(pollOnce, { timeout: CALL_MS }).toBe(true)
+      thaw()
+      await closeInTime(consumer)
+    })
+
     it('a question for committed offsets ends before its client is freed', async () => {
       const consumer = await member(open())
       await freeze()
       const asking = outcomeOf(consumer.committed([{ topic, partition: 0 }], CALL_MS))
       await closeInTime(consumer)
-      expect(abandonedClients()).toBe(1)
+      // Without the addon the member leaves its group first, which ends the question.
+      expect(abandonedClients()).toBe(native === 'addon' ? 1 : 0)
       thaw()
       expect(await asking).toMatch(/^(ended|_\w+|[A-Z]\w+)$/)
     })
@@ -111,7 +134,12 @@ async function closeInTime(client: { close(): Promise<void> }): Promise<void> {
   expect(performance.now() - startMs).toBeLessThan(CLOSE_MS)
 }
 
-async function member(kafka: Kafka): Promise<GroupConsumer> {
+/** A member that has its partitions; without `onRevoke` it answers when they are taken. */
+async function member(
+  kafka: Kafka,
+  sessionMs = 45_000,
+  onRevoke: (isLost: boolean, consumer: GroupConsumer) => void = (_, consumer) => consumer.unassign(),
+): Promise<GroupConsumer> {
   let isAssigned = false
   const consumer = await kafka.openConsumer({
     groupId: `teardown-${randomUUID()}`,
@@ -122,8 +150,9 @@ async function member(kafka: Kafka): Promise<GroupConsumer> {
         isAssigned = true
         consumer.assign(partitions.map((partition) => ({ ...partition, offset: 0 })))
       },
-      onRevoke: () => consumer.unassign(),
+      onRevoke: (_, isLost) => onRevoke(isLost, consumer),
     },
+    settings: { 'session.timeout.ms': sessionMs },
   })
   const pollOnce = async (): Promise<boolean> => {
     await consumer.poll({ recordsMax: 10, bytesMax: 1_000, waitMs: 50 })

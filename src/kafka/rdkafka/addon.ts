@@ -47,8 +47,11 @@ export interface NativeClient {
   sendOffsets(offsets: TopicPartitionOffset[], group: GroupMetadata, timeoutMs: number, done: Done): void
   groupMetadata(): GroupMetadata
   isAssignmentLost(): boolean
-  /** Of a consumer, before its release: the rebalances that it brings are answered while the handle is there. */
-  close(timeoutMs: number, done: Done): void
+  /**
+   * Of a consumer, before its release: the rebalance that it brings is answered while the handle is there. It ends when
+   * librdkafka has closed the consumer, with a failure when it was closed already or has failed for good.
+   */
+  close(done: Done): void
   committed(partitions: TopicPartition[], timeoutMs: number, done: Done<CommittedOffset[]>): void
   seek(partitions: TopicPartitionOffset[]): void
   watermarks(topic: string, partition: number, timeoutMs: number, done: Done<{ low: number; high: number }>): void

@@ -1,6 +1,7 @@
 // The life of one client of node-rdkafka: connected, its calls counted, closed only when none is out. Main thread.
 // Keeps SPEC: NATIVE-1 (node-rdkafka's disconnect deletes the handle on a thread of its own, whoever uses it meanwhile: so it
 // is never called while a call is out, on any thread. The client is abandoned then, and freed when its call returns).
+import { setImmediate } from 'node:timers/promises'
 import { MillraceError } from '../../core/errors.ts'
 import { KafkaError, type KafkaFailure } from '../port.ts'
 import type { Addon, Done, NativeClient } from './addon.ts'
@@ -150,46 +151,51 @@ export class ClientLife<C extends RdClient> {
     return errors
   }
 
-  /** Ends waiting calls, then disconnects; idempotent. `beforeDisconnect` runs when no call is out. */
-  close(): Promise<void> {
-    this.#closing ??= this.#close()
+  /** Ends waiting calls, then disconnects; idempotent. `whenIdle` runs before that, when no call is out. */
+  close(whenIdle: () => void = () => {}): Promise<void> {
+    this.#closing ??= this.#close(whenIdle)
     return this.#closing
   }
 
-  async #close(): Promise<void> {
+  async #close(whenIdle: () => void): Promise<void> {
     this.#isClosing = true
     this.#tokens?.remove(this)
     this.native?.stop()
     const isIdle = await within(CLOSE_LIMIT_MS, this.#idle())
     if (isIdle) {
-      await this.#free()
+      await this.#free(whenIdle)
       return
     }
     abandonedCount++
     // Owned by the client itself from here on: it is freed when its call returns.
     void this.#idle()
-      .then(() => this.#free())
+      .then(() => this.#free(whenIdle))
       .finally(() => abandonedCount--)
   }
 
-  async #free(): Promise<void> {
-    const untilMs = performance.now() + CLOSE_LIMIT_MS
-    await this.#closeConsumer()
-    this.native?.release()
-    const gone = new Promise<void>((resolve) => this.#disconnect(() => resolve()))
-    if (await within(Math.max(0, untilMs - performance.now()), gone)) return
+  async #free(whenIdle: () => void): Promise<void> {
+    whenIdle()
+    const gone = this.#closeConsumer()
+      .then(() => setImmediate()) // a rebalance that the close has brought is told first
+      .then(() => this.#disconnected())
+    if (await within(CLOSE_LIMIT_MS, gone)) return
     abandonedCount++
     void gone.finally(() => abandonedCount--)
   }
 
   /**
    * A consumer's close brings a last rebalance, which is answered on this thread: while the handle is there, and not inside
-   * the disconnect, which deletes it. A close that fails or takes too long is left to the disconnect.
+   * the disconnect, which deletes it. One that was closed already, or has failed for good, is left to the disconnect.
    */
   #closeConsumer(): Promise<void> {
     const { native } = this
     if (native === undefined || !('consume' in this.client)) return Promise.resolve()
-    return new Promise((resolve) => native.close(CLOSE_LIMIT_MS, () => resolve()))
+    return new Promise((resolve) => native.close(() => resolve()))
+  }
+
+  #disconnected(): Promise<void> {
+    this.native?.release()
+    return new Promise((resolve) => this.#disconnect(() => resolve()))
   }
 
   #idle(): Promise<void> {

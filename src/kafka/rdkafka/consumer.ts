@@ -45,12 +45,19 @@ const ASSIGN_PARTITIONS = -175
 const REVOKE_PARTITIONS = -174
 /** How often it is looked whether the group was left. */
 const LEAVE_POLL_MS = 5
+/** Without the addon: what a close spends on leaving its group. */
+const LEAVE_FIRST_MS = 1_000
 
 export class RdKafkaConsumer implements GroupConsumer {
   readonly #life: ClientLife<RdConsumer>
   readonly #driver: ConsumerDriver
   #isPolling = false
+  #isSubscribed = false
   #isLeaving = false
+  /** It has no subscription any more: what is still told of the group wants no answer. */
+  #hasLeft = false
+  /** A rebalance was told and not answered yet; librdkafka waits for that. */
+  #owesAnswer = false
   /** An assign or unassign came while a poll was out: what that poll brings is of the past. */
   #isPollStale = false
   /** Changes that wait for the poll that is out: librdkafka must not move positions under a batch. A few at most. */
@@ -68,26 +75,34 @@ export class RdKafkaConsumer implements GroupConsumer {
 
   /** Joins the group; `listener` is told of assignments from polls on. */
   subscribe(topics: string[]): void {
+    this.#isSubscribed = true
     this.#life.client.subscribe(topics)
   }
 
   /** What node-rdkafka calls on a rebalance, on the main thread. */
   onRebalance(error: RdkafkaError | undefined, assignment: RdTopicPartition[], listener: RebalanceListener): void {
+    if (this.#hasLeft) return
+    this.#owesAnswer = true
     const partitions = assignment.map(({ topic, partition }) => ({ topic, partition }))
     if (this.#isLeaving || this.#life.isClosing) this.#letGo()
     else if (error?.code === ASSIGN_PARTITIONS) this.#tellAssigned(partitions, listener)
     else if (error?.code === REVOKE_PARTITIONS) listener.onRevoke(partitions, this.#driver.isAssignmentLost())
     else {
       // The rebalance itself failed: librdkafka waits for an answer all the same.
-      this.#life.client.unassign()
+      this.#unassign()
       if (error !== undefined) this.#rebalanceFailure = failureOf(error)
     }
+  }
+
+  #unassign(): void {
+    this.#owesAnswer = false
+    this.#life.client.unassign()
   }
 
   /** The answer of a consumer that goes. Told after its disconnect, nobody waits for one, and node-rdkafka throws. */
   #letGo(): void {
     try {
-      this.#life.client.unassign()
+      this.#unassign()
     } catch (error) {
       if (!this.#life.isClosing) throw error
     }
@@ -101,7 +116,7 @@ export class RdKafkaConsumer implements GroupConsumer {
     try {
       listener.onAssign(partitions)
     } catch (error) {
-      this.#life.client.unassign()
+      this.#unassign()
       this.#rebalanceFailure = error instanceof KafkaError ? error.failure : failureOf(error as RdkafkaError)
     }
   }
@@ -109,13 +124,14 @@ export class RdKafkaConsumer implements GroupConsumer {
   assign(partitions: TopicPartitionOffset[]): void {
     this.#change(() => {
       this.#resumePaused()
+      this.#owesAnswer = false
       this.#life.client.assign(partitions)
     }, true)
   }
   unassign(): void {
     this.#change(() => {
       this.#resumePaused()
-      this.#life.client.unassign()
+      this.#unassign()
     }, true)
   }
   pause(partitions: TopicPartition[]): void {
@@ -175,7 +191,8 @@ export class RdKafkaConsumer implements GroupConsumer {
     this.#isLeaving = true
     this.#change(() => {
       this.#life.client.unsubscribe()
-      this.#life.client.unassign()
+      this.#unassign()
+      this.#hasLeft = true
     }, true)
     while (this.#isMember() && performance.now() < untilMs) {
       if (this.#isPolling) await setTimeout(LEAVE_POLL_MS)
@@ -196,9 +213,26 @@ export class RdKafkaConsumer implements GroupConsumer {
 
   async close(): Promise<void> {
     this.#changes = []
-    const closed = this.#life.close()
+    if (this.#life.native === undefined) await this.#leaveFirst()
+    const closed = this.#life.close(() => {
+      if (this.#owesAnswer) this.#letGo()
+    })
     await this.#driver.close()
     await closed
+  }
+
+  /**
+   * Without the addon a close is node-rdkafka's own, which deletes the handle while the rebalance that it brings is still
+   * being answered on this thread. A member that has left gets none; its place is not kept for it then.
+   */
+  async #leaveFirst(): Promise<void> {
+    if (!this.#isSubscribed || this.#hasLeft || this.#life.isClosing) return
+    try {
+      await this.leave(LEAVE_FIRST_MS)
+    } catch (error) {
+      // It closes all the same; what its last polls report is of no use to anybody.
+      if (!(error instanceof KafkaError || error instanceof MillraceError)) throw error
+    }
   }
 
   #noteEnds({ batches, ends }: PollResult): void {

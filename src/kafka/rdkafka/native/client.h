@@ -77,7 +77,7 @@ NAN_METHOD(AbortMethod);               // abort(timeoutMs, callback)
 NAN_METHOD(SendOffsetsMethod);         // sendOffsets(offsets, group, timeoutMs, callback)
 NAN_METHOD(GroupMetadataMethod);       // groupMetadata() -> NativeGroup, throws a failure
 NAN_METHOD(IsAssignmentLostMethod);    // isAssignmentLost() -> boolean
-NAN_METHOD(CloseMethod);               // close(timeoutMs, callback)
+NAN_METHOD(CloseMethod);               // close(callback)
 NAN_METHOD(CommittedMethod);           // committed(partitions, timeoutMs, callback)
 NAN_METHOD(SeekMethod);                // seek(partitions with offsets), throws a failure
 NAN_METHOD(WatermarksMethod);          // watermarks(topic, partition, timeoutMs, callback)

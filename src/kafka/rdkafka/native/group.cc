@@ -4,8 +4,6 @@
 // commit time would pass offsets of a partition that was just given away; this object is as old as the assignment.
 #include "group.h"
 
-#include <chrono>
-
 #include "call.h"
 #include "client.h"
 #include "failure.h"
@@ -19,31 +17,23 @@ constexpr int kCloseSliceMs = 50;
 /**
  * Closes a consumer and serves what comes of it, a last rebalance above all. node-rdkafka's own close deletes the handle
  * in the same breath, on its thread, while the main thread may still be inside the unassign that answers that rebalance.
- * A static member stays in its group.
+ * A static member stays in its group. It takes what it takes: a second close while one is under way never ends, so whoever
+ * does not want to wait leaves the client to this call.
  */
 class CloseCall : public Call {
  public:
-  CloseCall(Client* client, int timeout_ms, v8::Local<v8::Function> callback)
-      : Call(client, callback), timeout_ms_(timeout_ms) {}
+  CloseCall(Client* client, v8::Local<v8::Function> callback) : Call(client, callback) {}
 
   void Run() override {
     rd_kafka_t* rk = client_->rk();
     rd_kafka_queue_t* queue = rd_kafka_queue_new(rk);
     failure_ = TakeFailure(rd_kafka_consumer_close_queue(rk, queue));
-    const auto until = std::chrono::steady_clock::now() + std::chrono::milliseconds(timeout_ms_);
     while (!failure_ && rd_kafka_consumer_closed(rk) == 0) {
-      if (std::chrono::steady_clock::now() >= until) {
-        failure_ = FailureOf(rk, RD_KAFKA_RESP_ERR__TIMED_OUT);
-        break;
-      }
       rd_kafka_message_t* message = rd_kafka_consume_queue(queue, kCloseSliceMs);
       if (message != nullptr) rd_kafka_message_destroy(message);
     }
     rd_kafka_queue_destroy(queue);
   }
-
- private:
-  const int timeout_ms_;
 };
 
 }  // namespace
@@ -102,7 +92,7 @@ NAN_METHOD(CloseMethod) {
   Client* client = ClientOf(info);
   if (client == nullptr) return;
   if (client->queue() == nullptr) return Nan::ThrowTypeError("close is for consumers");
-  Start(std::make_unique<CloseCall>(client, Nan::To<int32_t>(info[0]).FromMaybe(0), info[1].As<v8::Function>()));
+  Start(std::make_unique<CloseCall>(client, info[0].As<v8::Function>()));
 }
 
 NAN_METHOD(IsAssignmentLostMethod) {
