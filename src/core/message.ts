@@ -106,6 +106,8 @@ export type LaneRequest =
       inputOffset: number
       /** Of a task without a position: what was kept with its offset. */
       clock?: TaskClock | undefined
+      /** Before a repartition topic, with records waiting: it is told to be live, in case that it was told to be quiet. */
+      isBehind?: boolean
     }
   /**
    * The task is ours again after a rebalance, unchanged: it goes on in a new attempt where it stood. Refused when any of its

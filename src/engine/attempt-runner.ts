@@ -28,7 +28,6 @@ export interface AttemptRunnerOptions {
   isOver: (assignment: Assignment) => boolean
   /** True while the group has told nothing newer. */
   isCurrent: (assignment: Assignment) => boolean
-  isStopping: () => boolean
   /** What a client failed with for good. */
   clientFailure: () => unknown
   /** Tasks are open and records flow. */
@@ -215,10 +214,13 @@ export class AttemptRunner {
     }
   }
 
-  /** Everything is committed and nothing is open: tasks are suspended by a rebalance, flushed for a warm start at the end. */
+  /**
+   * Everything is committed and nothing is open: tasks are suspended by a rebalance, flushed for a warm start at the end. A
+   * stop that meets a rebalance suspends as well: the end of the changelog may be another owner's by now.
+   */
   async #settle(assignment: Assignment, attempt: Attempt): Promise<readonly TaskState[]> {
-    const { isCurrent, isStopping, reader } = this.#options
-    if (isStopping() || isCurrent(assignment)) {
+    const { isCurrent, reader } = this.#options
+    if (isCurrent(assignment)) {
       const flusher = this.#newFlusher()
       if (reader !== undefined) for (const task of attempt.tasks) await flusher.flushLast(task, attempt.moment())
       return []

@@ -71,6 +71,9 @@ export class Attempt {
   #isDraining = false
   #drainError: unknown
   #failure: { error: unknown } | undefined
+  /** Tasks have to be heard of before their records; what is read meanwhile waits in `#held`, a few polls at most. */
+  #isAnnouncing: boolean
+  #held: PollResult[] = []
   #samples: LatencySample[] = []
   #epochCounts: TaskCounts = noCounts()
   /** Epochs committed by this attempt: shows progress to the supervisor. */
@@ -90,6 +93,7 @@ export class Attempt {
     this.#wake = new Wake(engine.scheduler)
     this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
+    this.#isAnnouncing = options.tasks.some((task) => task.isBehind)
     // Above all that were committed.
     this.#lastCommitted = this.#tasks.epochMax
     this.#sealedEpoch = this.#lastCommitted
@@ -119,12 +123,14 @@ export class Attempt {
     this.#tasks.add(tasks)
     this.#tasks.isComplete = true
     this.#openEpoch = Math.max(this.#openEpoch, this.#tasks.epochMax + 1)
+    if (tasks.some((task) => task.isBehind)) this.#hasWork = true
     for (const task of tasks) this.#endIfReached(task)
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
   }
   /** False while a lane or the results waiting for their transaction are at their limit in bytes. */
   hasRoom(): boolean {
     const { laneBytesMax, pendingOutputBytesMax } = this.#engine.limits
+    if (this.#isAnnouncing) return false
     if (this.#transaction.pendingBytes >= pendingOutputBytesMax) return false
     return this.#laneBytes.every((bytes) => bytes < laneBytesMax)
   }
@@ -136,6 +142,7 @@ export class Attempt {
 
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
   async run(): Promise<AttemptEnd> {
+    if (this.#isAnnouncing) await this.#announce()
     const cancelWatches = watchTasks({
       engine: this.#engine,
       tasks: this.#tasks.all,
@@ -175,12 +182,33 @@ export class Attempt {
   /** Hands the frames of a poll to their lanes. */
   accept(result: PollResult): void {
     if (!this.wantsMore()) return
+    if (this.#isAnnouncing) {
+      this.#held.push(result)
+      return
+    }
     for (const batch of result.batches) this.#dispatch(batch)
     for (const end of result.ends) this.#atEnd(end)
     for (const failure of result.errors) {
       this.#engine.log.warn({ kafka: failure }, 'the consumer reported an error')
       if (endsFetching(failure)) this.#fail(new KafkaError(failure))
     }
+  }
+
+  /**
+   * Partitions that were told to be quiet and have records now are told to be live, before any record behind the
+   * repartition topic moves the watermark on without them.
+   */
+  async #announce(): Promise<void> {
+    try {
+      await this.#commitEpoch()
+    } catch (error) {
+      this.#fail(error)
+    }
+    this.#isAnnouncing = false
+    const held = this.#held
+    this.#held = []
+    for (const result of held) this.accept(result)
+    this.#onRoom()
   }
 
   #dispatch(batch: SourceBatch): void {
@@ -260,8 +288,8 @@ export class Attempt {
       this.#transaction.add(answer.epoch, answer.out)
       this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
     }
-    const { counts, deadResults } = answer
-    if (this.#flood.add(counts.in + deadResults, counts.dead + deadResults)) this.#stopFlood(answer)
+    const { deadResults } = answer
+    if (this.#flood.add(share.in + deadResults, share.dead + deadResults)) this.#stopFlood(answer)
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()
@@ -348,7 +376,7 @@ export class Attempt {
       return
     }
     this.#checkCounts(counts)
-    this.#checkSinkTimes(touched.map((task) => task.position))
+    this.#checkSinkTimes(touched)
     const offsets: EpochOffset[] = touched.map(({ taskId, partition, position }) => {
       const task = this.#tasks.byId(taskId)!
       task.position = position
@@ -386,9 +414,15 @@ export class Attempt {
     this.#fail(error)
   }
 
-  #checkSinkTimes(positions: TaskPosition[]): void {
+  /** By the times of this epoch's records: a task that only moves its watermark has none that are new. */
+  #checkSinkTimes(touched: readonly { taskId: string; position: TaskPosition }[]): void {
     const { sinkTimes, clock } = this.#engine
-    for (const { eventTimeMsMax } of positions) checkSinkTimes(sinkTimes, eventTimeMsMax, clock.wallMs())
+    for (const { taskId, position } of touched) {
+      const task = this.#tasks.byId(taskId)!
+      const { eventTimeMsMax } = position
+      if (eventTimeMsMax > task.judgedTimeMs) checkSinkTimes(sinkTimes, eventTimeMsMax, clock.wallMs())
+      task.judgedTimeMs = Math.max(task.judgedTimeMs, eventTimeMsMax)
+    }
   }
 
   #fail(error: unknown): void {

@@ -143,7 +143,6 @@ export class Engine {
       ingest,
       isCurrent,
       isOver: (assignment) => !isCurrent(assignment) || this.#isStopping || this.#clientFailure !== undefined,
-      isStopping: () => this.#isStopping,
       clientFailure: () => this.#clientFailure,
       onRunning: (tasks) => {
         this.#hasRun = true
@@ -225,8 +224,14 @@ export class Engine {
   async #mustStop(error: unknown): Promise<boolean> {
     const verdict = decideError(error, this.#hasRun)
     if (verdict !== 'ask') return verdict === 'stop'
-    if (await isReplaced(this.#inputs, this.#membership.memberIds)) return true
     const { instanceId, log } = this.#inputs
+    try {
+      if (await isReplaced(this.#inputs, this.#membership.memberIds)) return true
+    } catch (asking) {
+      // Nobody answers now. A process that is replaced hears it from its own consumer too.
+      if (decideError(asking, this.#hasRun) === 'stop') return true
+      log.warn({ reason: messageOf(asking) }, 'the group could not be asked who has our name')
+    }
     log.warn({ reason: messageOf(error) }, new MillraceError('MR4017', { instanceId }).message)
     return false
   }

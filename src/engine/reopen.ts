@@ -63,7 +63,7 @@ export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] |
   const { clock, scheduler, limits } = engine
   const { consumer, partitions, isCancelled } = options
   const offsets = new StableOffsets({ consumer, partitions, clock, scheduler, callMs: limits.callMs, isCancelled })
-  const restores = await Promise.all(
+  const restores = await allEnded(
     partitions.map((partition) => {
       const restore = newRestore(engine, partition)
       return restore.isStateful ? openStateful(options, reader!, restore) : openStateless(options, restore)
@@ -76,7 +76,16 @@ export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] |
   if (reader !== undefined) await readChangelog(options, reader, stateful, takeover)
   if (isCancelled()) return undefined
   for (const restore of restores) refuseLostOffset(engine.plan.job, restore, stateful)
-  return Promise.all(restores.map((restore) => makeReady(options, restore)))
+  return allEnded(restores.map((restore) => makeReady(options, restore)))
+}
+
+/** Like Promise.all, but when it rejects, nothing of it goes on: it would meet the tasks of the next attempt. */
+async function allEnded<T>(running: readonly Promise<T>[]): Promise<T[]> {
+  const settled = await Promise.allSettled(running)
+  return settled.map((one) => {
+    if (one.status === 'rejected') throw one.reason
+    return one.value
+  })
 }
 
 async function openStateless(options: ReopenOptions, restore: Restore): Promise<Restore> {
@@ -327,16 +336,21 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
       'an earlier run with --until-end has ended this input for the job: all records are late',
     )
   }
-  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: position ?? clock })
+  const isLast = sub === inputTopics(engine.plan).length - 1
+  const isBehind = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
+  const known = position ?? clock
+  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: known, isBehind })
   return {
     taskId,
     sub,
-    isLast: sub === inputTopics(engine.plan).length - 1,
+    isLast,
     isStateful: restore.isStateful,
     topic,
     partition,
     lane,
     position,
+    judgedTimeMs: known?.eventTimeMsMax ?? Number.NEGATIVE_INFINITY,
+    isBehind,
     committedOffset: restore.committedOffset,
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,

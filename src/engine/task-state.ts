@@ -22,6 +22,10 @@ export interface TaskState {
   readonly lane: number
   /** Position as recovered or as of the last seal. */
   position: TaskPosition | undefined
+  /** The greatest event time that was held against what topics take. */
+  judgedTimeMs: number
+  /** It was opened before a repartition topic with records waiting: those behind it may take it for quiet. */
+  readonly isBehind: boolean
   /** What the group has committed for it: as it was opened, then as this process committed. Undefined: nothing yet. */
   committedOffset: number | undefined
   /** Next offset to hand to the lane, and the one its answers have come to. */

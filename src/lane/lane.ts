@@ -119,6 +119,7 @@ export class Lane {
 
   async #open(request: RequestOf<'open'>): Promise<LaneResponse> {
     const { taskId, sub, partition, attempt } = request
+    this.#refuseOlder(request)
     await this.#drop(taskId)
     const pipeline = this.#pipelineOf(sub)
     const { instanceId, partitionCounts } = this.#setup
@@ -163,6 +164,7 @@ export class Lane {
   }
 
   async #restore(request: RequestOf<'restore'>): Promise<LaneResponse> {
+    this.#refuseOlder(request)
     const { restore } = this.#openTask(request.taskId)
     if (restore === undefined) throw this.#misuse(`task ${request.taskId} takes no changelog rows any more`)
     await restore.take(request.frame)
@@ -171,12 +173,14 @@ export class Lane {
   }
 
   async #ready(request: RequestOf<'ready'>): Promise<LaneResponse> {
+    this.#refuseOlder(request)
     const open = this.#openTask(request.taskId)
     const { task, restore } = open
     const { position, inputOffset, clock } = request
     if (restore !== undefined) this.#refuseChangedMeaning(restore, task.sub)
     open.restore = undefined
     task.start(position, inputOffset, clock)
+    if (request.isBehind === true) task.isToldIdle = true
     const { stateful } = this.#pipelineOf(task.sub)
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
@@ -194,6 +198,8 @@ export class Lane {
       throw this.#misuse(`task ${request.taskId} is not at rest`)
     }
     task.attempt = Math.max(task.attempt, request.attempt)
+    // Tasks behind the repartition topic that keep no state may begin anew elsewhere: they have to hear of the end again.
+    if (task.isEnded) task.toldWatermarkMs = Number.NEGATIVE_INFINITY
     return { op: 'resume' }
   }
 
@@ -280,11 +286,12 @@ export class Lane {
     const tasks: LaneSealed['tasks'] = []
     const topicIndex = this.#topics.changelog
     for (const { task } of this.#tasks.values()) {
-      if (!task.isTouched || task.attempt > attempt) continue
+      const { repartition } = this.#pipelineOf(task.sub)
+      const hasNews = task.isTouched || (repartition !== undefined && task.owesMark)
+      if (!hasNews || task.attempt > attempt) continue
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
-      const { repartition } = this.#pipelineOf(task.sub)
       repartition?.mark(task, this.#changelog, this.#setup.partitionCounts[task.sub + 1] ?? 0)
       if (task.table === undefined || task.store === undefined) continue
       task.table.seal(epoch, this.#changelog, topicIndex, task.partition)
@@ -374,6 +381,13 @@ export class Lane {
     if (task === undefined || request.attempt < task.attempt) return undefined
     if (!task.isStarted) throw this.#misuse(`task ${request.taskId} is not ready`)
     return task
+  }
+
+  /** Work of an older attempt that was still on its way must not touch the task of the newer one. */
+  #refuseOlder({ taskId, attempt }: { taskId: string; attempt: number }): void {
+    const open = this.#tasks.get(taskId)
+    if (open === undefined || attempt >= open.task.attempt) return
+    throw this.#misuse(`task ${taskId} is of attempt ${open.task.attempt}, not ${attempt}`)
   }
 
   #openTask(taskId: string): OpenTask {

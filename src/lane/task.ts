@@ -90,12 +90,19 @@ export class Task {
     if (clock !== undefined) {
       this.watermarkMs = clock.watermarkMs
       this.eventTimeMsMax = clock.eventTimeMsMax
+      // It was told when it was committed.
+      this.toldWatermarkMs = clock.watermarkMs
     }
     if (position === undefined) return
     this.isEnded = position.isEnded
     this.hasEmittedEnd = position.isEnded
     this.clocks?.restore(position.clocks ?? [], position.watermarkMs)
     this.#counts = { ...position.counts }
+  }
+
+  /** The partitions of the repartition topic have not been told where it stands. */
+  get owesMark(): boolean {
+    return this.isStarted && (this.watermarkMs !== this.toldWatermarkMs || this.isIdle !== this.isToldIdle)
   }
 
   /** Opens a request. */

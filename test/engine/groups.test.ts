@@ -3,6 +3,7 @@
 import { expect, test } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
+import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { decodeMarker } from '../../src/lane/marker.ts'
 import { isMarkerKey } from '../../src/state/keys.ts'
@@ -242,9 +243,16 @@ test('an owner that is alive is left alone, though its marker is the last before
   expect(feed.differences()).toMatchObject({ lost: 0, duplicated: 0, wrong: 0 })
 })
 
-test('an instance whose transaction was ended by another goes on when nobody has taken its name', async () => {
+test.each([
+  ['when nobody has taken its name', false],
+  ['when the group cannot be asked who has its name', true],
+])('an instance whose transaction was ended by another goes on %s', async (_, isAway) => {
   const all = scene(9)
   const { time, kafka, feed, start } = all
+  kafka.faults.before = ({ call }) => {
+    if (call === 'groupMembers' && isAway) throw kafkaError('_TIMED_OUT', 'the coordinator is loading')
+    return undefined
+  }
   feed.append(300)
   const a = await start('a')
   await time.until(() => isCaughtUp(kafka), 10_000)

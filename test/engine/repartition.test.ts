@@ -1,8 +1,9 @@
 // Records that move to the partition of another key, the engine whole on memory-kafka.
 // Holds SPEC: REPART-1, REPART-2, R1 (a partition that is behind makes nothing late), R4, R5, EPOCH-4.
 import { expect, test } from 'vitest'
+import { CARRIED_IDLE, CarriedPrefix } from '../../src/core/carried.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import { KafkaError } from '../../src/kafka/port.ts'
+import { KafkaError, partitionKey, type TopicPartition } from '../../src/kafka/port.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
 import { seeded } from '../harness/trades-in-memory.ts'
@@ -10,9 +11,56 @@ import { seeded } from '../harness/trades-in-memory.ts'
 const START_MS = 1_760_000_000_000
 const HOUR_MS = 3_600_000
 const job = totalsJob()
+const partitions = Array.from({ length: ORDER_PARTITIONS }, (_, partition) => partition)
 
 function newKafka(): MemoryKafka {
   return createMemoryKafka({ topics: { orders: ORDER_PARTITIONS } })
+}
+
+/** The group has committed all records of a partition. */
+function isThrough(kafka: MemoryKafka, topic: string, partition: number): boolean {
+  const last = kafka.log(topic, partition).at(-1)
+  return last === undefined || (kafka.committedOffset('totals', topic, partition).offset ?? 0) > last.offset
+}
+
+/** What the first partition of the repartition topic has heard of each source partition last. */
+function lastKinds(kafka: MemoryKafka): number[] {
+  const kinds: number[] = []
+  const prefix = new CarriedPrefix()
+  for (const { value } of kafka.log('totals-repartition', 0)) {
+    prefix.read(new DataView(value!.buffer, value!.byteOffset), 0, value!.length)
+    kinds[prefix.partition] = prefix.kind
+  }
+  return kinds
+}
+
+/** A Kafka whose group consumer does not read one partition until `release`. */
+function heldBack(kafka: MemoryKafka, held: TopicPartition): { kafka: MemoryKafka; release(): void } {
+  let release = () => {}
+  const openConsumer: MemoryKafka['openConsumer'] = async (options) => {
+    const consumer = await kafka.openConsumer(options)
+    let isHeld = true
+    release = () => {
+      isHeld = false
+      consumer.resume([held])
+    }
+    const assign: typeof consumer.assign = (partitions) => {
+      consumer.assign(partitions)
+      if (isHeld && partitions.some((one) => partitionKey(one) === partitionKey(held))) consumer.pause([held])
+    }
+    return overriding(consumer, { assign })
+  }
+  return { kafka: overriding(kafka, { openConsumer }), release: () => release() }
+}
+
+/** An object with some methods of its own, and all others of `target`. */
+function overriding<T extends object>(target: T, own: Partial<T>): T {
+  return new Proxy(target, {
+    get(_, name) {
+      const value: unknown = Reflect.get(name in own ? own : target, name)
+      return typeof value === 'function' ? value.bind(target) : value
+    },
+  })
 }
 
 test('a run to the end gives exactly the totals by the other key, and nothing is late', async () => {
@@ -125,6 +173,42 @@ test.each(['produce', 'flush', 'sendOffsets', 'commit'] as const)(
     expect(kafka.log('late', 0)).toEqual([])
   },
 )
+
+test('dead records behind the topic are judged by the records of the job, each counted once', async () => {
+  const kafka = newKafka()
+  for (let i = 0; i < 400; i++) {
+    const amount = i % 10 < 3 ? 'no number' : 1
+    const order = { id: `o${i}`, user: `u${i % 9}`, amount, ts: START_MS + i }
+    const at = { partition: i % ORDER_PARTITIONS, timestampMs: order.ts }
+    kafka.append('orders', { key: order.id, value: JSON.stringify(order), ...at })
+  }
+  const run = await startMemoryJob({ kafka, job, limits: { deadShareMax: 0.2, deadWindow: 2_000 } })
+  await expect(run.done).rejects.toMatchObject({ code: 'MR6001' })
+})
+
+test('a partition that was told to be quiet and has records at a start is waited for', async () => {
+  const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 11, [START_MS, START_MS, START_MS])
+  feed.append(300)
+  const limits = { trimEveryMs: 60_000 }
+  const quiet = await startMemoryJob({ kafka, job: totalsJob({ idleAfter: '20ms' }), untilEnd: false, limits })
+  await expect.poll(() => lastKinds(kafka), { timeout: 5_000 }).toEqual([CARRIED_IDLE, CARRIED_IDLE, CARRIED_IDLE])
+  quiet.engine.stop()
+  await quiet.done
+  feed.append(300)
+  const held = heldBack(kafka, { topic: 'orders', partition: 0 })
+  const run = await startMemoryJob({ kafka: held.kafka, job: totalsJob({ idleAfter: '1h' }), limits })
+  // All others have come through before the first record of partition 0 is read.
+  const open = (): string[] => [
+    ...[1, 2].filter((partition) => !isThrough(kafka, 'orders', partition)).map((partition) => `orders ${partition}`),
+    ...partitions.filter((partition) => !isThrough(kafka, 'totals-repartition', partition)).map(String),
+  ]
+  await expect.poll(open, { timeout: 10_000 }).toEqual([])
+  held.release()
+  await run.done
+  expect(run.counts.late).toBe(0)
+  expect(feed.committed()).toEqual(feed.expected())
+})
 
 test('an offset of the source that the group has forgotten stops the job: its records would be counted twice', async () => {
   const kafka = newKafka()

@@ -1,13 +1,22 @@
 // What topics allow about the times of rows, and rows that they refuse. Holds SPEC: TOPIC-2, TOPIC-3, SIZE-2.
+import { count, job, json, kafka as topic, tumbling } from 'millrace'
 import { expect, test } from 'vitest'
+import type { Clock } from '../../src/core/clock.ts'
+import { readOffsetMetadata } from '../../src/engine/offset-metadata.ts'
 import { checkSinkTimes, sinkTimes, tooNearSinks } from '../../src/engine/sink-times.ts'
 import { planTopics } from '../../src/job/plan.ts'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
+import { systemClock } from '../../src/ops/system-clock.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
 import { candlesJob, PARTITIONS } from '../harness/trades-in-memory.ts'
 
 const DAY_MS = 86_400_000
+
+interface Click {
+  user: string
+  ts: number
+}
 
 const ANY = Number.POSITIVE_INFINITY
 const BEFORE = 'message.timestamp.before.max.ms'
@@ -95,4 +104,39 @@ test('a job over records of 2001 stops before it commits rows that would be dele
   await expect(run.done).rejects.toMatchObject({ code: 'MR4009' })
   expect(kafka.log('rows', 0)).toEqual([])
   expect(kafka.committedOffset('candles', 'trades', 0).offset).toBeUndefined()
+})
+
+test('a quiet input goes on moving its watermark when its last record has grown older than the retention', async () => {
+  const HOUR_MS = 3_600_000
+  const kafka = createMemoryKafka({
+    topics: { in: 1, out: { partitionCount: 1, config: { 'retention.ms': String(HOUR_MS) } } },
+  })
+  const compiled = job('clicks')
+    .from(
+      topic('in', {
+        value: json<Click>(),
+        key: 'user',
+        eventTime: 'ts',
+        idleAfter: '1ms',
+        closeOnIdle: { maxDelay: '0ms' },
+      }),
+    )
+    .keyBy('user')
+    .window('w', tumbling('100ms'))
+    .aggregate({ n: count() })
+    .to(topic('out', { value: json() }))
+    .build()
+  let laterMs = 0
+  const clock: Clock = { monotonicMs: () => systemClock.monotonicMs(), wallMs: () => systemClock.wallMs() + laterMs }
+  const ts = Date.now()
+  kafka.append('in', { key: 'A', value: JSON.stringify({ user: 'A', ts }), partition: 0, timestampMs: ts })
+  const run = await startMemoryJob({ kafka, job: compiled, untilEnd: false, clock })
+  const epochNow = (): number => readOffsetMetadata(kafka.committedOffset('clicks', 'in', 0).metadata)?.epoch ?? 0
+  await expect.poll(epochNow).toBeGreaterThan(0)
+  laterMs = 2 * HOUR_MS
+  const epoch = epochNow()
+  // Each move is an epoch of its own: one of them is behind the change of the clock for sure.
+  await expect.poll(epochNow, { timeout: 5_000 }).toBeGreaterThan(epoch + 1)
+  run.engine.stop()
+  await run.done
 })

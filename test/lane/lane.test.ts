@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { Piscina } from 'piscina'
 import { describe, expect, test } from 'vitest'
+import { CARRIED_IDLE, CARRIED_MARKER, CarriedPrefix } from '../../src/core/carried.ts'
 import { sinkRecords } from '../../src/core/frame.ts'
 import type { LaneAnswer, LaneRequest, LaneSetup } from '../../src/core/message.ts'
 import { count, job, kafka, last, msgpack, sum, tumbling } from '../../src/index.ts'
@@ -222,6 +223,93 @@ describe('a lane', () => {
     }
     const wrong = { plan: { ...compiled.plan, functionCount: 5 }, functions: compiled.functions }
     expect(() => new Lane(wrong, setup, { nowMs: () => 0 })).toThrow(expect.objectContaining({ code: 'MR1002' }))
+  })
+})
+
+describe('an older attempt', () => {
+  test('cannot open, restore or make ready the task of a newer one', async () => {
+    const driver = await opened(windowed())
+    const newer = { taskId: '0_0', attempt: 5 }
+    const open = { op: 'open' as const, sub: 0, partition: 3, changelogTopicId: 'c', changelogLow: 0 }
+    const ready = { op: 'ready' as const, position: undefined, inputOffset: 0 }
+    await driver.ask({ ...open, ...newer })
+    const older = { taskId: '0_0', attempt: 4 }
+    const empty = sourceFrame([], 0)
+    for (const request of [
+      { ...open, ...older },
+      { op: 'restore' as const, ...older, frame: empty },
+      { ...ready, ...older },
+    ]) {
+      await expect(driver.ask(request)).rejects.toMatchObject({ code: 'MR6004' })
+    }
+    await driver.ask({ ...ready, ...newer })
+    const frame = sourceFrame([order('A', 1)], 0)
+    expect(await driver.ask({ op: 'frame', ...newer, epoch: 0, frame })).toMatchObject({
+      isDropped: false,
+      inputOffset: 1,
+    })
+    await driver.close()
+  })
+})
+
+describe('a task before a repartition topic', () => {
+  const moved = job('j').from(source).keyBy('amount').aggregate({ n: count() }).to(kafka('out')).build()
+  const task = { taskId: '0_0', attempt: 0 }
+
+  /** What the partitions of the repartition topic are told at the next seal: kind and watermark, one a partition. */
+  async function told(lane: Lane, epoch: number): Promise<[kind: number, watermarkMs: number][]> {
+    const sealed = await lane.handle({ op: 'seal', epoch, attempt: 9 })
+    if (sealed.op !== 'seal') throw new Error(sealed.op)
+    const prefix = new CarriedPrefix()
+    return (sealed.out === undefined ? [] : sinkRecords(sealed.out)).map(({ value }) => {
+      prefix.read(new DataView(value!.buffer, value!.byteOffset), 0, value!.length)
+      return [prefix.kind, prefix.watermarkMs]
+    })
+  }
+
+  async function ready(more: Partial<Extract<LaneRequest, { op: 'ready' }>> = {}): Promise<Lane> {
+    const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'i', limits: LIMITS, messageBytesMax: [] }
+    const lane = new Lane(moved, { ...setup, partitionCounts: [1, 2] }, { nowMs: () => 0 })
+    await lane.handle({ op: 'open', sub: 0, ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
+    await lane.handle({ op: 'ready', ...task, position: undefined, inputOffset: 0, ...more })
+    return lane
+  }
+
+  test('tells nothing before its first record, and nothing twice', async () => {
+    const lane = await ready()
+    expect(await told(lane, 0)).toEqual([])
+    await lane.handle({ op: 'frame', ...task, epoch: 1, frame: sourceFrame([order('A', 100)], 0) })
+    expect((await told(lane, 1)).filter(([kind]) => kind === CARRIED_MARKER)).toHaveLength(2)
+    expect(await told(lane, 2)).toEqual([])
+  })
+
+  test('goes on from the clock that was kept with its offset, which it does not tell again', async () => {
+    const lane = await ready({ inputOffset: 4, clock: { watermarkMs: 95, eventTimeMsMax: 100 } })
+    expect(await told(lane, 0)).toEqual([])
+    await lane.handle({ op: 'idle', ...task, epoch: 1, elapsedMs: 1_003 })
+    expect(await told(lane, 1)).toEqual([
+      [CARRIED_IDLE, 1_100],
+      [CARRIED_IDLE, 1_100],
+    ])
+  })
+
+  test('with records waiting tells that it is live, since it may have been told to be quiet', async () => {
+    const lane = await ready({ inputOffset: 4, clock: { watermarkMs: 95, eventTimeMsMax: 100 }, isBehind: true })
+    expect(await told(lane, 0)).toEqual([
+      [CARRIED_MARKER, 95],
+      [CARRIED_MARKER, 95],
+    ])
+    expect(await told(lane, 1)).toEqual([])
+  })
+
+  test('tells its end again when it is resumed: those behind it may begin anew elsewhere', async () => {
+    const lane = await ready()
+    await lane.handle({ op: 'end', ...task, epoch: 0 })
+    const ended = [CARRIED_MARKER, Number.POSITIVE_INFINITY]
+    expect(await told(lane, 0)).toEqual([ended, ended])
+    await lane.handle({ op: 'committed', epoch: 0, attempt: 0 })
+    await lane.handle({ op: 'resume', taskId: '0_0', attempt: 1 })
+    expect(await told(lane, 1)).toEqual([ended, ended])
   })
 })
 

@@ -53,6 +53,23 @@ describe('records that are keyed by another field', () => {
     expect(t.counts).toEqual({ in: 5, expanded: 0, accepted: 1, late: 1, dead: 2, filtered: 1, results: 1 })
   })
 
+  test('are dead when their new value cannot be encoded, and the others go on', async () => {
+    const wide = job('wide')
+      .from(orders)
+      .map((order) => ({ ...order, wei: order.amount > 10 ? 2n ** 80n : 1 }))
+      .keyBy('user')
+      .aggregate({ n: count() })
+      .to(kafka('totals', { value: json() }))
+    const t = testJob(wide)
+    await t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', 70, 200), order('c', 'ann', 1, 300))
+    expect(t.counts).toMatchObject({ in: 3, accepted: 2, dead: 1, late: 0, filtered: 0 })
+    expect(t.dead()).toMatchObject([{ code: 'MR2008' }])
+    expect(t.output('totals').map(({ key, value }) => [key, value.n])).toEqual([
+      ['ann', 1],
+      ['ann', 2],
+    ])
+  })
+
   test('say where they came from first when they are late or dead', async () => {
     const t = testJob(byUser)
     await t.send('orders', order('a', 'ann', 5, 2_100), { ...order('b', 'ann', 1, 500), headers: { trace: 'x' } })

@@ -6,7 +6,14 @@ import { encodeValue } from '../../codec/encode.ts'
 import { CARRIED_BYTES, CARRIED_IDLE, CARRIED_MARKER, CARRIED_RECORD, CarriedPrefix } from '../../core/carried.ts'
 import { TAG_BIG, TAG_NUMBER, TAG_TEXT } from '../../core/columns.ts'
 import type { FrameWriter } from '../../core/frame.ts'
-import { DEAD_BIG_INTEGER, DEAD_FIELD, DEAD_KEY_BYTES, DEAD_RESULT_BYTES, STATUS_OK } from '../../core/record-status.ts'
+import {
+  DEAD_BIG_INTEGER,
+  DEAD_FIELD,
+  DEAD_FUNCTION,
+  DEAD_KEY_BYTES,
+  DEAD_RESULT_BYTES,
+  STATUS_OK,
+} from '../../core/record-status.ts'
 import type { OperatorPlan, SourcePlan } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
@@ -99,9 +106,15 @@ export class Repartition implements Step {
     const { topicIndex, bytesMax, operator } = this.#options
     const at = chunk.at[row]!
     const { format } = operator
-    const bytes = this.#isCopied(chunk, row)
-      ? view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
-      : encodeValue(format, chunk.isChanged ? chunk.objects[row] : this.#options.objects.objectAt(row))
+    let bytes: Uint8Array
+    try {
+      bytes = this.#isCopied(chunk, row)
+        ? view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
+        : encodeValue(format, chunk.isChanged ? chunk.objects[row] : this.#options.objects.objectAt(row))
+    } catch (error) {
+      chunk.failThrown(row, DEAD_FUNCTION, error)
+      return
+    }
     const firstKeyBytes = view.keyBytes(at)
     const headersBytes = view.headersBytes(at)
     const ownBytes = CARRIED_BYTES + Math.max(0, firstKeyBytes)
@@ -142,7 +155,7 @@ export class Repartition implements Step {
 
   /** Tells every partition of the topic how far the task has come, unless that was told before. */
   mark(task: Task, out: FrameWriter, partitionCount: number): void {
-    if (task.watermarkMs === task.toldWatermarkMs && task.isIdle === task.isToldIdle) return
+    if (!task.owesMark) return
     task.toldWatermarkMs = task.watermarkMs
     task.isToldIdle = task.isIdle
     const value = new Uint8Array(CARRIED_BYTES)
