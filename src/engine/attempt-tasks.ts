@@ -1,7 +1,12 @@
 // The tasks of an attempt: those it began with, and those that are admitted while it runs. Main thread.
 
+import type { LaneSealed } from '../core/message.ts'
 import type { TopicPartition } from '../kafka/port.ts'
+import { checkSinkTimes, type SinkTimes } from './sink-times.ts'
 import type { TaskState } from './task-state.ts'
+import type { EpochOffset } from './transaction.ts'
+
+type SealedTask = LaneSealed['tasks'][number]
 
 export class AttemptTasks {
   /** Grows in place: flushes and the watch of idle inputs go over it again and again. */
@@ -28,8 +33,28 @@ export class AttemptTasks {
   of({ topic, partition }: TopicPartition): TaskState | undefined {
     return this.#byPartition.get(topic)?.[partition]
   }
-  byId(taskId: string): TaskState | undefined {
-    return this.#byId.get(taskId)
+  /**
+   * Takes the positions of a sealed epoch and gives the offsets that it commits.
+   *
+   * @throws MR4009, MR4016 for rows too old for their topics: by the times that are new, a task that only moves its
+   *   watermark has none
+   */
+  sealed(touched: readonly SealedTask[], sinkTimes: readonly SinkTimes[], wallMs: number): EpochOffset[] {
+    return touched.map(({ taskId, position }) => {
+      const task = this.#byId.get(taskId)!
+      const { eventTimeMsMax } = position
+      if (eventTimeMsMax > task.judgedTimeMs) checkSinkTimes(sinkTimes, eventTimeMsMax, wallMs)
+      task.judgedTimeMs = Math.max(task.judgedTimeMs, eventTimeMsMax)
+      task.position = position
+      return { topic: task.topic, partition: task.partition, position }
+    })
+  }
+  committed(epoch: number, touched: readonly SealedTask[]): void {
+    for (const { taskId, position } of touched) {
+      const task = this.#byId.get(taskId)!
+      task.committedEpoch = epoch
+      task.committedOffset = position.inputOffset
+    }
   }
   /** The last epoch that any of them has committed, by whoever owned it. */
   get epochMax(): number {

@@ -3,8 +3,7 @@
 
 import { addCounts, countsAddUp, noCounts, shareOfJob } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
-import { FrameView } from '../core/frame.ts'
-import type { LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
+import type { LaneProcessed, TaskCounts } from '../core/message.ts'
 import {
   type GroupMetadata,
   KafkaError,
@@ -17,12 +16,11 @@ import { DeadFlood, floodError } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
-import { cutFrame } from './input-end.ts'
 import type { EngineOptions, LatencySample } from './options.ts'
-import { checkSinkTimes } from './sink-times.ts'
+import { takeBatch } from './task-input.ts'
 import type { TaskState } from './task-state.ts'
 import { watchTasks } from './task-watches.ts'
-import type { EpochOffset, Transaction } from './transaction.ts'
+import type { Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
 
 /** Why an attempt ended. */
@@ -214,36 +212,24 @@ export class Attempt {
   #dispatch(batch: SourceBatch): void {
     const task = this.#tasks.of(batch)
     if (task === undefined || task.isEndSent) return
-    let { frame } = batch
-    const view = new FrameView(frame)
-    const first = view.offset(view.firstAt)
-    if (first < task.dispatchedOffset) {
-      this.#fail(
-        new Error(`partition ${batch.partition}: offset ${first} came again, ${task.dispatchedOffset} was next`),
-      )
+    let frame: ArrayBuffer | undefined
+    try {
+      frame = takeBatch(task, batch, this.#engine.clock.monotonicMs())
+    } catch (error) {
+      this.#fail(error)
       return
     }
-    task.highWatermark = Math.max(task.highWatermark, view.highWatermark, batch.nextOffset)
-    task.isAtEnd = false
-    task.isIdleSent = false
-    task.lastRecordMs = this.#engine.clock.monotonicMs()
-    task.dispatchedOffset = batch.nextOffset
-    if (task.endOffset !== undefined && batch.nextOffset > task.endOffset) {
-      const cut = cutFrame(frame, task.endOffset)
-      task.dispatchedOffset = task.endOffset
-      if (cut === undefined) {
-        this.#endIfReached(task)
-        return
-      }
-      frame = cut
-    }
+    if (frame !== undefined) this.#sendFrame(task, frame)
+    this.#endIfReached(task)
+  }
+
+  #sendFrame(task: TaskState, frame: ArrayBuffer): void {
     this.#laneBytes[task.lane]! += frame.byteLength
     this.#send(
       task,
       { op: 'frame', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, frame },
       frame.byteLength,
     )
-    this.#endIfReached(task)
   }
 
   #send(
@@ -376,22 +362,13 @@ export class Attempt {
       return
     }
     this.#checkCounts(counts)
-    this.#checkSinkTimes(touched)
-    const offsets: EpochOffset[] = touched.map(({ taskId, partition, position }) => {
-      const task = this.#tasks.byId(taskId)!
-      task.position = position
-      return { topic: task.topic, partition, position }
-    })
+    const offsets = this.#tasks.sealed(touched, this.#engine.sinkTimes, clock.wallMs())
     const frames = seals.flatMap((seal) => (seal.out === undefined ? [] : [seal.out]))
     this.#partitionCount = touched.length + frames.length
     const commitMs = await this.#transaction.commitEpoch(epoch, frames, offsets, this.#group)
     this.#lastCommitted = epoch
     this.committedCount++
-    for (const { taskId, position } of touched) {
-      const task = this.#tasks.byId(taskId)!
-      task.committedEpoch = epoch
-      task.committedOffset = position.inputOffset
-    }
+    this.#tasks.committed(epoch, touched)
     observer.committed(epoch, commitMs, samples)
     this.#onRoom()
     for (const lane of this.#tasks.lanes) {
@@ -412,17 +389,6 @@ export class Attempt {
   /** Ends the attempt at once: nothing more of it is committed. */
   fail(error: unknown): void {
     this.#fail(error)
-  }
-
-  /** By the times of this epoch's records: a task that only moves its watermark has none that are new. */
-  #checkSinkTimes(touched: readonly { taskId: string; position: TaskPosition }[]): void {
-    const { sinkTimes, clock } = this.#engine
-    for (const { taskId, position } of touched) {
-      const task = this.#tasks.byId(taskId)!
-      const { eventTimeMsMax } = position
-      if (eventTimeMsMax > task.judgedTimeMs) checkSinkTimes(sinkTimes, eventTimeMsMax, clock.wallMs())
-      task.judgedTimeMs = Math.max(task.judgedTimeMs, eventTimeMsMax)
-    }
   }
 
   #fail(error: unknown): void {

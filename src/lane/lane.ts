@@ -21,11 +21,12 @@ import { MARKER_KEY } from '../state/keys.ts'
 import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
 import { createSlabTable } from '../state/slab-table.ts'
+import { checkChangelogSizes } from './changelog-sizes.ts'
 import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
 import { dropped } from './dropped-work.ts'
 import type { FrameRun } from './frame-run.ts'
 import { encodeMarker } from './marker.ts'
-import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './operators/message-size.ts'
+import { messageBytesMaxOf } from './operators/message-size.ts'
 import { Restore, restoreBytesMax } from './restore.ts'
 import { Task } from './task.ts'
 
@@ -287,8 +288,8 @@ export class Lane {
     const topicIndex = this.#topics.changelog
     for (const { task } of this.#tasks.values()) {
       const { repartition } = this.#pipelineOf(task.sub)
-      const hasNews = task.isTouched || (repartition !== undefined && task.owesMark)
-      if (!hasNews || task.attempt > attempt) continue
+      const owesMark = repartition !== undefined && task.owesMark
+      if (!(task.isTouched || owesMark) || task.attempt > attempt) continue
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
@@ -300,20 +301,9 @@ export class Lane {
       task.sealedEpochs.push(epoch)
     }
     const out = this.#changelog.take()
-    this.#checkChangelogSizes(out)
-    return { op: 'seal', epoch, attempt, out, tasks }
-  }
-
-  /** A state row cannot be cut or dropped: too large for the changelog, it stops the job. */
-  #checkChangelogSizes(frame: ArrayBuffer | undefined): void {
     const { names, changelog } = this.#topics
-    const limit = messageBytesMaxOf(this.#setup.messageBytesMax, changelog)
-    if (frame === undefined || limit === Number.POSITIVE_INFINITY) return
-    const view = new FrameView(frame)
-    for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
-      const bytes = view.nextAt(at) - at + MESSAGE_OVERHEAD_BYTES
-      if (bytes > limit) throw new MillraceError('MR4008', { topic: names[changelog]!, bytes, limit })
-    }
+    checkChangelogSizes(out, names[changelog] ?? '', messageBytesMaxOf(this.#setup.messageBytesMax, changelog))
+    return { op: 'seal', epoch, attempt, out, tasks }
   }
 
   #committed(request: RequestOf<'committed'>): LaneResponse {
@@ -328,9 +318,8 @@ export class Lane {
 
   async #flush(request: RequestOf<'flush'>): Promise<LaneResponse> {
     const { task } = this.#openTask(request.taskId)
-    if (task.store === undefined || request.attempt < task.attempt) {
-      return { op: 'flush', taskId: task.taskId, epoch: -1, rowCount: 0 }
-    }
+    const isOlder = request.attempt < task.attempt
+    if (task.store === undefined || isOlder) return { op: 'flush', taskId: task.taskId, epoch: -1, rowCount: 0 }
     const { epoch, rowCount } = await task.store.flush(request.changelogOffset, request.changelogTopicId)
     // The task may have been closed while its rows were written.
     if (this.#tasks.get(task.taskId)?.task === task) this.#evict(task)

@@ -1,0 +1,16 @@
+// A state row cannot be cut or dropped: too large for the changelog, it stops the job. Runs on a lane.
+// Keeps SPEC: SIZE-1.
+
+import { MillraceError } from '../core/errors.ts'
+import { FrameView } from '../core/frame.ts'
+import { MESSAGE_OVERHEAD_BYTES } from './operators/message-size.ts'
+
+/** Throws MR4008 when a record of a sealed frame is larger than its topic takes. */
+export function checkChangelogSizes(frame: ArrayBuffer | undefined, topic: string, limit: number): void {
+  if (frame === undefined || limit === Number.POSITIVE_INFINITY) return
+  const view = new FrameView(frame)
+  for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
+    const bytes = view.nextAt(at) - at + MESSAGE_OVERHEAD_BYTES
+    if (bytes > limit) throw new MillraceError('MR4008', { topic, bytes, limit })
+  }
+}
