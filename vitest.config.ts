@@ -46,7 +46,8 @@ export default defineConfig({
           globalSetup: ['test/harness/build-setup.ts', 'test/harness/broker-setup.ts'],
           testTimeout: 120_000,
           hookTimeout: 120_000,
-          fileParallelism: false,
+          // Most of them wait for a broker.
+          maxWorkers: 2,
         },
       },
       {
