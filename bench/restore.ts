@@ -24,6 +24,7 @@ const TARGET_MEGABYTES_A_MINUTE = 1_000
 const TARGET_WARM_MS = 1_000
 const ASK_EVERY_MS = 100
 const CATCH_UP_MS_MAX = 1_800_000
+const STOP_MS_MAX = 600_000
 
 interface Names {
   source: string
@@ -88,7 +89,8 @@ async function start(cluster: Cluster, { source, sink, job }: Names, stateDir: s
     instanceId: 'bench',
     untilEnd: false,
     httpPort,
-    flags: ['--log-level', process.env.BENCH_LOG ?? 'warn'],
+    // Stops flush everything here: how long that takes is not what is measured.
+    flags: ['--log-level', process.env.BENCH_LOG ?? 'warn', '--limits-stop-ms', `${STOP_MS_MAX}`],
   })
   await untilReady(child, httpPort, CATCH_UP_MS_MAX)
   return { child, httpPort, readyMs: performance.now() - child.startedMs }

@@ -30,6 +30,9 @@ import { type LoadedJob, loadJob } from './load-job.ts'
 import { readiness } from './readiness.ts'
 import type { ReadyInfo, RunningJob } from './running-job.ts'
 
+/** Of the time that a stop may take. One flush more may be under way when it is over. */
+const FLUSH_SHARE_OF_STOP = 0.4
+
 export interface StartOptions {
   jobFile: string
   config: Config
@@ -200,6 +203,7 @@ function engineLimits(config: Config): EngineLimits {
     catchUpRecords: commit.catchUpRecords,
     catchUpMs: commit.catchUpMs,
     flushEveryMs: flush.everyMs,
+    flushOnStopMs: limits.stopMs * FLUSH_SHARE_OF_STOP,
     trimEveryMs: repartition.trimEveryMs,
     unflushedBytesMax: limits.unflushedBytesMax,
     pollRecordsMax: limits.pollRecordsMax,

@@ -28,6 +28,7 @@ export interface AttemptRunnerOptions {
   isOver: (assignment: Assignment) => boolean
   /** True while the group has told nothing newer. */
   isCurrent: (assignment: Assignment) => boolean
+  isStopping: () => boolean
   /** What a client failed with for good. */
   clientFailure: () => unknown
   /** Tasks are open and records flow. */
@@ -219,14 +220,28 @@ export class AttemptRunner {
    * stop that meets a rebalance suspends as well: the end of the changelog may be another owner's by now.
    */
   async #settle(assignment: Assignment, attempt: Attempt): Promise<readonly TaskState[]> {
-    const { isCurrent, reader } = this.#options
-    if (isCurrent(assignment)) {
-      const flusher = this.#newFlusher()
-      if (reader !== undefined) for (const task of attempt.tasks) await flusher.flushLast(task, attempt.moment())
+    if (this.#options.isCurrent(assignment)) {
+      if (this.#options.reader !== undefined) await this.#flushAll(attempt)
       return []
     }
     this.#openTasks.suspend(attempt.tasks, assignment.group.generation, attempt.moment())
     return attempt.tasks
+  }
+
+  /** For a warm start; a stop does not wait for all of it. */
+  async #flushAll(attempt: Attempt): Promise<void> {
+    const { engine, isStopping } = this.#options
+    const { clock, limits, log } = engine
+    const untilMs = clock.monotonicMs() + limits.flushOnStopMs
+    const flusher = this.#newFlusher()
+    for (const task of attempt.tasks) {
+      if (isStopping() && clock.monotonicMs() >= untilMs) {
+        log.info(
+          { task: task.taskId },
+          'not flushed before the stop: its last rows are read from the changelog at the next start',
+        )
+      } else await flusher.flushLast(task, attempt.moment())
+    }
   }
 
   /** Changes what polls do while none is out. */

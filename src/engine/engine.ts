@@ -142,6 +142,7 @@ export class Engine {
       producer: this.#producer,
       ingest,
       isCurrent,
+      isStopping: () => this.#isStopping,
       isOver: (assignment) => !isCurrent(assignment) || this.#isStopping || this.#clientFailure !== undefined,
       clientFailure: () => this.#clientFailure,
       onRunning: (tasks) => {

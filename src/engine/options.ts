@@ -16,6 +16,8 @@ export interface EngineLimits {
   catchUpRecords: number
   catchUpMs: number
   flushEveryMs: number
+  /** What a stop spends on flushes; what is left then is read from the changelog at the next start. */
+  flushOnStopMs: number
   /** The repartition topic is trimmed behind the commit this often. */
   trimEveryMs: number
   unflushedBytesMax: number

@@ -4,9 +4,12 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { delay } from '../../src/core/clock.ts'
+import type { LaneSetup } from '../../src/core/message.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { decodeMarker } from '../../src/lane/marker.ts'
+import { systemScheduler } from '../../src/ops/system-clock.ts'
 import { isMarkerKey } from '../../src/state/keys.ts'
 import { lanesOf, startMemoryJob } from '../harness/memory-job.ts'
 import { candlesJob, PARTITIONS, TradeFeed } from '../harness/trades-in-memory.ts'
@@ -93,4 +96,36 @@ test('no flush leads the commit, and before its offset lies no row that it does 
     expect(new Set(own.map(({ changelogOffset }) => changelogOffset)).size).toBeGreaterThan(3)
   }
   await rm(stateDir, { recursive: true })
+})
+
+test('a stop flushes for its time only, and the next start reads the rest from the changelog', async () => {
+  const stateDir = await mkdtemp(join(tmpdir(), 'millrace-flush-'))
+  try {
+    const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
+    const feed = new TradeFeed(kafka, 97)
+    feed.append(500)
+    let flushCount = 0
+    /** Flushes take all the time that a stop has for them. */
+    const slow = (lanes: Lanes): Lanes => ({
+      count: lanes.count,
+      close: () => lanes.close(),
+      async send(lane, request) {
+        if (request.op === 'flush' && ++flushCount > 0) await delay(systemScheduler, 30)
+        return lanes.send(lane, request)
+      },
+    })
+    const limits = { flushEveryMs: 60_000, flushOnStopMs: 20 }
+    const makeLanes = (setups: LaneSetup[]): Lanes => slow(lanesOf(job, setups))
+    const run = await startMemoryJob({ kafka, job, stateDir, untilEnd: false, limits, makeLanes })
+    await expect.poll(() => run.counts.in).toBe(500)
+    run.engine.stop()
+    await run.done
+    expect(flushCount).toBe(1)
+    expect(run.logged.filter(({ message }) => message.startsWith('not flushed'))).toHaveLength(PARTITIONS - 1)
+    feed.append(500)
+    await (await startMemoryJob({ kafka, job, stateDir })).done
+    expect(feed.differences()).toMatchObject({ lost: 0, duplicated: 0, wrong: 0 })
+  } finally {
+    await rm(stateDir, { recursive: true, force: true })
+  }
 })

@@ -19,6 +19,7 @@ export const TEST_ENGINE_LIMITS: EngineLimits = {
   catchUpRecords: 100,
   catchUpMs: 5,
   flushEveryMs: 10,
+  flushOnStopMs: 10_000,
   trimEveryMs: 20,
   unflushedBytesMax: 1 << 20,
   pollRecordsMax: 50,
