@@ -106,14 +106,14 @@ export type LaneRequest =
       inputOffset: number
       /** Of a task without a position: what was kept with its offset. */
       clock?: TaskClock | undefined
-      /** Before a repartition topic, with records waiting: it is told to be live, in case that it was told to be quiet. */
-      isBehind?: boolean
     }
   /**
    * The task is ours again after a rebalance, unchanged: it goes on in a new attempt where it stood. Refused when any of its
    * work is not committed.
    */
   | { op: 'resume'; taskId: string; attempt: number }
+  /** A task before a repartition topic tells the topic where it stands at the next seal, whether or not it has moved. */
+  | { op: 'announce'; taskId: string; attempt: number }
   | { op: 'frame'; taskId: string; attempt: number; epoch: number; frame: ArrayBuffer }
   /** The input is quiet: elapsed monotonic time since its last record. Only for jobs with closeOnIdle. */
   | { op: 'idle'; taskId: string; attempt: number; epoch: number; elapsedMs: number }
@@ -145,7 +145,7 @@ export interface LaneRestored {
   byteCount: number
 }
 export interface LaneDone {
-  op: 'ready' | 'resume' | 'committed' | 'close'
+  op: 'ready' | 'resume' | 'announce' | 'committed' | 'close'
 }
 /** Answer to frame, idle and end. */
 export interface LaneProcessed {

@@ -95,7 +95,7 @@ export class AttemptRunner {
   /** Lets go of what is suspended, flushed. */
   async close(): Promise<void> {
     await this.#trimmer.close()
-    await this.#openTasks.closeSuspended(this.#number, this.#newFlusher())
+    await this.#openTasks.closeSuspended(this.#number, this.#newFlusher(), this.#options.engine.limits.flushOnStopMs)
   }
 
   async #openAndRun(

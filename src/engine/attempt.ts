@@ -4,6 +4,7 @@
 import { addCounts, countsAddUp, noCounts, shareOfJob } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneProcessed, TaskCounts } from '../core/message.ts'
+import { inputTopics } from '../job/sub-plans.ts'
 import {
   type GroupMetadata,
   KafkaError,
@@ -56,7 +57,8 @@ export class Attempt {
   readonly #inputEnd: (task: TaskState) => Promise<number>
   readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
-  readonly #flood: DeadFlood
+  /** One a sub-topology: a record that moves to another key is looked at by each. */
+  readonly #floods: readonly DeadFlood[]
   readonly #laneBytes: number[]
   #openEpoch: number
   #lastCommitted: number
@@ -69,9 +71,9 @@ export class Attempt {
   #isDraining = false
   #drainError: unknown
   #failure: { error: unknown } | undefined
-  /** Tasks have to be heard of before their records; what is read meanwhile waits in `#held`, a few polls at most. */
+  /** Tasks have to be heard of before their records (`mustAnnounce`); what is read meanwhile waits in `#held`, a few polls. */
   #isAnnouncing: boolean
-  #held: PollResult[] = []
+  readonly #held: PollResult[] = []
   #samples: LatencySample[] = []
   #epochCounts: TaskCounts = noCounts()
   /** Epochs committed by this attempt: shows progress to the supervisor. */
@@ -89,9 +91,10 @@ export class Attempt {
     this.#inputEnd = options.inputEnd
     this.#recycle = options.recycle
     this.#wake = new Wake(engine.scheduler)
-    this.#flood = new DeadFlood(engine.limits.deadWindow, engine.limits.deadShareMax)
+    const { deadWindow, deadShareMax } = engine.limits
+    this.#floods = inputTopics(engine.plan).map(() => new DeadFlood(deadWindow, deadShareMax))
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
-    this.#isAnnouncing = options.tasks.some((task) => task.isBehind)
+    this.#isAnnouncing = options.tasks.some((task) => task.mustAnnounce)
     // Above all that were committed.
     this.#lastCommitted = this.#tasks.epochMax
     this.#sealedEpoch = this.#lastCommitted
@@ -121,8 +124,9 @@ export class Attempt {
     this.#tasks.add(tasks)
     this.#tasks.isComplete = true
     this.#openEpoch = Math.max(this.#openEpoch, this.#tasks.epochMax + 1)
-    if (tasks.some((task) => task.isBehind)) this.#hasWork = true
+    if (tasks.some((task) => task.mustAnnounce)) this.#isAnnouncing = true
     for (const task of tasks) this.#endIfReached(task)
+    this.#wake.ring()
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
   }
   /** False while a lane or the results waiting for their transaction are at their limit in bytes. */
@@ -140,7 +144,6 @@ export class Attempt {
 
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */
   async run(): Promise<AttemptEnd> {
-    if (this.#isAnnouncing) await this.#announce()
     const cancelWatches = watchTasks({
       engine: this.#engine,
       tasks: this.#tasks.all,
@@ -155,14 +158,14 @@ export class Attempt {
       ended: () => {
         if (this.#tasks.haveEnded) this.drain()
       },
-      onFailure: (error) => this.#fail(error),
+      onFailure: (error) => this.fail(error),
     })
     for (const task of this.#tasks.all) this.#endIfReached(task)
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
     try {
       await this.#runEpochs()
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
     }
     cancelWatches()
     if (this.#failure !== undefined) return { kind: 'failed', error: this.#failure.error }
@@ -188,24 +191,22 @@ export class Attempt {
     for (const end of result.ends) this.#atEnd(end)
     for (const failure of result.errors) {
       this.#engine.log.warn({ kafka: failure }, 'the consumer reported an error')
-      if (endsFetching(failure)) this.#fail(new KafkaError(failure))
+      if (endsFetching(failure)) this.fail(new KafkaError(failure))
     }
   }
 
-  /**
-   * Partitions that were told to be quiet and have records now are told to be live, before any record behind the
-   * repartition topic moves the watermark on without them.
-   */
+  /** Tells where tasks stand, in an epoch before any of their records: nothing moves a watermark on without them. */
   async #announce(): Promise<void> {
-    try {
-      await this.#commitEpoch()
-    } catch (error) {
-      this.#fail(error)
+    const { lanes } = this.#engine
+    for (const task of this.#tasks.all) {
+      if (!task.mustAnnounce) continue
+      task.mustAnnounce = false
+      const { taskId, lane } = task
+      lanes.send(lane, { op: 'announce', taskId, attempt: this.number }).catch((error) => this.fail(error))
     }
+    await this.#commitEpoch()
     this.#isAnnouncing = false
-    const held = this.#held
-    this.#held = []
-    for (const result of held) this.accept(result)
+    for (const result of this.#held.splice(0)) this.accept(result)
     this.#onRoom()
   }
 
@@ -216,7 +217,7 @@ export class Attempt {
     try {
       frame = takeBatch(task, batch, this.#engine.clock.monotonicMs())
     } catch (error) {
-      this.#fail(error)
+      this.fail(error)
       return
     }
     if (frame !== undefined) this.#sendFrame(task, frame)
@@ -247,7 +248,7 @@ export class Attempt {
       (error) => {
         this.#inFlightCount--
         this.#laneBytes[task.lane]! -= bytes
-        this.#fail(error)
+        this.fail(error)
       },
     )
   }
@@ -256,11 +257,11 @@ export class Attempt {
     if (answer.recycled !== undefined) this.#recycle(answer.recycled)
     if (this.#failure !== undefined) return
     if (answer.isDropped) {
-      this.#fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
+      this.fail(new Error(`lane ${task.lane} dropped work of the current attempt`))
       return
     }
     if (answer.epoch <= this.#sealedEpoch) {
-      this.#fail(new Error(`lane ${task.lane} answered work of epoch ${answer.epoch} after its seal`))
+      this.fail(new Error(`lane ${task.lane} answered work of epoch ${answer.epoch} after its seal`))
       return
     }
     const { observer } = this.#engine
@@ -272,10 +273,9 @@ export class Attempt {
     task.isClockEnded = answer.watermarkMs === Number.POSITIVE_INFINITY
     if (answer.out !== undefined) {
       this.#transaction.add(answer.epoch, answer.out)
-      this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
+      this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.fail(error))
     }
-    const { deadResults } = answer
-    if (this.#flood.add(share.in + deadResults, share.dead + deadResults)) this.#stopFlood(answer)
+    this.#judge(this.#floods[task.sub]!, answer)
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()
@@ -285,9 +285,10 @@ export class Attempt {
     for (const timestampMs of sampleTimestampsMs) this.#samples.push({ timestampMs, weight: sampleWeight })
   }
 
-  #stopFlood(answer: LaneProcessed): void {
-    if (this.#isDraining) return
-    this.drain(floodError(this.#flood, this.#engine.limits.deadShareMax, answer.lastDead))
+  #judge(flood: DeadFlood, answer: LaneProcessed): void {
+    const { counts, deadResults } = answer
+    if (!flood.add(counts.in + deadResults, counts.dead + deadResults) || this.#isDraining) return
+    this.drain(floodError(flood, this.#engine.limits.deadShareMax, answer.lastDead))
   }
 
   #atEnd(end: TopicPartitionOffset): void {
@@ -313,6 +314,7 @@ export class Attempt {
     const { clock, limits } = this.#engine
     for (;;) {
       if (this.#failure !== undefined) return
+      if (this.#isAnnouncing) await this.#announce()
       const decision = decideCadence(
         {
           hasWork: this.#hasWork,
@@ -372,13 +374,13 @@ export class Attempt {
     observer.committed(epoch, commitMs, samples)
     this.#onRoom()
     for (const lane of this.#tasks.lanes) {
-      lanes.send(lane, { op: 'committed', epoch, attempt: this.number }).catch((error) => this.#fail(error))
+      lanes.send(lane, { op: 'committed', epoch, attempt: this.number }).catch((error) => this.fail(error))
     }
     this.#flusher.sealed(
       frames.reduce((bytes, frame) => bytes + frame.byteLength, 0),
       limits.unflushedBytesMax,
     )
-    this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.#fail(error))
+    this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.fail(error))
   }
 
   #checkCounts(counts: TaskCounts): void {
@@ -388,10 +390,6 @@ export class Attempt {
 
   /** Ends the attempt at once: nothing more of it is committed. */
   fail(error: unknown): void {
-    this.#fail(error)
-  }
-
-  #fail(error: unknown): void {
     this.#failure ??= { error }
     this.#wake.ring()
     this.#onRoom()

@@ -68,16 +68,23 @@ export class OpenTasks {
     return resumed
   }
 
-  /** Closes what is suspended; with a flusher, what is committed goes to disk before, for a warm start later. */
-  async closeSuspended(attempt: number, flusher: Flusher | undefined): Promise<void> {
+  /**
+   * Closes what is suspended; with a flusher, what is committed goes to disk before, for a warm start later, as long as the
+   * time for that is not over.
+   */
+  async closeSuspended(attempt: number, flusher: Flusher | undefined, flushMs = Infinity): Promise<void> {
     const gone = [...this.#suspended.values()]
     this.#suspended.clear()
-    await Promise.all(
-      gone.map(async ({ task, moment }) => {
-        if (flusher !== undefined) await this.#flushGone(flusher, task, moment)
+    const { clock } = this.#engine
+    const untilMs = clock.monotonicMs() + flushMs
+    const lanes = [...new Set(gone.map(({ task }) => task.lane))]
+    const closeOn = async (lane: number): Promise<void> => {
+      for (const { task, moment } of gone.filter((one) => one.task.lane === lane)) {
+        if (flusher !== undefined && clock.monotonicMs() < untilMs) await this.#flushGone(flusher, task, moment)
         await this.#close(task, attempt)
-      }),
-    )
+      }
+    }
+    await Promise.all(lanes.map(closeOn))
   }
 
   /** Closes the tasks of these partitions, whether they are open or not. */
@@ -96,6 +103,7 @@ export class OpenTasks {
     await this.#engine.lanes.send(lane, { op: 'resume', taskId, attempt })
     task.isAtEnd = false
     task.endSeenOffset = -1
+    task.mustAnnounce = !task.isLast && task.isEndSent
     this.#engine.log.info(
       { task: taskId, inputOffset: processedOffset },
       'task resumed: it stayed here, with its state',

@@ -337,9 +337,10 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     )
   }
   const isLast = sub === inputTopics(engine.plan).length - 1
-  const isBehind = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
+  // With records waiting, it may have been told to be quiet before.
+  const mustAnnounce = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
   const known = position ?? clock
-  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: known, isBehind })
+  await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: known })
   return {
     taskId,
     sub,
@@ -350,7 +351,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     lane,
     position,
     judgedTimeMs: known?.eventTimeMsMax ?? Number.NEGATIVE_INFINITY,
-    isBehind,
+    mustAnnounce,
     committedOffset: restore.committedOffset,
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,

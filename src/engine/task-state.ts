@@ -24,8 +24,11 @@ export interface TaskState {
   position: TaskPosition | undefined
   /** The greatest event time that was held against what topics take. */
   judgedTimeMs: number
-  /** It was opened before a repartition topic with records waiting: those behind it may take it for quiet. */
-  readonly isBehind: boolean
+  /**
+   * Before a repartition topic: those behind it have to hear where it stands before its next record. They may take it for
+   * quiet, or begin anew elsewhere and not know that it has ended.
+   */
+  mustAnnounce: boolean
   /** What the group has committed for it: as it was opened, then as this process committed. Undefined: nothing yet. */
   committedOffset: number | undefined
   /** Next offset to hand to the lane, and the one its answers have come to. */

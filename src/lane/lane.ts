@@ -99,6 +99,8 @@ export class Lane {
         return this.#ready(request)
       case 'resume':
         return this.#resume(request)
+      case 'announce':
+        return this.#announce(request)
       case 'frame':
         return this.#frame(request)
       case 'idle':
@@ -181,7 +183,6 @@ export class Lane {
     if (restore !== undefined) this.#refuseChangedMeaning(restore, task.sub)
     open.restore = undefined
     task.start(position, inputOffset, clock)
-    if (request.isBehind === true) task.isToldIdle = true
     const { stateful } = this.#pipelineOf(task.sub)
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
@@ -199,9 +200,16 @@ export class Lane {
       throw this.#misuse(`task ${request.taskId} is not at rest`)
     }
     task.attempt = Math.max(task.attempt, request.attempt)
-    // Tasks behind the repartition topic that keep no state may begin anew elsewhere: they have to hear of the end again.
-    if (task.isEnded) task.toldWatermarkMs = Number.NEGATIVE_INFINITY
     return { op: 'resume' }
+  }
+
+  #announce(request: RequestOf<'announce'>): LaneResponse {
+    const task = this.#taskFor(request)
+    if (task !== undefined) {
+      task.toldWatermarkMs = Number.NaN
+      task.isTouched = true
+    }
+    return { op: 'announce' }
   }
 
   /** Rows under the operator's name while the last marker is of another plan: the name has another meaning now. */
@@ -287,12 +295,11 @@ export class Lane {
     const tasks: LaneSealed['tasks'] = []
     const topicIndex = this.#topics.changelog
     for (const { task } of this.#tasks.values()) {
-      const { repartition } = this.#pipelineOf(task.sub)
-      const owesMark = repartition !== undefined && task.owesMark
-      if (!(task.isTouched || owesMark) || task.attempt > attempt) continue
+      if (!task.isTouched || task.attempt > attempt) continue
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
+      const { repartition } = this.#pipelineOf(task.sub)
       repartition?.mark(task, this.#changelog, this.#setup.partitionCounts[task.sub + 1] ?? 0)
       if (task.table === undefined || task.store === undefined) continue
       task.table.seal(epoch, this.#changelog, topicIndex, task.partition)
@@ -349,18 +356,7 @@ export class Lane {
   }
 
   #stats(): LaneStats {
-    const tasks: LaneStats['tasks'] = []
-    for (const { task } of this.#tasks.values()) {
-      const { table, store, taskId } = task
-      tasks.push({
-        taskId,
-        keyCount: table?.keyCount ?? 0,
-        rowCount: table?.rowCount ?? 0,
-        evictedRowCount: table?.evictedRowCount ?? 0,
-        stateBytes: table?.bytes ?? 0,
-        unflushedBytes: store?.unflushedBytes ?? 0,
-      })
-    }
+    const tasks = [...this.#tasks.values()].map(({ task }) => task.stats())
     return { op: 'stats', tasks, heapBytes: process.memoryUsage().heapUsed }
   }
 

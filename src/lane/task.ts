@@ -4,7 +4,7 @@
 
 import { noCounts } from '../core/counts.ts'
 import { type ErrorData, MillraceError } from '../core/errors.ts'
-import type { TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
+import type { LaneStats, TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
 
@@ -54,7 +54,7 @@ export class Task {
   isStarted = false
   /** The input is quiet; a repartition topic is told. */
   isIdle = false
-  /** What the partitions of the repartition topic were told last. */
+  /** What the partitions of the repartition topic were told last; NaN: they are to be told in any case. */
   toldWatermarkMs = Number.NEGATIVE_INFINITY
   isToldIdle = false
   /** Something happened since the last seal. */
@@ -100,11 +100,6 @@ export class Task {
     this.#counts = { ...position.counts }
   }
 
-  /** The partitions of the repartition topic have not been told where it stands. */
-  get owesMark(): boolean {
-    return this.isStarted && (this.watermarkMs !== this.toldWatermarkMs || this.isIdle !== this.isToldIdle)
-  }
-
   /** Opens a request. */
   beginRequest(): void {
     this.requestCounts = noCounts()
@@ -127,6 +122,19 @@ export class Task {
     counts.dead += dead
     counts.filtered += filtered
     counts.results += added.results
+  }
+
+  /** What it holds in memory. */
+  stats(): LaneStats['tasks'][number] {
+    const { table, store, taskId } = this
+    return {
+      taskId,
+      keyCount: table?.keyCount ?? 0,
+      rowCount: table?.rowCount ?? 0,
+      evictedRowCount: table?.evictedRowCount ?? 0,
+      stateBytes: table?.bytes ?? 0,
+      unflushedBytes: store?.unflushedBytes ?? 0,
+    }
   }
 
   /** The place of the task now, as the marker of `epoch` keeps it. */

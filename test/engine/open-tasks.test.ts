@@ -7,6 +7,7 @@ import { OpenTasks } from '../../src/engine/open-tasks.ts'
 import type { EngineOptions } from '../../src/engine/options.ts'
 import { Ownership } from '../../src/engine/ownership.ts'
 import type { TaskState } from '../../src/engine/task-state.ts'
+import { systemClock } from '../../src/ops/system-clock.ts'
 import { candlesJob } from '../harness/trades-in-memory.ts'
 
 const of = (...numbers: number[]) => numbers.map((partition) => ({ topic: 'trades', partition }))
@@ -28,6 +29,7 @@ test('a suspended task is resumed only when it has been ours ever since, and clo
   const sent: string[] = []
   const engine = {
     plan: candlesJob().plan,
+    clock: systemClock,
     lanes: {
       count: 1,
       send: async (_lane: number, request: LaneRequest) => {

@@ -2,9 +2,13 @@
 // Holds SPEC: REPART-1, REPART-2, R1 (a partition that is behind makes nothing late), R4, R5, EPOCH-4.
 import { expect, test } from 'vitest'
 import { CARRIED_IDLE, CarriedPrefix } from '../../src/core/carried.ts'
+import { delay } from '../../src/core/clock.ts'
+import type { LaneSetup } from '../../src/core/message.ts'
+import type { Lanes } from '../../src/engine/lanes.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError, partitionKey, type TopicPartition } from '../../src/kafka/port.ts'
-import { startMemoryJob } from '../harness/memory-job.ts'
+import { systemScheduler } from '../../src/ops/system-clock.ts'
+import { lanesOf, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
 import { seeded } from '../harness/trades-in-memory.ts'
 
@@ -34,19 +38,20 @@ function lastKinds(kafka: MemoryKafka): number[] {
   return kinds
 }
 
-/** A Kafka whose group consumer does not read one partition until `release`. */
-function heldBack(kafka: MemoryKafka, held: TopicPartition): { kafka: MemoryKafka; release(): void } {
+/** A Kafka whose group consumer does not read some partitions until `release`. */
+function heldBack(kafka: MemoryKafka, held: readonly TopicPartition[]): { kafka: MemoryKafka; release(): void } {
   let release = () => {}
   const openConsumer: MemoryKafka['openConsumer'] = async (options) => {
     const consumer = await kafka.openConsumer(options)
     let isHeld = true
     release = () => {
       isHeld = false
-      consumer.resume([held])
+      consumer.resume([...held])
     }
     const assign: typeof consumer.assign = (partitions) => {
       consumer.assign(partitions)
-      if (isHeld && partitions.some((one) => partitionKey(one) === partitionKey(held))) consumer.pause([held])
+      const keys = new Set(partitions.map(partitionKey))
+      if (isHeld) consumer.pause(held.filter((one) => keys.has(partitionKey(one))))
     }
     return overriding(consumer, { assign })
   }
@@ -174,14 +179,70 @@ test.each(['produce', 'flush', 'sendOffsets', 'commit'] as const)(
   },
 )
 
-test('dead records behind the topic are judged by the records of the job, each counted once', async () => {
+/** Lanes on which the tasks behind the topic take a while to get ready: those that stay commit meanwhile. */
+function slowlyReady(lanes: Lanes): Lanes {
+  return {
+    count: lanes.count,
+    close: () => lanes.close(),
+    async send(lane, request) {
+      if (request.op === 'ready' && request.taskId.startsWith('1_')) await delay(systemScheduler, 50)
+      return lanes.send(lane, request)
+    },
+  }
+}
+
+test('tasks that stay go on while partitions with records waiting move to them', async () => {
   const kafka = newKafka()
+  const feed = new OrderFeed(kafka, 12, [START_MS, START_MS, START_MS])
+  const makeLanes = (setups: LaneSetup[]): Lanes => slowlyReady(lanesOf(job, setups))
+  const a = await startMemoryJob({ kafka, job, instanceId: 'a', untilEnd: false, makeLanes })
+  await expect.poll(() => a.engine.isRunning, { timeout: 5_000 }).toBe(true)
+  const b = await startMemoryJob({ kafka, job, instanceId: 'b', untilEnd: false })
+  await expect.poll(() => a.engine.isRunning && b.engine.isRunning, { timeout: 5_000 }).toBe(true)
+  feed.append(300)
+  await expect.poll(() => a.counts.accepted + b.counts.accepted, { timeout: 5_000 }).toBe(300)
+  b.engine.stop()
+  const isWhole = (): boolean => {
+    feed.append(5)
+    return a.engine.tasks.length === 2 * ORDER_PARTITIONS
+  }
+  await expect.poll(isWhole, { timeout: 10_000, interval: 1 }).toBe(true)
+  await b.done
+  await expect.poll(() => a.counts.accepted + b.counts.accepted, { timeout: 10_000 }).toBe(feed.count)
+  a.engine.stop()
+  await a.done
+  expect(a.rebuilds).toEqual([])
+  await (await startMemoryJob({ kafka, job, instanceId: 'a' })).done
+  expect(feed.committed()).toEqual(feed.expected())
+})
+
+/** 400 orders, some of which cannot be summed: they are dead behind the topic. */
+function appendOrders(kafka: MemoryKafka, deadOfTen: number): void {
   for (let i = 0; i < 400; i++) {
-    const amount = i % 10 < 3 ? 'no number' : 1
+    const amount = i % 10 < deadOfTen ? 'no number' : 1
     const order = { id: `o${i}`, user: `u${i % 9}`, amount, ts: START_MS + i }
     const at = { partition: i % ORDER_PARTITIONS, timestampMs: order.ts }
     kafka.append('orders', { key: order.id, value: JSON.stringify(order), ...at })
   }
+}
+
+test('dead records behind the topic are no flood while their share is small, however far the source is ahead', async () => {
+  const kafka = newKafka()
+  appendOrders(kafka, 1)
+  const held = heldBack(
+    kafka,
+    partitions.map((partition) => ({ topic: 'totals-repartition', partition })),
+  )
+  const run = await startMemoryJob({ kafka: held.kafka, job, limits: { deadShareMax: 0.2, deadWindow: 100 } })
+  await expect.poll(() => partitions.every((partition) => isThrough(kafka, 'orders', partition))).toBe(true)
+  held.release()
+  await run.done
+  expect(run.counts).toMatchObject({ in: 400, accepted: 360, dead: 40 })
+})
+
+test('dead records behind the topic are judged by the records there', async () => {
+  const kafka = newKafka()
+  appendOrders(kafka, 3)
   const run = await startMemoryJob({ kafka, job, limits: { deadShareMax: 0.2, deadWindow: 2_000 } })
   await expect(run.done).rejects.toMatchObject({ code: 'MR6001' })
 })
@@ -196,7 +257,7 @@ test('a partition that was told to be quiet and has records at a start is waited
   quiet.engine.stop()
   await quiet.done
   feed.append(300)
-  const held = heldBack(kafka, { topic: 'orders', partition: 0 })
+  const held = heldBack(kafka, [{ topic: 'orders', partition: 0 }])
   const run = await startMemoryJob({ kafka: held.kafka, job: totalsJob({ idleAfter: '1h' }), limits })
   // All others have come through before the first record of partition 0 is read.
   const open = (): string[] => [

@@ -293,23 +293,21 @@ describe('a task before a repartition topic', () => {
     ])
   })
 
-  test('with records waiting tells that it is live, since it may have been told to be quiet', async () => {
-    const lane = await ready({ inputOffset: 4, clock: { watermarkMs: 95, eventTimeMsMax: 100 }, isBehind: true })
+  test('that is announced tells where it stands once more, though nothing of it moved', async () => {
+    const lane = await ready({ inputOffset: 4, clock: { watermarkMs: 95, eventTimeMsMax: 100 } })
+    await lane.handle({ op: 'announce', ...task })
     expect(await told(lane, 0)).toEqual([
       [CARRIED_MARKER, 95],
       [CARRIED_MARKER, 95],
     ])
     expect(await told(lane, 1)).toEqual([])
-  })
-
-  test('tells its end again when it is resumed: those behind it may begin anew elsewhere', async () => {
-    const lane = await ready()
-    await lane.handle({ op: 'end', ...task, epoch: 0 })
+    await lane.handle({ op: 'end', ...task, epoch: 2 })
     const ended = [CARRIED_MARKER, Number.POSITIVE_INFINITY]
-    expect(await told(lane, 0)).toEqual([ended, ended])
-    await lane.handle({ op: 'committed', epoch: 0, attempt: 0 })
+    expect(await told(lane, 2)).toEqual([ended, ended])
+    await lane.handle({ op: 'committed', epoch: 2, attempt: 0 })
     await lane.handle({ op: 'resume', taskId: '0_0', attempt: 1 })
-    expect(await told(lane, 1)).toEqual([ended, ended])
+    await lane.handle({ op: 'announce', taskId: '0_0', attempt: 1 })
+    expect(await told(lane, 3)).toEqual([ended, ended])
   })
 })
 

@@ -155,7 +155,7 @@ export class Repartition implements Step {
 
   /** Tells every partition of the topic how far the task has come, unless that was told before. */
   mark(task: Task, out: FrameWriter, partitionCount: number): void {
-    if (!task.owesMark) return
+    if (task.watermarkMs === task.toldWatermarkMs && task.isIdle === task.isToldIdle) return
     task.toldWatermarkMs = task.watermarkMs
     task.isToldIdle = task.isIdle
     const value = new Uint8Array(CARRIED_BYTES)
