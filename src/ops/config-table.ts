@@ -73,7 +73,7 @@ export const CONFIG_ROWS = [
     type: 'boolean',
     default: true,
     reason:
-      'A clean stop leaves the group, so that other instances take over at once. `false` for a restart in place: the partitions wait for this instance, at most for its session (10 s).',
+      'A clean stop leaves the group, so that other instances take over at once. `false` for a restart in place: the partitions wait for this instance, at most for its session (10 s); it takes the native addon.',
   },
   {
     key: 'http.host',
