@@ -11,16 +11,19 @@ const SOURCE = /\.(cc|h|gyp)$/
 const require = createRequire(import.meta.url)
 const root = fileURLToPath(new URL('..', import.meta.url))
 
-/** `--nodedir=<prefix>` when this Node brings its headers, so that none are fetched. */
-export function nodeDirArguments() {
+/** Where this Node has its headers, if it brings them, so that none are fetched. */
+function nodeDir() {
   const prefix = dirname(dirname(process.execPath))
-  return existsSync(join(prefix, 'include', 'node', 'node.h')) ? [`--nodedir=${prefix}`] : []
+  return existsSync(join(prefix, 'include', 'node', 'node.h')) ? prefix : undefined
 }
 
 /** Runs node-gyp in a folder; throws with its last lines when it fails. */
 export function runNodeGyp(cwd, args) {
   const gyp = require.resolve('node-gyp/bin/node-gyp.js')
-  const run = spawnSync(process.execPath, [gyp, ...args, ...nodeDirArguments()], { cwd, encoding: 'utf8' })
+  const prefix = nodeDir()
+  // node-gyp takes npm's settings over its arguments, and there may be one for another Node.
+  const env = prefix === undefined ? process.env : { ...process.env, npm_config_nodedir: prefix }
+  const run = spawnSync(process.execPath, [gyp, ...args], { cwd, env, encoding: 'utf8' })
   if (run.status === 0) return
   const tail = `${run.stdout}\n${run.stderr}`.trim().split('\n').slice(-40).join('\n')
   throw new Error(`node-gyp ${args.join(' ')} failed in ${cwd}:\n${tail}`)

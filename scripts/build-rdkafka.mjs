@@ -7,7 +7,7 @@ import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { nodeDirArguments, runNodeGyp } from './build-addon.mjs'
+import { runNodeGyp } from './build-addon.mjs'
 import { hasZstd } from './setup/libraries.mjs'
 
 const require = createRequire(import.meta.url)
@@ -28,7 +28,7 @@ export function buildRdkafka() {
   const folder = dirname(require.resolve('node-rdkafka/package.json'))
   const jobs = String(availableParallelism())
   if (existsSync(join(folder, 'build'))) ownCopyOf(folder)
-  runNodeGyp(folder, ['configure', ...nodeDirArguments()])
+  runNodeGyp(folder, ['configure'])
   // The parts of librdkafka need its config.h, which only this step makes: no parallel build before it.
   run(process.execPath, ['../util/configure'], join(folder, 'deps'))
   run('make', [`-j${jobs}`, '-C', 'deps/librdkafka', 'libs'], folder)
