@@ -109,8 +109,11 @@ const packages = {
 
 const rdkafkaFolder = join(root, 'node_modules/node-rdkafka')
 const rdkafkaStamp = join(moduleStamps, 'node-rdkafka')
-/** With zstd where it can have it: libzstd may come after a first build. */
-const rdkafkaKey = () => `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}${hasZstd() ? ' zstd' : ''}`
+/** With zstd where it can have it: libzstd may come after a first build. One that has it is good without the headers too. */
+function rdkafkaKey() {
+  const plain = `${readJson(join(rdkafkaFolder, 'package.json')).version} ${abi}`
+  return hasZstd() || isStamped(rdkafkaStamp, `${plain} zstd`) ? `${plain} zstd` : plain
+}
 const rdkafka = {
   name: 'node-rdkafka',
   aboutSeconds: 100,
