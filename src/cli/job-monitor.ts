@@ -7,7 +7,7 @@ import { Histogram } from '../core/histogram.ts'
 import type { TaskCounts } from '../core/message.ts'
 import type { EngineObserver, LatencySample } from '../engine/options.ts'
 import type { RestoreProgress } from '../engine/restore-progress.ts'
-import type { TaskState } from '../engine/task-state.ts'
+import { lagOf, type TaskState } from '../engine/task-state.ts'
 import type { TopicPartition } from '../kafka/port.ts'
 import type { Registry } from '../ops/metrics.ts'
 import type { JobSnapshot, RunSummary } from './running-job.ts'
@@ -117,7 +117,7 @@ export class JobMonitor implements EngineObserver {
   refresh(): void {
     const wallMs = this.#clock.wallMs()
     for (const task of this.#engine?.tasks ?? []) {
-      const lag = Math.max(0, task.highWatermark - task.processedOffset)
+      const lag = lagOf(task)
       const lastMs = this.#lastTimestampMs.get(task.taskId)
       const labels = { topic: task.topic, partition: task.partition }
       this.#metrics.lagRecords.with(labels).set(lag)

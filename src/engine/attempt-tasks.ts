@@ -3,7 +3,7 @@
 import type { LaneSealed } from '../core/message.ts'
 import type { TopicPartition } from '../kafka/port.ts'
 import { checkSinkTimes, type SinkTimes } from './sink-times.ts'
-import type { TaskState } from './task-state.ts'
+import { lagOf, type TaskState } from './task-state.ts'
 import type { EpochOffset } from './transaction.ts'
 
 type SealedTask = LaneSealed['tasks'][number]
@@ -64,9 +64,7 @@ export class AttemptTasks {
     return [...new Set(this.all.map((task) => task.lane))]
   }
   get lagRecords(): number {
-    let lag = 0
-    for (const task of this.all) lag += Math.max(0, task.highWatermark - task.processedOffset)
-    return lag
+    return this.all.reduce((lag, task) => lag + lagOf(task), 0)
   }
   /** With `untilEnd`: all of the input has been read. */
   get haveEnded(): boolean {

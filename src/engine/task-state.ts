@@ -58,6 +58,16 @@ export interface TaskState {
   flushedEpoch: number
 }
 
+/**
+ * Records between the place that a task has come to and the end of its input. At the end there is none left, though an
+ * offset may be: the last one of a transaction is its end, no record.
+ */
+export function lagOf(task: TaskState): number {
+  const { highWatermark, processedOffset, dispatchedOffset, isAtEnd, endSeenOffset } = task
+  const hasAll = isAtEnd && processedOffset === dispatchedOffset && endSeenOffset >= highWatermark
+  return hasAll ? 0 : Math.max(0, highWatermark - processedOffset)
+}
+
 /** The id of a task: its sub-topology and its partition. */
 export function taskIdOf(sub: number, partition: number): string {
   return `${sub}_${partition}`
