@@ -5,7 +5,14 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type RestoreProgress, RestoreWatch } from '../../src/engine/restore-progress.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
-import { committedOffsets, partitions, resettableJob, SumFeed } from '../harness/reset-in-memory.ts'
+import {
+  CHANGELOG,
+  committedOffsets,
+  liveKeys,
+  partitions,
+  resettableJob,
+  SumFeed,
+} from '../harness/reset-in-memory.ts'
 
 let folder: string
 beforeAll(async () => {
@@ -98,6 +105,8 @@ test('rows that were read back are on disk with the first flush, without any rec
     await turn()
   first.engine.stop()
   await first.done
-  expect(await restoredBy(feed, join(folder, 'cold'))).toBeGreaterThan(20)
+  const liveCount = liveKeys(feed.kafka, CHANGELOG).length
+  expect(liveCount).toBeGreaterThan(0)
+  expect(await restoredBy(feed, join(folder, 'cold'))).toBeGreaterThanOrEqual(liveCount)
   expect(await restoredBy(feed, join(folder, 'cold'))).toBe(0)
 })
