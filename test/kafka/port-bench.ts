@@ -92,13 +92,15 @@ export class Bench {
     await producer.produce(frameOf(rows), [topic])
     await producer.flush(CALL_MS)
   }
+  /** Without a topic it joins no group. */
   async consumer(
-    topic: string,
+    topic: string | undefined,
     groupId: string,
     instanceId: string,
     listener: Parameters<Kafka['openConsumer']>[0]['listener'],
   ): Promise<GroupConsumer> {
-    return this.#keep(await (await this.#open()).openConsumer({ groupId, instanceId, topics: [topic], listener }))
+    const topics = topic === undefined ? [] : [topic]
+    return this.#keep(await (await this.#open()).openConsumer({ groupId, instanceId, topics, listener }))
   }
   /** A member that reads what it is assigned from the beginning and notes what it is told. */
   async watchedMember(topic: string, groupId: string, instanceId: string): Promise<Watched> {
