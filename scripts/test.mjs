@@ -26,7 +26,7 @@ const SUITES = [
   { name: 'typecheck', budgetSeconds: 60, command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
   { name: 'quick', budgetSeconds: 60, project: 'quick' },
   { name: 'types', budgetSeconds: 60, project: 'types' },
-  { name: 'integration', budgetSeconds: 300, project: 'integration', needsBroker: true },
+  { name: 'integration', budgetSeconds: 400, project: 'integration', needsBroker: true },
   { name: 'e2e', budgetSeconds: 300, project: 'e2e', needsBroker: true, needsBrowser: true },
 ]
 
