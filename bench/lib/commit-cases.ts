@@ -4,7 +4,7 @@ import type { TaskPosition } from '../../src/core/message.ts'
 import { type EpochOffset, Transaction } from '../../src/engine/transaction.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import type { GroupConsumer, GroupMetadata, Producer } from '../../src/kafka/port.ts'
-import { systemClock } from '../../src/ops/system-clock.ts'
+import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
 import { tradeFrame } from './frame-cases.ts'
 import type { MicroCase } from './micro-case.ts'
 
@@ -48,7 +48,13 @@ async function open(): Promise<Opened> {
   const { consumer, group } = await joinGroup(kafka)
   const producer = await kafka.openProducer({ transactionalId: GROUP })
   await producer.initTransactions(CALL_MS)
-  const transaction = new Transaction({ producer, topicNames: [SINK], clock: systemClock, callMs: CALL_MS })
+  const transaction = new Transaction({
+    producer,
+    topicNames: [SINK],
+    clock: systemClock,
+    scheduler: systemScheduler,
+    callMs: CALL_MS,
+  })
   return { kafka, consumer, producer, transaction, group }
 }
 

@@ -263,13 +263,13 @@ export class AttemptRunner {
     isComplete: boolean,
   ): Attempt {
     const { engine, consumer, ingest } = this.#options
-    const { limits, clock, topics } = engine
+    const { limits, clock, scheduler, topics } = engine
     return new Attempt({
       engine,
       number,
       tasks,
       isComplete,
-      transaction: new Transaction({ producer, topicNames: topics.names, clock, callMs: limits.callMs }),
+      transaction: new Transaction({ producer, topicNames: topics.names, clock, scheduler, callMs: limits.callMs }),
       flusher: this.#newFlusher(),
       group: assignment.group,
       recycle: (frame) => consumer.recycle(frame),

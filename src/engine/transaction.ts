@@ -2,10 +2,10 @@
 // Keeps SPEC: EPOCH-4 (results, changelog, markers and offsets of an epoch are one transaction), EPOCH-5 (results of a
 // later epoch wait).
 
-import type { Clock } from '../core/clock.ts'
+import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
-import { type GroupMetadata, KafkaError, type Producer } from '../kafka/port.ts'
+import { type GroupMetadata, KafkaError, type KafkaFailure, type Producer } from '../kafka/port.ts'
 import { type EpochPhase, isRefused } from './epoch/failure.ts'
 import { offsetMetadata } from './offset-metadata.ts'
 
@@ -38,10 +38,22 @@ export interface EpochOffset {
 /** Results of an epoch are sent before its end when they are more than this: fewer would be small requests. */
 const EARLY_BYTES = 256 * 1024
 
+/** A call gets this long over its time. */
+const LATE_MS = 5_000
+const NEVER_CAME_BACK: KafkaFailure = {
+  code: -185,
+  name: '_TIMED_OUT',
+  message: 'the call has not come back',
+  isFatal: false,
+  isRetriable: false,
+  requiresAbort: true,
+}
+
 export interface TransactionOptions {
   producer: Producer
   topicNames: readonly string[]
   clock: Clock
+  scheduler: Scheduler
   callMs: number
 }
 
@@ -55,6 +67,7 @@ export class Transaction {
   readonly #producer: Producer
   readonly #topicNames: readonly string[]
   readonly #clock: Clock
+  readonly #scheduler: Scheduler
   readonly #callMs: number
   #pending: PendingFrame[] = []
   #isOpen = false
@@ -68,6 +81,7 @@ export class Transaction {
     this.#producer = options.producer
     this.#topicNames = options.topicNames
     this.#clock = options.clock
+    this.#scheduler = options.scheduler
     this.#callMs = options.callMs
   }
 
@@ -154,13 +168,21 @@ export class Transaction {
   }
   async #call(phase: EpochPhase, epoch: number, run: () => Promise<void>): Promise<void> {
     try {
-      await run()
+      // A produce call waits for room in the client's queue, however long that takes; flush and commit tell when it is too long.
+      await (phase === 'produce' ? run() : this.#withinLimit(run()))
     } catch (cause) {
       if (!(cause instanceof KafkaError)) throw cause
       // A refused record fails whatever is called next; the call's own failure need not say so.
       const refused = this.#producer.failures().find(isRefused)
       throw new EpochError(phase, epoch, refused === undefined ? cause : new KafkaError(refused))
     }
+  }
+  /** librdkafka keeps the time of its calls, but one was seen that never came back, of a broker that had stood still. */
+  #withinLimit(call: Promise<void>): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const cancel = this.#scheduler.after(this.#callMs + LATE_MS, () => reject(new KafkaError(NEVER_CAME_BACK)))
+      call.finally(cancel).then(resolve, reject)
+    })
   }
   #serially<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(run)

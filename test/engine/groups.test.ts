@@ -1,5 +1,5 @@
 // Several instances of a job in one thread, on simulated time: they come, go and fail, and no row changes.
-// Holds SPEC: GROUP-1, GROUP-2, GROUP-3, GROUP-4, EPOCH-3, EPOCH-4, R3.
+// Holds SPEC: GROUP-1, GROUP-2, GROUP-3, GROUP-4, EPOCH-3, EPOCH-4, EPOCH-7, R3.
 import { expect, test } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
@@ -270,6 +270,29 @@ test.each([
   await finish(all)
   expect(feed.differences()).toMatchObject({ lost: 0, duplicated: 0, wrong: 0 })
 })
+
+test.each(['begin', 'sendOffsets', 'flush', 'commit'] as const)(
+  'an epoch whose %s call never comes back is dropped and done again',
+  async (hanging) => {
+    const all = scene(10)
+    const { time, kafka, feed, start } = all
+    let count = 0
+    kafka.faults.before = ({ call }) => (call === hanging && ++count === 3 ? new Promise(() => {}) : undefined)
+    feed.append(300)
+    const a = await start('a')
+    await time.until(() => isCaughtUp(kafka), 10_000)
+    for (let step = 0; step < 20; step++) {
+      feed.append(20)
+      await time.pass(100)
+    }
+    await time.until(() => isCaughtUp(kafka), 60_000)
+    expect(count).toBeGreaterThan(3)
+    expect(a.rebuilds).toEqual([expect.stringContaining('_TIMED_OUT')])
+    await stop(time, a)
+    await finish(all)
+    expect(feed.differences()).toMatchObject({ lost: 0, duplicated: 0, wrong: 0 })
+  },
+)
 
 test('a task whose offsets somebody moved while it was suspended is opened anew', async () => {
   const all = scene(10)

@@ -6,7 +6,7 @@ import type { TaskPosition } from '../../src/core/message.ts'
 import { Transaction } from '../../src/engine/transaction.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import type { GroupConsumer, GroupMetadata } from '../../src/kafka/port.ts'
-import { systemClock } from '../../src/ops/system-clock.ts'
+import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
 
 const CALL_MS = 1_000
 const TOPICS = ['rows', 'changes']
@@ -50,7 +50,13 @@ async function scene() {
   const { consumer, group } = await joined(kafka)
   const producer = await kafka.openProducer({ transactionalId: 't' })
   await producer.initTransactions(CALL_MS)
-  const transaction = new Transaction({ producer, topicNames: TOPICS, clock: systemClock, callMs: CALL_MS })
+  const transaction = new Transaction({
+    producer,
+    topicNames: TOPICS,
+    clock: systemClock,
+    scheduler: systemScheduler,
+    callMs: CALL_MS,
+  })
   const committed = () => ({
     rows: kafka.log('rows', 0).map(({ value }) => text(value)),
     changes: kafka.log('changes', 0).map(({ value }) => text(value)),

@@ -27,6 +27,8 @@ import type { TransactionCoordinator } from './transaction-coordinator.ts'
  */
 type ProducerState = 'plain' | 'new' | 'ready' | 'open' | 'failed'
 
+const CLOSE_LIMIT_MS = 5_000
+
 export class MemoryProducer implements Producer {
   readonly #broker: Broker
   readonly #gate: FaultGate
@@ -131,9 +133,15 @@ export class MemoryProducer implements Producer {
   }
 
   /** Like a killed process, closing leaves an open transaction to its time-out or to the next holder of the id. */
+  /** A call that does not come back is not waited for longer than by a real client. */
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#tail
+    let cancel = () => {}
+    const limit = new Promise<void>((resolve) => {
+      cancel = this.#broker.scheduler.after(CLOSE_LIMIT_MS, resolve)
+    })
+    await Promise.race([this.#tail, limit])
+    cancel()
   }
 
   #run<T>(call: FaultCall, apply: () => T | Promise<T>): Promise<T> {
