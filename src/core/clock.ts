@@ -21,3 +21,12 @@ export function delay(scheduler: Scheduler, delayMs: number): Promise<void> {
     scheduler.after(delayMs, resolve)
   })
 }
+
+/** Whether `done` comes within the time; rejects when it does. */
+export async function within(scheduler: Scheduler, limitMs: number, done: Promise<unknown>): Promise<boolean> {
+  let cancel = () => {}
+  const late = new Promise<boolean>((resolve) => {
+    cancel = scheduler.after(limitMs, () => resolve(false))
+  })
+  return await Promise.race([done.then(() => true), late]).finally(() => cancel())
+}

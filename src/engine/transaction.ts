@@ -1,8 +1,8 @@
 // One producer and its transaction: results in, epochs out. Main thread.
 // Keeps SPEC: EPOCH-4 (results, changelog, markers and offsets of an epoch are one transaction), EPOCH-5 (results of a
-// later epoch wait).
+// later epoch wait), EPOCH-7 (a call that never comes back ends the attempt).
 
-import type { Clock, Scheduler } from '../core/clock.ts'
+import { type Clock, type Scheduler, within } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { TaskPosition } from '../core/message.ts'
 import { type GroupMetadata, KafkaError, type KafkaFailure, type Producer } from '../kafka/port.ts'
@@ -178,11 +178,9 @@ export class Transaction {
     }
   }
   /** librdkafka keeps the time of its calls, but one was seen that never came back, of a broker that had stood still. */
-  #withinLimit(call: Promise<void>): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const cancel = this.#scheduler.after(this.#callMs + LATE_MS, () => reject(new KafkaError(NEVER_CAME_BACK)))
-      call.finally(cancel).then(resolve, reject)
-    })
+  async #withinLimit(call: Promise<void>): Promise<void> {
+    const isBack = await within(this.#scheduler, this.#callMs + LATE_MS, call)
+    if (!isBack) throw new KafkaError(NEVER_CAME_BACK)
   }
   #serially<T>(run: () => Promise<T>): Promise<T> {
     const result = this.#tail.then(run)

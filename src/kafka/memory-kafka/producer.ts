@@ -2,6 +2,7 @@
 // Main thread.
 // Keeps SPEC: KAFKA-2 (offsets ride in the transaction), KAFKA-3 (murmur2), KAFKA-4 (fencing by transactional id).
 
+import { within } from '../../core/clock.ts'
 import { decodeHeaders, FrameView } from '../../core/frame.ts'
 import { partitionOfKey } from '../murmur2.ts'
 import {
@@ -132,16 +133,13 @@ export class MemoryProducer implements Producer {
     })
   }
 
-  /** Like a killed process, closing leaves an open transaction to its time-out or to the next holder of the id. */
-  /** A call that does not come back is not waited for longer than by a real client. */
+  /**
+   * Like a killed process, closing leaves an open transaction to its time-out or to the next holder of the id. A call that
+   * does not come back is not waited for longer than by a real client.
+   */
   async close(): Promise<void> {
     this.#isClosed = true
-    let cancel = () => {}
-    const limit = new Promise<void>((resolve) => {
-      cancel = this.#broker.scheduler.after(CLOSE_LIMIT_MS, resolve)
-    })
-    await Promise.race([this.#tail, limit])
-    cancel()
+    await within(this.#broker.scheduler, CLOSE_LIMIT_MS, this.#tail)
   }
 
   #run<T>(call: FaultCall, apply: () => T | Promise<T>): Promise<T> {
