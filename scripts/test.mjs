@@ -1,9 +1,9 @@
 // Sets up what is missing, then runs every suite, one after another; `node scripts/test.mjs quick types` runs just those.
 // `--without PATH` leaves a test file out and may be repeated.
-// The very last line is `N passed, N failed`; the exit code is not 0 when anything failed or nothing ran.
+// At the end every failed test is told once more, with why; the very last line is `N passed, N failed`; the exit code is not 0 when anything failed or nothing ran.
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, readFileSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { requireBrokerTools } from './kafka-jars.mjs'
 import { root, SetupError } from './setup/commands.mjs'
 import { chromium } from './setup/steps.mjs'
@@ -76,7 +76,7 @@ function checkBroker() {
   }
 }
 
-/** @returns {Promise<{ suite: object, passed: number, failed: number, seconds: number, problem: string }>} */
+/** @returns {Promise<{ suite: object, passed: number, failed: number, failures: string[], seconds: number, problem: string }>} */
 async function runSuite(suite) {
   process.stdout.write(`\n=== ${suite.name} (budget ${suite.budgetSeconds} s)\n`)
   const report = join(reports, `${suite.name}.json`)
@@ -90,7 +90,7 @@ async function runSuite(suite) {
   const startMs = performance.now()
   const ending = await runChild(args, suite.budgetSeconds * HANGS_AT_BUDGETS)
   const seconds = (performance.now() - startMs) / 1000
-  const counts = suite.command ? { passed: 0, failed: 0 } : countsOf(report)
+  const counts = suite.command ? { passed: 0, failed: 0, failures: [] } : countsOf(report)
   // An ending that no failed test explains (an error outside of tests, a crash, a hang) is a failure of its own.
   if (ending !== undefined && counts.failed === 0) counts.failed = 1
   else if (suite.command) counts.passed = 1
@@ -120,18 +120,23 @@ async function runChild(args, limitSeconds) {
   return isHung ? `ended after ${limitSeconds} s: it hangs` : ending
 }
 
-/** Passed and failed tests of vitest's JSON report; a file that could not be run counts as one failed test. */
+/** Passed and failed tests of vitest's JSON report, with what is said of each failed one; a file that could not be run counts as one. */
 function countsOf(report) {
-  if (!existsSync(report)) return { passed: 0, failed: 0 }
-  const { numPassedTests, numFailedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'))
-  const brokenFiles = testResults.filter(
-    (file) => file.status === 'failed' && !file.assertionResults.some((test) => test.status === 'failed'),
-  )
-  return { passed: numPassedTests, failed: numFailedTests + brokenFiles.length }
+  if (!existsSync(report)) return { passed: 0, failed: 0, failures: [] }
+  const { numPassedTests, testResults } = JSON.parse(readFileSync(report, 'utf8'))
+  const failures = testResults.flatMap((file) => {
+    const tests = file.assertionResults.filter((test) => test.status === 'failed')
+    const isBroken = file.status === 'failed' && tests.length === 0
+    const name = relative(root, file.name)
+    if (isBroken) return [`${name}\n${file.message}`]
+    return tests.map((test) => `${name}: ${test.fullName}\n${test.failureMessages.join('\n')}`)
+  })
+  return { passed: numPassedTests, failed: failures.length, failures }
 }
 
 function tell(outcomes) {
   process.stdout.write('\n')
+  for (const failure of outcomes.flatMap((outcome) => outcome.failures)) process.stdout.write(`FAILED ${failure}\n\n`)
   let passed = 0
   let failed = 0
   for (const outcome of outcomes) {
