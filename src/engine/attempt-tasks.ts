@@ -1,7 +1,7 @@
 // The tasks of an attempt: those it began with, and those that are admitted while it runs. Main thread.
 
 import type { LaneSealed } from '../core/message.ts'
-import type { TopicPartition } from '../kafka/port.ts'
+import type { SourceBatch, TopicPartition } from '../kafka/port.ts'
 import { checkSinkTimes, type SinkTimes } from './sink-times.ts'
 import { lagOf, type TaskState } from './task-state.ts'
 import type { EpochOffset } from './transaction.ts'
@@ -48,6 +48,23 @@ export class AttemptTasks {
       task.position = position
       return { topic: task.topic, partition: task.partition, position }
     })
+  }
+  /**
+   * The source was quiet and has records again: those of other partitions may be on their way, so all are waited for, and
+   * those behind the repartition topic have to hear that first. True when that is so.
+   */
+  endsPause(batches: readonly SourceBatch[], nowMs: number): boolean {
+    const quiet = batches.some((batch) => this.of(batch)?.isAwaited === false)
+    if (!quiet) return false
+    const before = this.all.filter((task) => task.sub === 0 && !task.isLast && !task.isEndSent)
+    if (before.length === 0 || before.some((task) => task.isAwaited)) return false
+    for (const task of before) {
+      task.mustAnnounce = true
+      task.isIdleSent = false
+      task.isAwaited = true
+      task.awaitedSinceMs = nowMs
+    }
+    return true
   }
   committed(epoch: number, touched: readonly SealedTask[]): void {
     for (const { taskId, position } of touched) {

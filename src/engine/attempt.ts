@@ -183,8 +183,10 @@ export class Attempt {
   /** Hands the frames of a poll to their lanes. */
   accept(result: PollResult): void {
     if (!this.wantsMore()) return
+    if (this.#tasks.endsPause(result.batches, this.#engine.clock.monotonicMs())) this.#isAnnouncing = true
     if (this.#isAnnouncing) {
       this.#held.push(result)
+      this.#wake.ring()
       return
     }
     for (const batch of result.batches) this.#dispatch(batch)
@@ -265,11 +267,12 @@ export class Attempt {
       return
     }
     const { observer } = this.#engine
+    const { sampleTimestampsMs, sampleWeight: weight } = answer
     task.processedOffset = answer.inputOffset
     addCounts(this.#epochCounts, answer.counts)
     const share = shareOfJob(answer.counts, { isFirst: task.sub === 0, isLast: task.isLast })
-    observer.processed(task, share, answer.sampleTimestampsMs, answer.sampleWeight)
-    if (task.isLast) this.#sample(answer)
+    observer.processed(task, share, sampleTimestampsMs, weight)
+    if (task.isLast) for (const timestampMs of sampleTimestampsMs) this.#samples.push({ timestampMs, weight })
     task.isClockEnded = answer.watermarkMs === Number.POSITIVE_INFINITY
     if (answer.out !== undefined) {
       this.#transaction.add(answer.epoch, answer.out)
@@ -279,10 +282,6 @@ export class Attempt {
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()
-  }
-
-  #sample({ sampleTimestampsMs, sampleWeight }: LaneProcessed): void {
-    for (const timestampMs of sampleTimestampsMs) this.#samples.push({ timestampMs, weight: sampleWeight })
   }
 
   #judge(flood: DeadFlood, answer: LaneProcessed): void {
@@ -314,7 +313,10 @@ export class Attempt {
     const { clock, limits } = this.#engine
     for (;;) {
       if (this.#failure !== undefined) return
-      if (this.#isAnnouncing) await this.#announce()
+      if (this.#isAnnouncing) {
+        await this.#announce()
+        continue
+      }
       const decision = decideCadence(
         {
           hasWork: this.#hasWork,

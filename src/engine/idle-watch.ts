@@ -32,8 +32,8 @@ export function watchIdle(options: IdleWatchOptions): () => void {
   const check = (): void => {
     for (const task of tasks) {
       if (task.sub > 0 || (task.isIdleSent && !isRepeated)) continue
-      const elapsedMs = clock.monotonicMs() - task.lastRecordMs
-      if (seemsIdle(task) && elapsedMs >= plan.source.idleAfterMs) void closeIfIdle(options, task)
+      const sinceMs = Math.max(task.lastRecordMs, task.awaitedSinceMs)
+      if (seemsIdle(task) && clock.monotonicMs() - sinceMs >= plan.source.idleAfterMs) void closeIfIdle(options, task)
     }
     if (isLive()) cancel = scheduler.after(IDLE_CHECK_MS, check)
   }

@@ -359,6 +359,8 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     endOffset: isSource ? options.endOffsets.get(partition) : undefined,
     isEndSent: false,
     isIdleSent: false,
+    isAwaited: mustAnnounce || restore.committedOffset === undefined,
+    awaitedSinceMs: Number.NEGATIVE_INFINITY,
     isClockEnded: position?.isEnded === true,
     lastRecordMs: engine.clock.monotonicMs(),
     isAtEnd: false,

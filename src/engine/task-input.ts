@@ -20,6 +20,7 @@ export function takeBatch(task: TaskState, batch: SourceBatch, nowMs: number): A
   task.highWatermark = Math.max(task.highWatermark, view.highWatermark, nextOffset)
   task.isAtEnd = false
   task.isIdleSent = false
+  task.isAwaited = true
   task.lastRecordMs = nowMs
   const isCut = task.endOffset !== undefined && nextOffset > task.endOffset
   task.dispatchedOffset = isCut ? task.endOffset! : nextOffset

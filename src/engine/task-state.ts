@@ -46,6 +46,10 @@ export interface TaskState {
   endSeenOffset: number
   /** The lane knows that the input is quiet. */
   isIdleSent: boolean
+  /** Before a repartition topic: nothing behind it takes this partition for quiet, as far as this process knows. */
+  isAwaited: boolean
+  /** Monotonic time from which it is waited for, though its last record may be older. */
+  awaitedSinceMs: number
   /** The lane says that its input has ended: for one that reads a repartition topic, by what its records carry. */
   isClockEnded: boolean
   /** The broker is being asked whether the end is still where it was. */

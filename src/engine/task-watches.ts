@@ -32,6 +32,7 @@ export function watchTasks(options: TaskWatchOptions): () => void {
       ...options,
       sendIdle: (task, elapsedMs) => {
         task.isIdleSent = true
+        task.isAwaited = false
         sendIdle(task, elapsedMs)
       },
     }),

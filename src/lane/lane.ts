@@ -207,6 +207,7 @@ export class Lane {
     const task = this.#taskFor(request)
     if (task !== undefined) {
       task.toldWatermarkMs = Number.NaN
+      task.isIdle = false
       task.isTouched = true
     }
     return { op: 'announce' }

@@ -2,12 +2,12 @@
 // Holds SPEC: REPART-1, REPART-2, R1 (a partition that is behind makes nothing late), R4, R5, EPOCH-4.
 import { expect, test } from 'vitest'
 import { CARRIED_IDLE, CarriedPrefix } from '../../src/core/carried.ts'
-import { delay } from '../../src/core/clock.ts'
+import { type Clock, delay } from '../../src/core/clock.ts'
 import type { LaneSetup } from '../../src/core/message.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError, partitionKey, type TopicPartition } from '../../src/kafka/port.ts'
-import { systemScheduler } from '../../src/ops/system-clock.ts'
+import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
 import { lanesOf, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
 import { seeded } from '../harness/trades-in-memory.ts'
@@ -38,24 +38,33 @@ function lastKinds(kafka: MemoryKafka): number[] {
   return kinds
 }
 
+interface HeldBack {
+  kafka: MemoryKafka
+  release(): void
+  /** Holds them back again. */
+  hold(): void
+}
+
 /** A Kafka whose group consumer does not read some partitions until `release`. */
-function heldBack(kafka: MemoryKafka, held: readonly TopicPartition[]): { kafka: MemoryKafka; release(): void } {
-  let release = () => {}
+function heldBack(kafka: MemoryKafka, held: readonly TopicPartition[]): HeldBack {
+  const keys = new Set(held.map(partitionKey))
+  let isHeld = true
+  let apply = () => {}
   const openConsumer: MemoryKafka['openConsumer'] = async (options) => {
     const consumer = await kafka.openConsumer(options)
-    let isHeld = true
-    release = () => {
-      isHeld = false
-      consumer.resume([...held])
-    }
-    const assign: typeof consumer.assign = (partitions) => {
-      consumer.assign(partitions)
-      const keys = new Set(partitions.map(partitionKey))
-      if (isHeld) consumer.pause(held.filter((one) => keys.has(partitionKey(one))))
+    const assign: typeof consumer.assign = (assigned) => {
+      consumer.assign(assigned)
+      const ours = assigned.filter((one) => keys.has(partitionKey(one)))
+      apply = () => (isHeld ? consumer.pause(ours) : consumer.resume(ours))
+      apply()
     }
     return overriding(consumer, { assign })
   }
-  return { kafka: overriding(kafka, { openConsumer }), release: () => release() }
+  const set = (value: boolean): void => {
+    isHeld = value
+    apply()
+  }
+  return { kafka: overriding(kafka, { openConsumer }), release: () => set(false), hold: () => set(true) }
 }
 
 /** An object with some methods of its own, and all others of `target`. */
@@ -270,6 +279,47 @@ test('a partition that was told to be quiet and has records at a start is waited
   expect(run.counts.late).toBe(0)
   expect(feed.committed()).toEqual(feed.expected())
 })
+
+test.each(['the same process', 'another one'])(
+  'a source that was quiet as a whole and has records again is waited for as a whole, in %s',
+  async (where) => {
+    const kafka = newKafka()
+    const feed = new OrderFeed(kafka, 13, [START_MS, START_MS, START_MS])
+    feed.append(300)
+    const limits = { trimEveryMs: 60_000 }
+    const held = heldBack(kafka, [{ topic: 'orders', partition: 0 }])
+    let aheadMs = 0
+    const clock: Clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + aheadMs }
+    const hourLong = totalsJob({ idleAfter: '1h' })
+    const start = () => startMemoryJob({ kafka: held.kafka, job: hourLong, untilEnd: false, limits, clock })
+    held.release()
+    let run = await start()
+    await expect.poll(() => run.counts.accepted, { timeout: 5_000 }).toBe(300)
+    aheadMs += HOUR_MS
+    await expect.poll(() => lastKinds(kafka), { timeout: 5_000 }).toEqual([CARRIED_IDLE, CARRIED_IDLE, CARRIED_IDLE])
+    held.hold()
+    if (where === 'another one') {
+      run.engine.stop()
+      await run.done
+      run = await start()
+      await expect.poll(() => run.engine.isRunning).toBe(true)
+    }
+    // A burst: the records of partition 0 are read when those of the others are through.
+    feed.append(300)
+    const open = (): string[] => [
+      ...[1, 2].filter((partition) => !isThrough(kafka, 'orders', partition)).map((partition) => `orders ${partition}`),
+      ...partitions.filter((partition) => !isThrough(kafka, 'totals-repartition', partition)).map(String),
+    ]
+    await expect.poll(open, { timeout: 5_000 }).toEqual([])
+    held.release()
+    await expect.poll(() => isThrough(kafka, 'orders', 0), { timeout: 5_000 }).toBe(true)
+    run.engine.stop()
+    await run.done
+    await (await startMemoryJob({ kafka, job, limits })).done
+    expect(kafka.log('late', 0)).toEqual([])
+    expect(feed.committed()).toEqual(feed.expected())
+  },
+)
 
 test('an offset of the source that the group has forgotten stops the job: its records would be counted twice', async () => {
   const kafka = newKafka()
