@@ -38,6 +38,7 @@ export interface CustomAggregate<in R, out Out> {
   readonly init: () => unknown
   readonly add: (...stateAndValues: never[]) => unknown
   readonly result: (state: never) => Out
+  readonly merge?: ((state: never, later: never) => unknown) | undefined
   /** Carries the record type only; never set. */
   readonly takes?: (record: R) => void
 }
@@ -124,6 +125,11 @@ export interface CustomSpec<R, F extends readonly Field<R>[] | undefined, State,
   readonly add: (state: State, ...values: AddedValues<R, F>) => State
   /** What the row shows. Must not change the state. */
   readonly result: (state: State) => Out
+  /**
+   * The state of the records of both; those of `later` come after those of `state`. Must not change `later`. Session windows need
+   * it, and windows that overlap share their work with it.
+   */
+  readonly merge?: (state: State, later: State) => State
 }
 
 /**
@@ -136,10 +142,12 @@ export interface CustomSpec<R, F extends readonly Field<R>[] | undefined, State,
  *   init: () => ({ low: Infinity, high: -Infinity }),
  *   add: (s, price) => ({ low: Math.min(s.low, price), high: Math.max(s.high, price) }),
  *   result: (s) => s.high - s.low,
+ *   merge: (s, t) => ({ low: Math.min(s.low, t.low), high: Math.max(s.high, t.high) }),
  * })
  */
 export function custom<R, State, Out, const F extends readonly Field<R>[] | undefined = undefined>(
   spec: CustomSpec<R, F, State, Out>,
 ): CustomAggregate<R, Out> {
-  return { kind: 'custom', fields: spec.fields, init: spec.init, add: spec.add, result: spec.result }
+  const { fields, init, add, result, merge } = spec
+  return { kind: 'custom', fields, init, add, result, merge }
 }

@@ -77,5 +77,6 @@ function compileCustom(found: Findings, where: string, as: string, spec: Record<
     init: found.fn(`${where}: init`, spec.init),
     add: found.fn(`${where}: add`, spec.add),
     result: found.fn(`${where}: result`, spec.result),
+    merge: spec.merge === undefined ? undefined : found.fn(`${where}: merge`, spec.merge),
   }
 }

@@ -43,8 +43,17 @@ export type AggregatePlan =
   | { as: string; kind: 'count' }
   | { as: string; kind: 'sum' | 'min' | 'max' | 'avg' | 'first' | 'last' | 'variance'; field: string }
   | { as: string; kind: 'weightedMean'; field: string; weightField: string }
-  /** Custom: `fns` are init, add, result and (optional) merge; the state goes through msgpack. */
-  | { as: string; kind: 'custom'; fields: string[] | undefined; init: number; add: number; result: number }
+  /** Custom: init, add, result and merge are functions of the job; the state goes through msgpack. */
+  | {
+      as: string
+      kind: 'custom'
+      fields: string[] | undefined
+      init: number
+      add: number
+      result: number
+      /** Undefined: its rows cannot be merged. */
+      merge: number | undefined
+    }
 
 export type EmitPlan = { kind: 'final' } | { kind: 'updates' } | { kind: 'every'; everyMs: number }
 

@@ -1,8 +1,9 @@
-// Each aggregate against a naive oracle, and the same however records are cut into chunks.
+// Each aggregate against a naive oracle, and the same however records are cut into chunks or parted into rows.
+// Holds SPEC: AGG-2, AGG-3, AGG-4, AGG-5, R11.
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { AggregateInput } from '../../src/core/aggregates/aggregate.ts'
-import { AGGREGATES, type AggregateKind } from '../../src/core/aggregates/catalog.ts'
+import type { Aggregate, AggregateInput } from '../../src/core/aggregates/aggregate.ts'
+import { AGGREGATES, type AggregateKind, MERGED_AGGREGATES } from '../../src/core/aggregates/catalog.ts'
 import { Columns } from '../../src/core/columns.ts'
 
 interface Item {
@@ -17,7 +18,15 @@ const AT = 2
 
 /** Results by row; `cuts`: where chunks end. */
 function run(kind: AggregateKind, items: Item[], cuts: number[], others: unknown[] = []): unknown[] {
-  const aggregate = AGGREGATES[kind]
+  return resultsOf(AGGREGATES[kind], rowsOf(AGGREGATES[kind], items, cuts, others))
+}
+
+interface Rows {
+  slots: Float64Array
+  cells: (unknown[] | undefined)[]
+}
+
+function rowsOf(aggregate: Aggregate, items: Item[], cuts: number[], others: unknown[] = []): Rows {
   const width = AT + aggregate.slotCount
   const slots = new Float64Array(ROWS * width)
   const columns = new Columns(['value', 'weight'], Math.max(1, items.length))
@@ -43,6 +52,11 @@ function run(kind: AggregateKind, items: Item[], cuts: number[], others: unknown
     aggregate.update(slots, width, AT, rows, input, from, to)
     from = to
   }
+  return { slots, cells }
+}
+
+function resultsOf(aggregate: Aggregate, { slots, cells }: Rows): unknown[] {
+  const width = AT + aggregate.slotCount
   return Array.from({ length: ROWS }, (_, row) => {
     const number = aggregate.result(slots, row * width + AT)
     return Number.isNaN(number) && aggregate.hasCell ? cells[row]?.[0] : number
@@ -96,6 +110,74 @@ describe.each(Object.keys(AGGREGATES) as AggregateKind[])('%s', (kind) => {
     )
   })
 })
+
+/** The items in parts, each aggregated by itself, then merged from the first part to the last. */
+function mergedRun(kind: AggregateKind, items: Item[], cuts: number[], others: unknown[] = []): unknown[] {
+  const aggregate = MERGED_AGGREGATES[kind]
+  const width = AT + aggregate.slotCount
+  const whole = rowsOf(aggregate, [], [])
+  let from = 0
+  for (const to of [...cuts, items.length]) {
+    const part = rowsOf(aggregate, items.slice(from, to), [], others.slice(from, to))
+    for (let row = 0; row < ROWS; row++) {
+      whole.cells[row] ??= []
+      const cells = { to: whole.cells[row]!, from: part.cells[row] }
+      aggregate.merge(whole.slots, row * width + AT, part.slots, row * width + AT, cells, 0)
+    }
+    from = to
+  }
+  return resultsOf(aggregate, whole)
+}
+
+describe.each(Object.keys(MERGED_AGGREGATES) as AggregateKind[])('%s of merged rows', (kind) => {
+  test('is what the oracle says, however the records were parted', () => {
+    fc.assert(
+      fc.property(cutItems, ([items, cuts]) => {
+        const results = mergedRun(kind, items, cuts)
+        for (let row = 0; row < ROWS; row++) {
+          const own = items.filter((candidate) => candidate.row === row)
+          if (own.length > 0) expect(results[row]).toBeCloseTo(ORACLES[kind](own), 6)
+        }
+      }),
+    )
+  })
+})
+
+test('sums of merged rows are compensated', () => {
+  const values = [1, 1e100, 1, -1e100]
+  expect(
+    mergedRun(
+      'sum',
+      values.map((value, i) => at(i, value)),
+      [1, 2, 3],
+    )[0],
+  ).toBe(2)
+  const parts = Array.from({ length: 10_000 }, (_, i) => at(i, 0.1))
+  expect(
+    mergedRun(
+      'avg',
+      parts,
+      parts.map((_, i) => i),
+    )[0],
+  ).toBe(0.1)
+})
+
+test.each(['sum', 'avg', 'weightedMean'] as const)('%s of merged rows stays infinite once it is', (kind) => {
+  const items = [Number.MAX_VALUE, Number.MAX_VALUE, 1].map((value, i) => at(i, value))
+  expect(mergedRun(kind, items, [1, 2])[0]).toBe(Number.POSITIVE_INFINITY)
+})
+
+test.each(['first', 'last'] as const)(
+  '%s of merged rows takes any value, and the part it comes from goes on by itself',
+  (kind) => {
+    const mixed = ['a', 2, { b: 1 }, null, 5]
+    for (let length = 1; length <= mixed.length; length++) {
+      const values = mixed.slice(0, length)
+      const items = values.map((_, i) => at(kind === 'last' ? i : -i))
+      expect(mergedRun(kind, items, values.map((_, i) => i).slice(1), values)[0]).toEqual(values.at(-1))
+    }
+  },
+)
 
 const at = (timeMs: number, value = 0): Item => ({ row: 0, value, weight: 1, timeMs })
 

@@ -1,6 +1,6 @@
 // The contract of an aggregate: a small record of functions over slots of a row. It knows no time, window or key.
 // Runs on a lane; pure. Hot: called once a chunk (or once a record when every change is emitted).
-// Keeps SPEC: AGG-2 (the result is the same however records were cut into chunks).
+// Keeps SPEC: AGG-2 (the result is the same however records were cut into chunks), AGG-5 (or into panes).
 
 import type { Columns } from '../columns.ts'
 
@@ -18,6 +18,12 @@ export interface AggregateInput {
   /** The variable cells of the table's rows, and which of a row's cells is this aggregate's. */
   cells: (unknown[] | undefined)[]
   readonly cell: number
+}
+
+/** Where the variable cells of two rows are that are merged: `to` gets what `from` holds. One object, filled anew. */
+export interface MergedCells {
+  to: unknown[]
+  from: readonly unknown[] | undefined
 }
 
 /**
@@ -44,6 +50,11 @@ export interface Aggregate {
     from: number,
     to: number,
   ): void
+  /**
+   * Adds what the row at `from[fromBase ..)` holds to the one at `to[toBase ..)`. Of records at one time, those of `to` come
+   * first. Nothing of `from` may be shared afterwards: both rows go on by themselves.
+   */
+  merge(to: Float64Array, toBase: number, from: Float64Array, fromBase: number, cells: MergedCells, cell: number): void
   /** The result; NaN when there is none (or, with a cell, when the cell has it). */
   result(slots: Float64Array, base: number): number
 }

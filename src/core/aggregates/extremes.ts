@@ -22,6 +22,9 @@ export const min: Aggregate = {
       if (value < slots[base]!) slots[base] = value
     }
   },
+  merge(to, toBase, from, fromBase) {
+    if (from[fromBase]! < to[toBase]!) to[toBase] = from[fromBase]!
+  },
   result(slots, base) {
     return slots[base]!
   },
@@ -44,6 +47,9 @@ export const max: Aggregate = {
       const value = values[i]!
       if (value > slots[base]!) slots[base] = value
     }
+  },
+  merge(to, toBase, from, fromBase) {
+    if (from[fromBase]! > to[toBase]!) to[toBase] = from[fromBase]!
   },
   result(slots, base) {
     return slots[base]!

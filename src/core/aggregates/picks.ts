@@ -2,7 +2,7 @@
 // Runs on a lane; pure. Numbers live in slots; any other value lives in the row's cell and the slot is NaN.
 // Keeps SPEC: AGG-3 (first keeps the earlier place among equal times, last takes the later).
 
-import type { Aggregate, AggregateInput } from './aggregate.ts'
+import type { Aggregate, AggregateInput, MergedCells } from './aggregate.ts'
 
 /** Slots: event time, value. */
 export const first: Aggregate = {
@@ -26,6 +26,9 @@ export const first: Aggregate = {
       if (!Number.isNaN(value) && !Number.isNaN(slots[base + 1])) slots[base + 1] = value
       else setValue(slots, base + 1, row, i, input)
     }
+  },
+  merge(to, toBase, from, fromBase, cells, cell) {
+    if (from[fromBase]! < to[toBase]!) take(to, toBase, from, fromBase, cells, cell)
   },
   result(slots, base) {
     return slots[base + 1]!
@@ -55,6 +58,9 @@ export const last: Aggregate = {
       else setValue(slots, base + 1, row, i, input)
     }
   },
+  merge(to, toBase, from, fromBase, cells, cell) {
+    if (from[fromBase]! >= to[toBase]!) take(to, toBase, from, fromBase, cells, cell)
+  },
   result(slots, base) {
     return slots[base + 1]!
   },
@@ -75,4 +81,20 @@ function setValue(slots: Float64Array, at: number, row: number, record: number, 
   }
   while (cells.length <= input.cell) cells.push(null)
   cells[input.cell] = input.columns.valueAt(input.field, record)
+}
+
+/** Time and value of one row into another. */
+function take(
+  to: Float64Array,
+  toBase: number,
+  from: Float64Array,
+  fromBase: number,
+  cells: MergedCells,
+  cell: number,
+): void {
+  to[toBase] = from[fromBase]!
+  to[toBase + 1] = from[fromBase + 1]!
+  if (!Number.isNaN(from[fromBase + 1]) && cells.to.length <= cell) return
+  while (cells.to.length <= cell) cells.to.push(null)
+  cells.to[cell] = Number.isNaN(from[fromBase + 1]) ? (cells.from?.[cell] ?? null) : null
 }

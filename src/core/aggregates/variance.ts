@@ -27,6 +27,16 @@ export const variance: Aggregate = {
       slots[base + 2]! += before * (value - mean)
     }
   },
+  /** As Chan, Golub and LeVeque put two samples together. */
+  merge(to, toBase, from, fromBase) {
+    const more = from[fromBase]!
+    if (more === 0) return
+    const count = to[toBase]! + more
+    const apart = from[fromBase + 1]! - to[toBase + 1]!
+    to[toBase + 2]! += from[fromBase + 2]! + (apart * apart * to[toBase]! * more) / count
+    to[toBase + 1]! += (apart * more) / count
+    to[toBase] = count
+  },
   result(slots, base) {
     return slots[base + 2]! / slots[base]!
   },

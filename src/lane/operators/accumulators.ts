@@ -1,13 +1,13 @@
 // The accumulators of an aggregate operator: how a row's slots are laid out and how records are added to rows. Hot.
 // Runs on a lane. Built-in aggregates are loops over columns; custom ones are functions of the job, one call a record.
-// Keeps SPEC: AGG-2 (same result however records were cut), ERR-3 (a throwing accumulator makes its record dead).
+// Keeps SPEC: AGG-2 (same result however records were cut), AGG-5 (or merged), ERR-3 (a throwing accumulator makes its record dead).
 
 /*
  * A row:  0 greatest event time | 1 records accepted | 2 rows emitted by `every` sinks * 256 + a changed bit an interval
  *         3.. slots of the aggregates, in plan order; custom accumulators have none, their state is in the row's cells
  */
-import type { Aggregate, AggregateInput } from '../../core/aggregates/aggregate.ts'
-import { AGGREGATES } from '../../core/aggregates/catalog.ts'
+import type { Aggregate, AggregateInput, MergedCells } from '../../core/aggregates/aggregate.ts'
+import { AGGREGATES, MERGED_AGGREGATES } from '../../core/aggregates/catalog.ts'
 import { type Columns, TAG_BIG, TAG_MISSING } from '../../core/columns.ts'
 import { DEAD_BIG_INTEGER, DEAD_FIELD, DEAD_FUNCTION, STATUS_OK } from '../../core/record-status.ts'
 import type { AggregatePlan, CompiledJob } from '../../job/plan.ts'
@@ -34,9 +34,13 @@ interface CustomAggregate {
   readonly init: JobFunction
   readonly add: JobFunction
   readonly result: JobFunction
+  readonly merge: JobFunction | undefined
   /** Calls `add` with named fields; undefined: with the whole record. */
   readonly fields: readonly number[] | undefined
 }
+
+/** Where rows are: those of a slab table, or others laid out as they are. */
+export type AggregateRows = Pick<SlabTable, 'slots' | 'width' | 'cells'>
 
 /** A result: of a built-in aggregate (by its index) or of a custom one. */
 type ResultPlace = { kind: 'slot'; index: number } | { kind: 'custom'; index: number }
@@ -56,13 +60,15 @@ export class Accumulators {
   readonly #present: number[] = []
   /** Rows of records that a custom accumulator threw on, in this call of `add`. */
   readonly #refused = new Set<number>()
+  readonly #mergedCells: MergedCells = { to: [], from: undefined }
+  readonly #hasCells: boolean
   readonly #objects: ObjectSource
   readonly #columns: Columns
   readonly #fieldOffset: number
 
   /**
    * `columns`: where the fields are, which are those of the source or those filled after a map; `fieldOffset` is added to a
-   * field's index in the detail of a dead record, so that the letter finds its name.
+   * field's index in the detail of a dead record, so that the letter finds its name. `isMerged`: rows will be merged.
    */
   constructor(
     job: CompiledJob,
@@ -71,6 +77,7 @@ export class Accumulators {
     fieldOffset: number,
     timesMs: Float64Array,
     objects: ObjectSource,
+    isMerged = false,
   ) {
     this.names = plans.map((plan) => plan.as)
     this.numbers = new Float64Array(plans.length)
@@ -85,7 +92,7 @@ export class Accumulators {
         this.#addCustom(job, plan, cell++)
         continue
       }
-      const aggregate = AGGREGATES[plan.kind]
+      const aggregate = (isMerged ? MERGED_AGGREGATES : AGGREGATES)[plan.kind]
       const field = 'field' in plan ? columns.fields.indexOf(plan.field) : 0
       const weight = plan.kind === 'weightedMean' ? columns.fields.indexOf(plan.weightField) : field
       const input: AggregateInput = {
@@ -104,6 +111,7 @@ export class Accumulators {
       else if (plan.kind !== 'count') addOnce(this.#present, field)
     }
     this.width = slotAt
+    this.#hasCells = cell > 0
   }
 
   #addCustom(job: CompiledJob, plan: Extract<AggregatePlan, { kind: 'custom' }>, cell: number): void {
@@ -114,6 +122,7 @@ export class Accumulators {
       init: jobFunction(job, plan.init),
       add: jobFunction(job, plan.add),
       result: jobFunction(job, plan.result),
+      merge: plan.merge === undefined ? undefined : jobFunction(job, plan.merge),
       fields,
     })
   }
@@ -150,8 +159,8 @@ export class Accumulators {
   }
 
   /** Lays out a row that was just created. */
-  init(table: SlabTable, row: number): void {
-    const { slots, width } = table
+  init(rows: AggregateRows, row: number): void {
+    const { slots, width } = rows
     const base = row * width
     slots[base + SLOT_EVENT_TIME_MAX] = Number.NEGATIVE_INFINITY
     slots[base + SLOT_COUNT] = 0
@@ -211,8 +220,32 @@ export class Accumulators {
     return custom.add(state, ...custom.fields.map((field) => columns.valueAt(field, i)))
   }
 
+  /**
+   * Adds what row `fromRow` holds to row `toRow`, which must hold something already or be new from `init`; of records at one time
+   * those of `toRow` come first. Hot where windows overlap. Throws what a custom `merge` throws.
+   */
+  merge(to: AggregateRows, toRow: number, from: AggregateRows, fromRow: number): void {
+    const toBase = toRow * to.width
+    const fromBase = fromRow * from.width
+    const toSlots = to.slots
+    const fromSlots = from.slots
+    const cells = this.#mergedCells
+    const isNew = toSlots[toBase + SLOT_COUNT] === 0
+    if (this.#hasCells) {
+      cells.to = to.cells[toRow] ??= []
+      cells.from = from.cells[fromRow]
+    }
+    if (fromSlots[fromBase]! > toSlots[toBase]!) toSlots[toBase] = fromSlots[fromBase]!
+    toSlots[toBase + SLOT_COUNT]! += fromSlots[fromBase + SLOT_COUNT]!
+    for (let a = 0; a < this.#slotted.length; a++) {
+      const { aggregate, slotAt, input } = this.#slotted[a]!
+      aggregate.merge(toSlots, toBase + slotAt, fromSlots, fromBase + slotAt, cells, input.cell)
+    }
+    for (const custom of this.#customs) mergeCustom(custom, cells, isNew)
+  }
+
   /** Reads the results of a row into `numbers` and `others`. Throws what a custom `result` throws. */
-  read(table: SlabTable, row: number): void {
+  read(table: AggregateRows, row: number): void {
     const base = row * table.width
     const cells = table.cells[row]
     for (let i = 0; i < this.#places.length; i++) {
@@ -235,6 +268,12 @@ export class Accumulators {
     const number = this.numbers[i]!
     return !Number.isNaN(number) ? number : (this.others[i] ?? null)
   }
+}
+
+/** A new row takes a copy: what its functions may change in place belongs to the other row. */
+function mergeCustom({ cell, merge }: CustomAggregate, { to, from }: MergedCells, isNew: boolean): void {
+  while (to.length <= cell) to.push(null)
+  to[cell] = isNew ? structuredClone(from?.[cell]) : merge!(to[cell], from?.[cell])
 }
 
 /** Greatest event time and count of each row: what every row has, whatever its aggregates. */
