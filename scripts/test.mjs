@@ -25,6 +25,7 @@ const SUITES = [
   },
   { name: 'typecheck', budgetSeconds: 60, command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
   { name: 'quick', budgetSeconds: 60, project: 'quick' },
+  { name: 'property', budgetSeconds: 120, project: 'property' },
   { name: 'types', budgetSeconds: 60, project: 'types' },
   { name: 'integration', budgetSeconds: 400, project: 'integration', needsBroker: true },
   { name: 'e2e', budgetSeconds: 300, project: 'e2e', needsBroker: true, needsBrowser: true },

@@ -33,4 +33,4 @@ export type {
   WindowedStream,
   WindowResultStream,
 } from './job/stages.ts'
-export { type TumblingOptions, tumbling, type WindowSpec } from './job/windows.ts'
+export { cumulate, hopping, tumbling, type WindowOptions, type WindowSpec } from './job/windows.ts'

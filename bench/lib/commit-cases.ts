@@ -1,5 +1,6 @@
 // Micro bench of the commit: the engine's transaction over Kafka in memory. What is timed is our own part of a commit.
 import assert from 'node:assert/strict'
+import { noCounts } from '../../src/core/counts.ts'
 import type { TaskPosition } from '../../src/core/message.ts'
 import { type EpochOffset, Transaction } from '../../src/engine/transaction.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
@@ -94,7 +95,7 @@ function positionOf(partition: number, epoch: number): TaskPosition {
     isEnded: false,
     source: 'trades',
     planHash: '',
-    counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 },
+    counts: noCounts(),
   }
 }
 

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { noCounts } from '../../src/core/counts.ts'
 import { FrameWriter, sinkRecords } from '../../src/core/frame.ts'
 import type { TaskPosition } from '../../src/core/message.ts'
 import type { SlabTable, TaskStore } from '../../src/state/contract.ts'
@@ -255,6 +256,6 @@ function positionAt(epoch: number): TaskPosition {
     isEnded: false,
     source: 'trades',
     planHash: 'bench',
-    counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 },
+    counts: noCounts(),
   }
 }

@@ -59,9 +59,10 @@ export class JobMonitor implements EngineObserver {
 
   processed(task: TaskState, counts: TaskCounts, timestampsMs: readonly number[], weight: number): void {
     addCounts(this.#counts, counts)
-    const { records, outcomes, results, processedMs } = this.#metrics
+    const { records, outcomes, refusals, results, processedMs } = this.#metrics
     records.with().add(counts.in)
     results.with().add(counts.results)
+    refusals.with().add(counts.refused)
     for (const outcome of ['accepted', 'late', 'dead', 'filtered', 'expanded'] as const) {
       if (counts[outcome] > 0) outcomes.with({ outcome }).add(counts[outcome])
     }
@@ -125,7 +126,7 @@ export class JobMonitor implements EngineObserver {
     }
   }
   snapshot(): JobSnapshot {
-    const { in: records, accepted, late, dead, filtered, expanded, results } = this.#counts
+    const { in: records, accepted, late, dead, filtered, expanded, refused, results } = this.#counts
     const percentile = (percent: number): number => Math.round(this.#committedMs.percentile(percent) * 1_000) / 1_000
     return {
       records,
@@ -134,6 +135,7 @@ export class JobMonitor implements EngineObserver {
       dead,
       filtered,
       expanded,
+      refused,
       results,
       recordsPerSecond: this.#recordsPerSecond(),
       latencyMsP50: percentile(50),
@@ -184,6 +186,10 @@ function jobMetrics(registry: Registry) {
     outcomes: registry.counter(
       'millrace_record_outcomes_total',
       'What became of records: in + expanded = accepted + late + dead + filtered.',
+    ),
+    refusals: registry.counter(
+      'millrace_window_refusals_total',
+      'Windows that were closed to a record which another window took.',
     ),
     results: registry.counter('millrace_results_total', 'Rows given to sinks and views.'),
     epochs: registry.counter('millrace_epochs_total', 'Committed epochs.'),

@@ -10,6 +10,8 @@ export interface JobSnapshot {
   filtered: number
   /** Records that flatMap added. */
   expanded: number
+  /** Windows that were closed to a record which another window took. */
+  refused: number
   /** Rows given to sinks and views. */
   results: number
   recordsPerSecond: number

@@ -4,7 +4,7 @@ import type { TaskCounts } from './message.ts'
 
 /** Counts of nothing. */
 export function noCounts(): TaskCounts {
-  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
+  return { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, refused: 0, results: 0 }
 }
 
 /** Adds `more` to `sum` in place. */
@@ -15,6 +15,7 @@ export function addCounts(sum: TaskCounts, more: TaskCounts): void {
   sum.late += more.late
   sum.dead += more.dead
   sum.filtered += more.filtered
+  sum.refused += more.refused
   sum.results += more.results
 }
 

@@ -66,6 +66,8 @@ export interface TaskCounts {
   late: number
   dead: number
   filtered: number
+  /** Windows that were closed to a record which another window took: such a record counts as accepted. */
+  refused: number
   /** Rows given to sinks and views. */
   results: number
 }

@@ -1,27 +1,9 @@
-// The compiler's part for windows and aggregates.
+// The compiler's part for aggregates.
 // Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once), AGG-1 (names and fields of aggregates are checked), R2 (window sizes).
+// Keeps SPEC: JOB-4 (all problems at once), AGG-1 (names and fields of aggregates are checked).
 
 import { type Findings, show } from './checks.ts'
-import { parseDuration } from './duration.ts'
-import type { AggregatePlan, WindowPlan } from './plan.ts'
-
-/** The window of a plan from what was given to `window(name, ...)`. */
-export function compileWindow(found: Findings, name: string, given: unknown): WindowPlan {
-  const where = `window ${show(name)}`
-  if (typeof given !== 'object' || given === null || !('kind' in given) || given.kind !== 'tumbling') {
-    found.add(`${where} takes a window, e.g. tumbling('1s'), not ${show(given)}`)
-    return { kind: 'tumbling', sizeMs: 1, offsetMs: 0, graceMs: 0 }
-  }
-  const { size, offset, grace } = given as unknown as Record<string, unknown>
-  if (size === undefined) found.add(`${where}: the size is missing`)
-  const sizeMs = found.durationMs(`${where}: size`, size, 1, 1)
-  const offsetMs = found.durationMs(`${where}: offset`, offset, 0)
-  if (offsetMs >= sizeMs && parseDuration(offset) !== undefined && parseDuration(size) !== undefined && offsetMs > 0) {
-    found.add(`${where}: offset ${show(offset)} must be shorter than the size ${show(size)}`)
-  }
-  return { kind: 'tumbling', sizeMs, offsetMs, graceMs: found.durationMs(`${where}: grace`, grace, 0) }
-}
+import type { AggregatePlan } from './plan.ts'
 
 /** The aggregates of a plan, in the order they were written. `reserved` are the row's own fields. */
 export function compileAggregates(

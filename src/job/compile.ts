@@ -5,8 +5,9 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
-import { compileAggregates, compileWindow } from './compile-aggregate.ts'
+import { compileAggregates } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
+import { compileWindow, decidePanes } from './compile-window.ts'
 import type { Draft, Step } from './draft.ts'
 import {
   type CompiledJob,
@@ -64,7 +65,7 @@ export function compileDraft(draft: Draft): CompiledJob {
     job,
     ...(deadLetterTopic === undefined ? {} : { deadLetterTopic }),
     source,
-    operators: compilation.operators,
+    operators: decidePanes(compilation.operators),
     functionCount: found.functions.length,
   }
   return { plan, functions: found.functions }

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto'
 import { formatDuration } from './duration.ts'
 import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+import { windowText } from './window-text.ts'
 
 /**
  * 16 hex digits that differ whenever state of one plan would be wrong for the other.
@@ -50,10 +51,10 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     case 'keyBy':
       return [`key '${operator.field}'`]
     case 'window': {
-      const { kind, sizeMs, offsetMs, graceMs } = operator.window
+      const { offsetMs, graceMs } = operator.window
       const offset = offsetMs === 0 ? '' : ` offset ${formatDuration(offsetMs)}`
       const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`
-      return [`window '${operator.name}' = ${kind} ${formatDuration(sizeMs)}${offset}${grace}`]
+      return [`window '${operator.name}' = ${windowText(operator.window)}${offset}${grace}`]
     }
     case 'aggregate':
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]

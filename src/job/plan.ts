@@ -94,7 +94,16 @@ export type OperatorPlan =
   /** Late records go here as they came, with headers that say window, watermark and lateness. */
   | { kind: 'late'; name: string; topic: string }
 
-export type WindowPlan = { kind: 'tumbling'; sizeMs: number; offsetMs: number; graceMs: number }
+/** All in ms. Windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset. */
+export type WindowPlan =
+  | { kind: 'tumbling'; sizeMs: number; offsetMs: number; graceMs: number }
+  | ({ kind: 'hopping'; sizeMs: number; hopMs: number; offsetMs: number; graceMs: number } & Overlapping)
+  | ({ kind: 'cumulate'; sizeMs: number; stepMs: number; offsetMs: number; graceMs: number } & Overlapping)
+
+/** Of windows that hold a time together: the size of the panes that they share; undefined: each has rows of its own. */
+interface Overlapping {
+  paneMs: number | undefined
+}
 
 export interface Plan {
   formatVersion: 1

@@ -6,6 +6,7 @@ import { formatDuration } from './duration.ts'
 import type { OperatorPath } from './paths.ts'
 import { type AggregatePlan, type EmitPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
 import { planHash } from './plan-hash.ts'
+import { windowText } from './window-text.ts'
 
 /**
  * The plan as a tree of lines: each operator under the one that it takes records or rows from, sinks as branches.
@@ -85,9 +86,9 @@ function operatorText(operator: OperatorPlan): string {
     case 'repartition':
       return `repartition by ${operator.field} -> ${operator.topic} (${operator.format})`
     case 'window': {
-      const { kind, sizeMs, offsetMs, graceMs } = operator.window
+      const { offsetMs, graceMs } = operator.window
       const offset = offsetMs === 0 ? '' : `, offset ${formatDuration(offsetMs)}`
-      return `window ${operator.name}: ${kind} ${formatDuration(sizeMs)}${offset}, grace ${formatDuration(graceMs)}`
+      return `window ${operator.name}: ${windowText(operator.window)}${offset}, grace ${formatDuration(graceMs)}`
     }
     case 'aggregate':
       return `aggregate ${operator.name}: ${operator.aggregates.map(aggregateText).join(', ')}`

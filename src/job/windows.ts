@@ -5,14 +5,24 @@
 import type { Duration } from './duration.ts'
 
 /** A window description, not yet checked; `job(...).window(name, here)` takes it. */
-export interface WindowSpec {
+export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec
+
+export interface TumblingSpec extends Required<WindowOptions> {
   readonly kind: 'tumbling'
   readonly size: Duration
-  readonly offset: Duration
-  readonly grace: Duration
+}
+export interface HoppingSpec extends Required<WindowOptions> {
+  readonly kind: 'hopping'
+  readonly size: Duration
+  readonly hop: Duration
+}
+export interface CumulateSpec extends Required<WindowOptions> {
+  readonly kind: 'cumulate'
+  readonly size: Duration
+  readonly step: Duration
 }
 
-export interface TumblingOptions {
+export interface WindowOptions {
   /** How long after its end, in event time, a window still takes records. Default `0ms`. */
   readonly grace?: Duration
   /** Moves all windows: with size `1d` and offset `6h` a day begins at 06:00 UTC. Default `0ms`. */
@@ -31,6 +41,45 @@ export interface TumblingOptions {
  * @example
  * .window('1s', tumbling('1s', { grace: '500ms' }))
  */
-export function tumbling(size: Duration, options: TumblingOptions = {}): WindowSpec {
-  return { kind: 'tumbling', size, offset: options.offset ?? '0ms', grace: options.grace ?? '0ms' }
+export function tumbling(size: Duration, options: WindowOptions = {}): TumblingSpec {
+  return { kind: 'tumbling', size, ...given(options) }
+}
+
+/**
+ * Windows of one size, a new one every `hop`. They overlap: a record belongs to each that is open around its time. The hop is at
+ * most the size, so that no record falls between two windows; it need not divide it.
+ *
+ * ```
+ *   size 10s, hop 5s                event time ->
+ *   |------ [0, 10) ------|
+ *              |------ [5, 15) ------|        a record of second 7 is in both
+ *                         |------ [10, 20) ------|
+ * ```
+ *
+ * @example
+ * .window('minute', hopping('60s', '1s'))
+ */
+export function hopping(size: Duration, hop: Duration, options: WindowOptions = {}): HoppingSpec {
+  return { kind: 'hopping', size, hop, ...given(options) }
+}
+
+/**
+ * Blocks of one size, and in each a window from its start to every `step`: the day so far, every hour. The step divides the size.
+ *
+ * ```
+ *   size 1d, step 8h                event time ->
+ *   |-- [0h, 8h) --|
+ *   |-------- [0h, 16h) --------|
+ *   |-------------- [0h, 24h) --------------|-- [24h, 32h) --| ...
+ * ```
+ *
+ * @example
+ * .window('today', cumulate('1d', '1h', { offset: '6h' }))
+ */
+export function cumulate(size: Duration, step: Duration, options: WindowOptions = {}): CumulateSpec {
+  return { kind: 'cumulate', size, step, ...given(options) }
+}
+
+function given({ grace = '0ms', offset = '0ms' }: WindowOptions): Required<WindowOptions> {
+  return { grace, offset }
 }

@@ -5,14 +5,23 @@
 import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
+import type { AlignedWindows } from '../core/window.ts'
 import { aggregateFields } from '../job/paths.ts'
-import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
+import {
+  type AggregatePlan,
+  type CompiledJob,
+  type OperatorPlan,
+  type PlanTopics,
+  planTopics,
+  type WindowPlan,
+} from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
 import { jobFunction } from './job-function.ts'
 import { operatorIdOf } from './operator-id.ts'
 import { Accumulators } from './operators/accumulators.ts'
+import { alignedWindows, paneShape } from './operators/aligned-windows.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
 import { DeadLetters } from './operators/dead-letters.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
@@ -21,11 +30,13 @@ import { LateRecords } from './operators/late.ts'
 import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
 import { messageBytesMaxOf } from './operators/message-size.ts'
 import { ObjectFields } from './operators/object-fields.ts'
+import { PaneAggregate } from './operators/pane-aggregate.ts'
 import { RecordSink } from './operators/record-sink.ts'
 import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
 import { RunningAggregate } from './operators/running-aggregate.ts'
-import { type StatefulStep, WindowAggregate } from './operators/window-aggregate.ts'
+import type { StatefulStep } from './operators/stateful-step.ts'
+import { WindowAggregate } from './operators/window-aggregate.ts'
 import { SourceReader } from './source-reader.ts'
 import type { Task } from './task.ts'
 
@@ -57,6 +68,8 @@ export interface Pipeline {
   repartition: Repartition | undefined
   /** Its input comes from a repartition topic: its tasks have a clock for each source partition. */
   isCarried: boolean
+  /** Looks at a task that is about to run: its table and its clock are those of its position. */
+  open(task: Task): void
   /** Runs the frame of `run.view` through all steps. */
   process(run: FrameRun): void
   /** Emits what the task's clock has made due. */
@@ -151,6 +164,10 @@ class JobPipeline implements Pipeline {
     task.isEnded = clocks.isEnded
   }
 
+  open(task: Task): void {
+    this.#statefulStep?.open?.(task)
+  }
+
   advance(run: FrameRun): void {
     this.#statefulStep?.advance(run)
   }
@@ -238,29 +255,49 @@ class JobPipeline implements Pipeline {
       this.#fieldNames.push(...columns.fields)
       before.push(new ObjectFields(columns))
     }
-    const accumulators = new Accumulators(job, operator.aggregates, columns, fieldOffset, chunk.timesMs, this.#reader)
     const previous = operators[index - 1]
     const window = previous?.kind === 'window' ? previous.window : undefined
-    const sinks = this.#resultSinks(operator.name, index, window?.sizeMs, accumulators)
-    const changed = new ChangedRows(sinks)
+    const shape = window === undefined ? undefined : paneShape(window)
+    const { timesMs, capacity } = chunk
+    const isMerged = shape !== undefined
+    const accumulators = new Accumulators(
+      job,
+      operator.aggregates,
+      columns,
+      fieldOffset,
+      timesMs,
+      this.#reader,
+      isMerged,
+    )
+    const windows = window === undefined ? undefined : alignedWindows(window)
+    const sinks = this.#resultSinks(operator.name, index, window, windows, accumulators)
     const { outOfOrderMs } = source
-    this.#statefulStep =
-      window === undefined
-        ? new RunningAggregate(outOfOrderMs, accumulators, sinks, changed, chunk.capacity)
-        : new WindowAggregate(window, outOfOrderMs, accumulators, sinks, changed, this.#late(), chunk.capacity)
+    let step: StatefulStep
+    if (window === undefined || windows === undefined) {
+      step = new RunningAggregate(outOfOrderMs, accumulators, sinks, new ChangedRows(sinks), capacity)
+    } else {
+      const { graceMs } = window
+      const options = { windows, graceMs, outOfOrderMs, accumulators, sinks, late: this.#late(), capacity }
+      step =
+        shape === undefined
+          ? new WindowAggregate({ ...options, isOverlapping: 'paneMs' in window, changed: new ChangedRows(sinks) })
+          : new PaneAggregate({ ...options, shape })
+    }
+    this.#statefulStep = step
     this.stateful = {
       name: operator.name,
       operatorId: operatorIdOf(operator.name),
       width: accumulators.width,
       isWindowed: window !== undefined,
     }
-    return [...before, this.#statefulStep]
+    return [...before, step]
   }
 
   #resultSinks(
     operator: string,
     index: number,
-    windowSizeMs: number | undefined,
+    window: WindowPlan | undefined,
+    windows: AlignedWindows | undefined,
     accumulators: Accumulators,
   ): ResultSinks {
     const { plan } = this.#job
@@ -275,7 +312,8 @@ class JobPipeline implements Pipeline {
       messageBytesMax: this.#options.messageBytesMax,
       operator,
       keyField: keyBy.field,
-      windowSizeMs,
+      windows,
+      idBounds: window === undefined ? 'none' : window.kind === 'cumulate' ? 'both' : 'start',
       after: plan.operators.slice(index + 1),
       accumulators,
       deadLetters: this.#deadLetters,

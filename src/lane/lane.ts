@@ -183,13 +183,15 @@ export class Lane {
     if (restore !== undefined) this.#refuseChangedMeaning(restore, task.sub)
     open.restore = undefined
     task.start(position, inputOffset, clock)
-    const { stateful } = this.#pipelineOf(task.sub)
+    const pipeline = this.#pipelineOf(task.sub)
+    const { stateful } = pipeline
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
       task.store.restored(position)
       const { operatorId, width, isWindowed } = stateful
       const { store } = task
       task.table = createSlabTable({ operatorId, width, isWindowed, store, memoryBytesMax: this.#budget })
+      pipeline.open(task)
     }
     return { op: 'ready' }
   }

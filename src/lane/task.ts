@@ -121,6 +121,7 @@ export class Task {
     counts.late += late
     counts.dead += dead
     counts.filtered += filtered
+    counts.refused += added.refused
     counts.results += added.results
   }
 

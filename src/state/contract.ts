@@ -106,6 +106,12 @@ export interface SlabTable {
   keyBytes(keyId: number): number
   /** The row of (key, window end), made or loaded from the store if need be. Hot: a hit on the key's newest window is O(1). */
   rowFor(keyId: number, windowEndMs: number): number
+  /** The row of (key, window end) if it is in memory, else -1. Hot. */
+  find(keyId: number, windowEndMs: number): number
+  /** Rows of a key in memory. */
+  rowCountOf(keyId: number): number
+  /** Byte order of two keys: negative, 0 or positive. */
+  compareKeys(a: number, b: number): number
   keyOf(row: number): number
   windowEndOf(row: number): number
   /** Marks the row changed in the open epoch. Hot and idempotent. */
@@ -115,9 +121,22 @@ export interface SlabTable {
    * be named whose stored rows were all deleted one by one: closing it visits nothing.
    */
   windowEndsUpTo(upToMs: number): number[]
+  /** Window ends within (afterMs, upToMs], as `windowEndsUpTo`. */
+  windowEndsIn(afterMs: number, upToMs: number): number[]
+  /** The rows of a window end that are in memory, in no order. */
+  rowsInMemory(windowEndMs: number): Int32Array
+  /** Brings all rows of a window end into memory. False when there is no room for all of them. */
+  load(windowEndMs: number): boolean
+  /** True when all rows of a window end are in memory. */
+  isLoaded(windowEndMs: number): boolean
+  /**
+   * The rows of a window end in key byte order. One that is only in the store is in memory until the walk goes on. No row may be
+   * made meanwhile; several walks may go side by side.
+   */
+  walk(windowEndMs: number): Iterable<number>
   /** Smallest window end that has rows, +Infinity when there is none: lets the hot path skip closing. */
   readonly windowEndMin: number
-  /** Visits all rows of a window end in key byte order and then deletes them. `visit` must not create rows of it. */
+  /** Visits all rows of a window end in key byte order and deletes them. `visit` must not create rows. */
   closeWindow(windowEndMs: number, visit: (row: number) => void): void
   /** Visits every live row, window ends ascending, then key byte order. Does not load everything at once. */
   forEachRow(visit: (row: number) => void): void
@@ -127,7 +146,9 @@ export interface SlabTable {
   seal(epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void
   /** Evicts clean rows, coldest first, until the table is within its bytes. */
   evict(): void
-  /** Bytes of the rows, keys and tombstones in memory. */
+  /** Bytes that its operator keeps beside the rows, made from them. */
+  besideBytes: number
+  /** Bytes of the rows, keys and tombstones in memory, and of what is beside them. */
   readonly bytes: number
   /** Forgets everything in memory and leaves a shared budget; the table is not used afterwards. */
   dropAll(): void

@@ -3,6 +3,7 @@
 // Keeps SPEC: STATE-1 (rows and position of one epoch are one write), STATE-5 (a store of another life is wiped).
 
 import { pack, unpack } from 'msgpackr'
+import { noCounts } from '../core/counts.ts'
 import type { TaskCounts, TaskPosition } from '../core/message.ts'
 
 /** Grows when the layout of keys, values or meta changes; a store of another version is wiped. */
@@ -63,7 +64,7 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 
 const POSITION_NUMBERS = ['epoch', 'inputOffset', 'watermarkMs', 'eventTimeMsMax'] as const
 const POSITION_STRINGS = ['taskId', 'instanceId', 'source', 'planHash'] as const
-const COUNT_NAMES: readonly (keyof TaskCounts)[] = ['in', 'expanded', 'accepted', 'late', 'dead', 'filtered', 'results']
+const COUNT_NAMES = Object.keys(noCounts()) as (keyof TaskCounts)[]
 
 /** Proves that a decoded value is a task position. Also for the markers of a changelog. */
 export function positionOf(value: unknown): TaskPosition | undefined {

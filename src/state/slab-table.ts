@@ -3,10 +3,11 @@
 // Keeps SPEC: STATE-2 (reads merge all layers), STATE-4 (no live window, no entry), STATE-8 (closing finds all rows).
 
 import type { FrameWriter } from '../core/frame.ts'
-import { compareBytes, grownInts } from './byte-hash.ts'
+import { grownInts } from './byte-hash.ts'
 import type { SlabTable, TaskStore } from './contract.ts'
-import { KEY_BYTES, KeyTable } from './key-table.ts'
+import { KEY_BYTES, type KeyTable } from './key-table.ts'
 import {
+  type KeyRange,
   operatorRange,
   PLAIN_PREFIX_BYTES,
   RESERVED_OPERATOR_ID,
@@ -16,11 +17,11 @@ import {
   writeWindowPrefix,
 } from './keys.ts'
 import { MemoryBudget } from './memory-budget.ts'
+import { MemoryRows } from './memory-rows.ts'
 import { packCells, readSlots, unpackCells, writeSlots } from './row-codec.ts'
-import { DIRTY, LIVE, RECENT, RowColumns, STORED } from './row-columns.ts'
-import { RowIndex } from './row-index.ts'
+import { DIRTY, LIVE, RECENT, type RowColumns, STORED } from './row-columns.ts'
 import { RowLayer } from './row-layer.ts'
-import { learnWindows, WindowList, type WindowRows } from './window-list.ts'
+import { learnWindows, type WindowList, type WindowRows } from './window-list.ts'
 
 /** Array and boxes around a row's cells, on top of their packed bytes. */
 const CELLS_OVERHEAD_BYTES = 64
@@ -60,22 +61,22 @@ class StoredSlabTable implements SlabTable {
   readonly width: number
   wasCreated = false
   evictedRowCount = 0
+  besideBytes = 0
   readonly #isWindowed: boolean
   readonly #store: TaskStore
   readonly #budget: MemoryBudget
   readonly #prefixBytes: number
+  readonly #rows: MemoryRows
+  /** Parts of `#rows`, at hand. */
   readonly #columns: RowColumns
-  readonly #keys = new KeyTable()
-  readonly #index = new RowIndex()
-  readonly #windows = new WindowList()
+  readonly #keys: KeyTable
+  readonly #windows: WindowList
   /** Keys of stored rows that were deleted in the open epoch. */
   readonly #tombstones = new RowLayer()
   #dirtyRows = new Int32Array(64)
   #dirtyCount = 0
   #scratch = new Uint8Array(2048)
   #frameView: DataView = new DataView(new ArrayBuffer(0))
-  /** The row that `visit` is looking at, -1 once it deleted it. */
-  #visitedRow = -1
   #hand = 0
   #loadCount = 0
   /** Where a scan found nothing more to evict: flushed epoch and loads then. */
@@ -88,7 +89,10 @@ class StoredSlabTable implements SlabTable {
     this.#isWindowed = options.isWindowed
     this.#store = options.store
     this.#prefixBytes = options.isWindowed ? WINDOW_PREFIX_BYTES : PLAIN_PREFIX_BYTES
-    this.#columns = new RowColumns(options.width)
+    this.#rows = new MemoryRows(options.width)
+    this.#columns = this.#rows.columns
+    this.#keys = this.#rows.keys
+    this.#windows = this.#rows.windows
     const limit = options.memoryBytesMax
     this.#budget = typeof limit === 'number' ? new MemoryBudget(limit) : limit
     this.#budget.join(this)
@@ -109,7 +113,7 @@ class StoredSlabTable implements SlabTable {
   }
   get bytes(): number {
     const keyBytes = this.#keys.keyCount * KEY_BYTES + this.#keys.liveBytes
-    return this.#columns.bytes + keyBytes + this.#tombstones.bytes
+    return this.#columns.bytes + keyBytes + this.#tombstones.bytes + this.besideBytes
   }
   get keyArena(): Uint8Array {
     return this.#keys.arena
@@ -132,6 +136,18 @@ class StoredSlabTable implements SlabTable {
   windowEndsUpTo(upToMs: number): number[] {
     return this.#windows.endsUpTo(upToMs)
   }
+  windowEndsIn(afterMs: number, upToMs: number): number[] {
+    return this.#windows.endsIn(afterMs, upToMs)
+  }
+  find(keyId: number, windowEndMs: number): number {
+    return this.#rows.find(keyId, windowEndMs)
+  }
+  rowCountOf(keyId: number): number {
+    return this.#keys.rowCountOf(keyId)
+  }
+  compareKeys(a: number, b: number): number {
+    return this.#rows.compareKeys(a, b)
+  }
 
   internKey(source: Uint8Array, start: number, length: number): number {
     return this.#keys.intern(source, start, length)
@@ -139,8 +155,7 @@ class StoredSlabTable implements SlabTable {
 
   rowFor(keyId: number, windowEndMs: number): number {
     this.wasCreated = false
-    if (this.#keys.newestEnds[keyId] === windowEndMs) return this.#keys.newestRows[keyId]!
-    const row = this.#index.find(this.#columns.keys, this.#columns.ends, keyId, windowEndMs)
+    const row = this.#rows.find(keyId, windowEndMs)
     return row >= 0 ? row : this.#bringRow(keyId, windowEndMs)
   }
 
@@ -154,13 +169,16 @@ class StoredSlabTable implements SlabTable {
       const length = this.#writeKey(columns.keys[row]!, columns.ends[row]!)
       this.#tombstones.put(this.#scratch, 0, length, this.#scratch, 0, -1)
     }
-    this.#windows.dropIfEmpty(this.#dropRow(row))
+    this.#windows.dropIfEmpty(this.#rows.drop(row))
   }
 
   closeWindow(windowEndMs: number, visit: (row: number) => void): void {
     const window = this.#windows.get(windowEndMs)
     if (window === undefined) return
-    this.#visitWindow(window, visit, true)
+    for (const row of this.#walk(window)) {
+      visit(row)
+      if (this.#columns.flags[row] !== 0) this.deleteRow(row)
+    }
     window.storedCount = 0
     if (this.#windows.get(windowEndMs) === window) this.#windows.dropIfEmpty(window)
   }
@@ -168,8 +186,37 @@ class StoredSlabTable implements SlabTable {
   forEachRow(visit: (row: number) => void): void {
     for (const endMs of this.#windows.endsUpTo(Number.POSITIVE_INFINITY)) {
       const window = this.#windows.get(endMs)
-      if (window !== undefined) this.#visitWindow(window, visit, false)
+      if (window !== undefined) for (const row of this.#walk(window)) visit(row)
     }
+  }
+
+  rowsInMemory(windowEndMs: number): Int32Array {
+    const window = this.#windows.get(windowEndMs)
+    return window === undefined ? new Int32Array(0) : this.#columns.rowsOf(window)
+  }
+
+  isLoaded(windowEndMs: number): boolean {
+    const window = this.#windows.get(windowEndMs)
+    return window === undefined || window.storedCount <= 0
+  }
+
+  load(windowEndMs: number): boolean {
+    const window = this.#windows.get(windowEndMs)
+    if (window === undefined || window.storedCount <= 0) return true
+    const { from, to } = this.#rangeOf(window)
+    for (const [key, value] of this.#store.range(from, to)) {
+      if (this.#budget.excessBytes >= 0) return false
+      const keyId = this.#keys.intern(key, this.#prefixBytes, key.length - this.#prefixBytes)
+      if (this.#rows.find(keyId, windowEndMs) < 0 && !this.#isTombstoned(key)) this.#loadRow(keyId, window, value)
+    }
+    window.storedCount = 0
+    this.#windows.dropIfEmpty(window)
+    return true
+  }
+
+  *walk(windowEndMs: number): Generator<number, void> {
+    const window = this.#windows.get(windowEndMs)
+    if (window !== undefined) yield* this.#walk(window)
   }
 
   seal(epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void {
@@ -201,7 +248,7 @@ class StoredSlabTable implements SlabTable {
     const all = this.#windows.endsUpTo(Number.POSITIVE_INFINITY)
     for (const endMs of all) {
       const window = this.#windows.get(endMs)!
-      for (const row of this.#columns.rowsOf(window)) this.#dropRow(row)
+      for (const row of this.#columns.rowsOf(window)) this.#rows.drop(row)
       window.storedCount = 0
       this.#windows.dropIfEmpty(window)
     }
@@ -217,7 +264,7 @@ class StoredSlabTable implements SlabTable {
       if (value !== undefined) return this.#loadRow(keyId, window, value)
     }
     this.wasCreated = true
-    const row = this.#addRow(keyId, window, LIVE)
+    const row = this.#rows.add(keyId, window, LIVE)
     this.#setDirty(row)
     return row
   }
@@ -227,7 +274,7 @@ class StoredSlabTable implements SlabTable {
   }
 
   #loadRow(keyId: number, window: WindowRows, value: Uint8Array): number {
-    const row = this.#addRow(keyId, window, LIVE | STORED | RECENT)
+    const row = this.#rows.add(keyId, window, LIVE | STORED | RECENT)
     const columns = this.#columns
     readSlots(value, columns.slots, row * this.width, this.width)
     const cells = unpackCells(value, this.width * 8)
@@ -236,24 +283,6 @@ class StoredSlabTable implements SlabTable {
     window.storedCount--
     this.#loadCount++
     return row
-  }
-
-  #addRow(keyId: number, window: WindowRows, flags: number): number {
-    const row = this.#columns.take(keyId, window, flags)
-    this.#index.add(this.#columns.keys, this.#columns.ends, row)
-    this.#keys.addRow(keyId, window.endMs, row)
-    return row
-  }
-
-  /** Forgets a row in memory; its window may be empty afterwards. */
-  #dropRow(row: number): WindowRows {
-    const columns = this.#columns
-    const window = this.#windows.get(columns.ends[row]!)!
-    if (row === this.#visitedRow) this.#visitedRow = -1
-    this.#index.remove(columns.keys, columns.ends, row)
-    this.#keys.removeRow(columns.keys[row]!, row)
-    columns.free(row, window)
-    return window
   }
 
   #setDirty(row: number): void {
@@ -322,70 +351,45 @@ class StoredSlabTable implements SlabTable {
   #evictRow(row: number): number {
     const keyId = this.#columns.keys[row]!
     const rowBytes = this.#columns.bytesOf(row)
-    this.#dropRow(row).storedCount++
+    this.#rows.drop(row).storedCount++
     this.evictedRowCount++
     const isKeyIdle = this.#keys.rowCountOf(keyId) === 0
     return rowBytes + (isKeyIdle ? KEY_BYTES + this.#keys.lengths[keyId]! : 0)
   }
 
-  /** All rows of a window in key order; those that are only in the store come into memory one at a time. */
-  #visitWindow(window: WindowRows, visit: (row: number) => void, isClosing: boolean): void {
-    const rows = this.#columns.rowsOf(window).sort(this.#compareRows)
+  #rangeOf(window: WindowRows): KeyRange {
+    return this.#isWindowed ? windowRange(this.operatorId, window.endMs) : operatorRange(this.operatorId)
+  }
+
+  /**
+   * The rows of a window in key order. Those that are only in the store come into memory one at a time, and go again
+   * when the walk goes on, unless they were changed or deleted. No row may be made meanwhile.
+   */
+  *#walk(window: WindowRows): Generator<number, void> {
+    const rows = this.#rows.inKeyOrder(window)
     let next = 0
     if (window.storedCount > 0) {
-      const { from, to } = this.#isWindowed
-        ? windowRange(this.operatorId, window.endMs)
-        : operatorRange(this.operatorId)
+      const { from, to } = this.#rangeOf(window)
       for (const [key, value] of this.#store.range(from, to)) {
-        while (next < rows.length && this.#compareToKey(rows[next]!, key) < 0) {
-          this.#visitRow(rows[next++]!, visit, isClosing)
-        }
-        const isInMemory = next < rows.length && this.#compareToKey(rows[next]!, key) === 0
-        if (isInMemory) this.#visitRow(rows[next++]!, visit, isClosing)
-        else if (!this.#isTombstoned(key)) this.#visitStoredRow(window, key, value, visit, isClosing)
+        while (next < rows.length && this.#rows.compareToKey(rows[next]!, key, this.#prefixBytes) < 0)
+          yield rows[next++]!
+        const isInMemory = next < rows.length && this.#rows.compareToKey(rows[next]!, key, this.#prefixBytes) === 0
+        if (isInMemory) yield rows[next++]!
+        else if (!this.#isTombstoned(key)) yield* this.#walkStored(window, key, value)
       }
     }
-    while (next < rows.length) this.#visitRow(rows[next++]!, visit, isClosing)
+    while (next < rows.length) yield rows[next++]!
   }
 
-  #visitRow(row: number, visit: (row: number) => void, isClosing: boolean): void {
-    this.#visitedRow = row
-    visit(row)
-    if (isClosing && this.#visitedRow === row) this.deleteRow(row)
-    this.#visitedRow = -1
-  }
-
-  #visitStoredRow(
-    window: WindowRows,
-    key: Uint8Array,
-    value: Uint8Array,
-    visit: (row: number) => void,
-    isClosing: boolean,
-  ): void {
+  *#walkStored(window: WindowRows, key: Uint8Array, value: Uint8Array): Generator<number, void> {
+    const columns = this.#columns
     const keysBefore = this.#keys.keyCount
     const keyId = this.#keys.intern(key, this.#prefixBytes, key.length - this.#prefixBytes)
     const isNewKey = this.#keys.keyCount > keysBefore
     const row = this.#loadRow(keyId, window, value)
-    this.#visitedRow = row
-    visit(row)
-    if (this.#visitedRow === row && isClosing) this.deleteRow(row)
-    else if (this.#visitedRow === row && (this.#columns.flags[row]! & DIRTY) === 0) this.#dropRow(row).storedCount++
-    this.#visitedRow = -1
+    yield row
+    const isLeft = columns.flags[row] !== 0 && (columns.flags[row]! & DIRTY) === 0
+    if (isLeft) this.#rows.drop(row).storedCount++
     if (isNewKey && this.#keys.rowCountOf(keyId) === 0) this.#keys.forgetNow(keyId)
-  }
-
-  readonly #compareRows = (a: number, b: number): number => {
-    const { arena, starts, lengths } = this.#keys
-    const aKey = this.#columns.keys[a]!
-    const bKey = this.#columns.keys[b]!
-    return compareBytes(arena, starts[aKey]!, lengths[aKey]!, arena, starts[bKey]!, lengths[bKey]!)
-  }
-
-  /** Compares a row's key with the key part of a state key. */
-  #compareToKey(row: number, key: Uint8Array): number {
-    const keyId = this.#columns.keys[row]!
-    const { arena, starts, lengths } = this.#keys
-    const prefixBytes = this.#prefixBytes
-    return compareBytes(arena, starts[keyId]!, lengths[keyId]!, key, prefixBytes, key.length - prefixBytes)
   }
 }

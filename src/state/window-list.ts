@@ -48,6 +48,16 @@ export class WindowList {
     return this.#ends.slice(0, count)
   }
 
+  /** Ends within (afterMs, upToMs], ascending. */
+  endsIn(afterMs: number, upToMs: number): number[] {
+    const ends = this.#ends
+    let from = this.#placeOf(afterMs)
+    if (ends[from] === afterMs) from++
+    let to = from
+    while (to < ends.length && ends[to]! <= upToMs) to++
+    return ends.slice(from, to)
+  }
+
   #add(endMs: number): WindowRows {
     const window: WindowRows = { endMs, firstRow: -1, rowCount: 0, storedCount: 0 }
     this.#byEnd.set(endMs, window)

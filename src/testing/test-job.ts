@@ -3,7 +3,7 @@
 // Keeps SPEC: TEST-1 (the driver runs the code that runs in production: lane, codecs, state, changelog).
 
 import { encodeValue } from '../codec/encode.ts'
-import { addCounts, shareOfJob } from '../core/counts.ts'
+import { addCounts, noCounts, shareOfJob } from '../core/counts.ts'
 import { encodeHeaders, FrameWriter, type SinkRecord, sinkRecords } from '../core/frame.ts'
 import type { LaneLimits, LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
 import { inlineLanes, type Lanes } from '../engine/lanes.ts'
@@ -60,7 +60,7 @@ export class TestJob {
   readonly #outputs = new Map<string, OutputRow<unknown>[]>()
   readonly #late: LateRecord<unknown>[] = []
   readonly #dead: DeadRecord[] = []
-  readonly #counts: TaskCounts = { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 }
+  readonly #counts: TaskCounts = noCounts()
   readonly #changelog = new Changelog()
   #lanes: Lanes | undefined
   #attempt = 0

@@ -13,6 +13,7 @@ const counts = (more: Partial<TaskCounts>): TaskCounts => ({
   late: 0,
   dead: 0,
   filtered: 0,
+  refused: 0,
   results: 0,
   ...more,
 })

@@ -45,6 +45,7 @@ const snapshot: JobSnapshot = {
   dead: 0,
   filtered: 0,
   expanded: 0,
+  refused: 0,
   results: 100,
   recordsPerSecond: 20_123.4,
   latencyMsP50: 8.25,

@@ -2,7 +2,15 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { idleWatermark, isAbsurdTime, isTickBetween, watermarkAfter } from '../../src/core/watermark.ts'
-import { isWindowClosed, latenessMs, windowStart } from '../../src/core/window.ts'
+import {
+  type AlignedWindows,
+  CumulateWindows,
+  HoppingWindows,
+  isWindowClosed,
+  latenessMs,
+  TumblingWindows,
+  windowStart,
+} from '../../src/core/window.ts'
 
 const never = Number.NEGATIVE_INFINITY
 const ever = Number.POSITIVE_INFINITY
@@ -43,6 +51,54 @@ describe('tumbling windows', () => {
     expect(isWindowClosed(10, 2, never)).toBe(false)
     expect(isWindowClosed(10, 2, ever)).toBe(true)
     expect(latenessMs(10, 2, 12)).toBe(0)
+  })
+})
+
+/** All windows that hold a time, from the first to the last. */
+function around(windows: AlignedWindows, timeMs: number): [start: number, end: number][] {
+  const found: [number, number][] = []
+  const last = windows.lastEnd(timeMs)
+  for (let end = windows.firstEnd(timeMs); end <= last; end = windows.nextEnd(end)) {
+    found.push([windows.startOf(end), end])
+  }
+  return found
+}
+
+describe('aligned windows', () => {
+  test('tables', () => {
+    expect(around(new TumblingWindows(10, 3), 2)).toEqual([[-7, 3]])
+    expect(around(new HoppingWindows(10, 4, 0), 9)).toEqual([
+      [0, 10],
+      [4, 14],
+      [8, 18],
+    ])
+    expect(around(new HoppingWindows(10, 4, 1), 0)).toEqual([
+      [-7, 3],
+      [-3, 7],
+    ])
+    expect(around(new CumulateWindows(12, 4, 0), 5)).toEqual([
+      [0, 8],
+      [0, 12],
+    ])
+    expect(around(new CumulateWindows(12, 4, 2), 1)).toEqual([[-10, 2]])
+  })
+
+  test('are those that hold a time, each once, by their ends', () => {
+    const sizes = fc.tuple(fc.integer({ min: 1, max: 40 }), fc.integer({ min: 1, max: 40 }), fc.nat(39))
+    fc.assert(
+      fc.property(sizes, fc.integer({ min: -1_000, max: 1_000 }), ([a, b, offset], time) => {
+        const [size, hop] = [Math.max(a, b), Math.min(a, b)]
+        const hops: [number, number][] = []
+        for (let n = -2_000; n <= 2_000; n++) {
+          const start = n * hop + offset
+          if (start <= time && time < start + size) hops.push([start, start + size])
+        }
+        expect(around(new HoppingWindows(size, hop, offset), time)).toEqual(hops)
+        const block = windowStart(time, a * b, offset)
+        const steps = Array.from({ length: b }, (_, n): [number, number] => [block, block + (n + 1) * a])
+        expect(around(new CumulateWindows(a * b, a, offset), time)).toEqual(steps.filter(([, end]) => end > time))
+      }),
+    )
   })
 })
 

@@ -29,7 +29,7 @@ const at = (inputOffset: number): TaskPosition => ({
   isEnded: false,
   source: 'trades',
   planHash: '',
-  counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, results: 0 },
+  counts: { in: 0, expanded: 0, accepted: 0, late: 0, dead: 0, filtered: 0, refused: 0, results: 0 },
 })
 const offsets = (inputOffset: number) => [{ topic: 'in', partition: 0, position: at(inputOffset) }]
 

@@ -1,6 +1,21 @@
 // The builder and its compiler: the plan of a job, and all problems of a bad one.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { count, custom, envelope, first, job, json, kafka, msgpack, recordTime, sum, tumbling } from 'millrace'
+import {
+  count,
+  cumulate,
+  custom,
+  envelope,
+  first,
+  hopping,
+  job,
+  json,
+  kafka,
+  msgpack,
+  recordTime,
+  sum,
+  tumbling,
+  type WindowSpec,
+} from 'millrace'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
@@ -258,9 +273,61 @@ test('all problems of a job are told at once', () => {
 const aggregated = () => job('x').from(trades).keyBy('sym').window('w', tumbling('1s')).aggregate({ n: count() })
 const running = () => job('x').from(trades).keyBy('sym').aggregate({ n: count() })
 
+const inWindow = (window: WindowSpec, emit: 'final' | 'updates' = 'final') =>
+  job('x').from(trades).keyBy('sym').window('w', window).aggregate({ n: count() }).to(kafka('out'), { emit })
+
+test('overlapping windows share panes where final rows alone are wanted and all can be merged', () => {
+  const paneOf = (stage: { build(): CompiledJob }): unknown => {
+    const operator = stage.build().plan.operators.find(({ kind }) => kind === 'window')
+    return operator?.kind === 'window' && 'paneMs' in operator.window ? operator.window.paneMs : 'no overlap'
+  }
+  expect(paneOf(inWindow(hopping('60s', '1s')))).toBe(1_000)
+  expect(paneOf(inWindow(hopping('10s', '4s')))).toBe(2_000)
+  expect(paneOf(inWindow(cumulate('1d', '1h')))).toBe(3_600_000)
+  expect(paneOf(inWindow(hopping('60s', '1s'), 'updates'))).toBeUndefined()
+  expect(paneOf(inWindow(hopping('60s', '1s')).toView('v'))).toBeUndefined()
+  expect(paneOf(inWindow(tumbling('60s')))).toBe('no overlap')
+  const withCustom = (merge?: (a: number, b: number) => number) => {
+    const n = custom<Trade, number, number>({
+      init: () => 0,
+      add: (state) => state + 1,
+      result: (state) => state,
+      ...(merge && { merge }),
+    })
+    return job('x').from(trades).keyBy('sym').window('w', hopping('60s', '1s')).aggregate({ n }).to(kafka('out'))
+  }
+  expect(paneOf(withCustom())).toBeUndefined()
+  expect(paneOf(withCustom((a, b) => a + b))).toBe(1_000)
+})
+
 const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   ['no sink', () => running(), 'the job has no sink: end it with to(kafka(...)) or toView(...)'],
   ['no source', () => loose(job('x')).to!(kafka('out')), "from takes a topic, kafka('name', {...}), not undefined"],
+  [
+    'a hop longer than the size',
+    () => inWindow(hopping('1s', '2s')),
+    "window 'w': hop '2s' is longer than the size '1s': records between two windows would be in none",
+  ],
+  [
+    'too many windows around a time',
+    () => inWindow(hopping('1d', '1s')),
+    "window 'w': hop '1s' is too short for the size '1d': 86400 windows hold each time, 10000 are possible",
+  ],
+  [
+    'a step that does not divide the size',
+    () => inWindow(cumulate('10s', '3s')),
+    "window 'w': step '3s' must divide the size '10s'",
+  ],
+  [
+    'an offset as long as the hop',
+    () => inWindow(hopping('10s', '2s', { offset: '2s' })),
+    "window 'w': offset '2s' must be shorter than the hop '2s'",
+  ],
+  [
+    'no window',
+    () => inWindow({ kind: 'toString' } as unknown as WindowSpec),
+    "window 'w' takes a window, e.g. tumbling('1s'), not an object",
+  ],
   [
     'a second keyBy',
     () => loose(job('x').from(trades).keyBy('sym')).keyBy!('sym').to!(kafka('out')),

@@ -5,6 +5,7 @@ import {
   count,
   custom,
   type Duration,
+  hopping,
   job,
   json,
   kafka,
@@ -99,6 +100,14 @@ const different: [what: string, stage: Complete][] = [
 ]
 test.each(different)('%s changes the hash', (_what, stage) => {
   expect(hash(stage)).not.toBe(hash(base.to(kafka('out'))))
+})
+
+test('panes instead of windows are another meaning, and so is another hop', () => {
+  const hop = (by: Duration, emit: 'final' | 'updates') =>
+    keyed.window('w', hopping('60s', by)).aggregate({ n: count() }).to(kafka('out'), { emit })
+  const hashes = [hop('1s', 'final'), hop('1s', 'updates'), hop('2s', 'final')].map(hash)
+  expect(new Set(hashes).size).toBe(3)
+  expect(stateMeaning(hop('1s', 'final').build().plan)).toContain("window 'w' = hopping 1m by 1s in panes of 1s")
 })
 
 test('custom accumulators are told apart by their name and fields', () => {

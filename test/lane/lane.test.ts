@@ -89,7 +89,7 @@ describe('a lane', () => {
       isEnded: false,
       source: compiled.plan.source.topic,
       planHash: planHash(compiled.plan),
-      counts: { in: 2, expanded: 0, accepted: 2, late: 0, dead: 0, filtered: 0, results: 0 },
+      counts: { in: 2, expanded: 0, accepted: 2, late: 0, dead: 0, filtered: 0, refused: 0, results: 0 },
     }
     expect(sealed.tasks).toEqual([{ taskId: '0_0', partition: 3, position }])
     const rows = sinkRecords(sealed.out!)

@@ -160,7 +160,7 @@ describe('records without an aggregate', () => {
         headers: { h: '1' },
       },
     ])
-    expect(counts).toMatchObject({ in: 2, accepted: 1, filtered: 1, results: 1 })
+    expect(counts).toMatchObject({ in: 2, accepted: 1, filtered: 1, refused: 0, results: 1 })
   })
 
   test('are mapped, multiplied, re-keyed and re-encoded', async () => {
@@ -179,7 +179,7 @@ describe('records without an aggregate', () => {
       ['k300', { user: 'C', cents: 300 }, 'C'],
       ['k-300', { user: 'C', cents: -300 }, 'C'],
     ])
-    expect(counts).toEqual({ in: 3, expanded: 2, accepted: 4, late: 0, dead: 0, filtered: 1, results: 4 })
+    expect(counts).toEqual({ in: 3, expanded: 2, accepted: 4, late: 0, dead: 0, filtered: 1, refused: 0, results: 4 })
   })
 
   test('are dead when their result is too large for its topic', async () => {

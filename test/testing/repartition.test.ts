@@ -50,7 +50,7 @@ describe('records that are keyed by another field', () => {
     await t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', -1, 2_000), order('c', null, 1, 2_100))
     await t.send('orders', order('d', 'ann', 1, 500), { key: 'other', ...order('e', 'ann', 1, 2_200) })
     await t.end()
-    expect(t.counts).toEqual({ in: 5, expanded: 0, accepted: 1, late: 1, dead: 2, filtered: 1, results: 1 })
+    expect(t.counts).toEqual({ in: 5, expanded: 0, accepted: 1, late: 1, dead: 2, filtered: 1, refused: 0, results: 1 })
   })
 
   test('are dead when their new value cannot be encoded, and the others go on', async () => {

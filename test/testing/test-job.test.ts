@@ -36,7 +36,7 @@ test('a candle is final once, with all its fields, when the watermark passes end
     },
   ])
   expect(t.watermarkMs).toBe(1500)
-  expect(t.counts).toEqual({ in: 6, expanded: 0, accepted: 5, late: 0, dead: 0, filtered: 1, results: 7 })
+  expect(t.counts).toEqual({ in: 6, expanded: 0, accepted: 5, late: 0, dead: 0, filtered: 1, refused: 0, results: 7 })
 })
 
 test('the view gets a row for each trade and the final one, found by its name', async () => {

@@ -37,7 +37,7 @@ const KEYS = (key: string): boolean =>
 const JOB_FILE = (): string => join(packageRoot(), 'examples/candles/job.ts')
 
 /** Fields of a run's summary that mean nothing here. */
-const HIDDEN_FIELDS: ReadonlySet<string> = new Set(['expanded', 'lagRecords', 'epochs'])
+const HIDDEN_FIELDS: ReadonlySet<string> = new Set(['expanded', 'refused', 'lagRecords', 'epochs'])
 
 export const demo: CommandSpec = {
   define: (program) =>

@@ -15,6 +15,7 @@ export const SUMMARY_FIELDS = {
   dead: 'gone to the dead-letter topic',
   filtered: 'dropped by a filter or flatMap',
   expanded: 'records that flatMap added',
+  refused: 'windows that were closed to a record which another window took',
   results: 'rows given to sinks and views',
   recordsPerSecond: 'mean from the first record to the last commit',
   latencyMsP50: 'median, from Kafka timestamp to committed',

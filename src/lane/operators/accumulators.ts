@@ -62,6 +62,8 @@ export class Accumulators {
   readonly #refused = new Set<number>()
   readonly #mergedCells: MergedCells = { to: [], from: undefined }
   readonly #hasCells: boolean
+  /** The row of the record at hand, where it goes to several one after another. */
+  readonly #ofRecord: Int32Array
   readonly #objects: ObjectSource
   readonly #columns: Columns
   readonly #fieldOffset: number
@@ -85,6 +87,7 @@ export class Accumulators {
     this.#objects = objects
     this.#columns = columns
     this.#fieldOffset = fieldOffset
+    this.#ofRecord = new Int32Array(columns.capacity)
     let slotAt = HEADER_SLOTS
     let cell = 0
     for (const plan of plans) {
@@ -191,19 +194,61 @@ export class Accumulators {
     return false
   }
 
+  /**
+   * Adds record `i` to each of some rows: to all of them or, when a custom accumulator throws, to none; then the record is dead
+   * and the result false. States are copied first, as a function may change the one it is given.
+   */
+  addToEach(table: SlabTable, chunk: Chunk, places: readonly number[], i: number): boolean {
+    if (this.#customs.length > 0 && !this.#addToCustomsOfEach(table, chunk, places, i)) return false
+    const { slots, width } = table
+    const place = this.#ofRecord
+    for (const row of places) {
+      place[i] = row
+      addToRow(slots, row * width, chunk.timesMs[i]!)
+      for (let a = 0; a < this.#slotted.length; a++) {
+        const { aggregate, slotAt, input } = this.#slotted[a]!
+        input.cells = table.cells
+        aggregate.update(slots, width, slotAt, place, input, i, i + 1)
+      }
+    }
+    return true
+  }
+
+  #addToCustomsOfEach(table: SlabTable, chunk: Chunk, places: readonly number[], i: number): boolean {
+    const states: unknown[][] = []
+    try {
+      for (const row of places) states.push(this.#nextStates(table, chunk, row, i, true))
+    } catch (error) {
+      chunk.failThrown(i, DEAD_FUNCTION, error)
+      for (const row of places) if (table.slots[row * table.width + SLOT_COUNT] === 0) table.deleteRow(row)
+      return false
+    }
+    for (const [n, row] of places.entries()) this.#setStates(table, row, states[n]!)
+    return true
+  }
+
   #addToCustoms(table: SlabTable, chunk: Chunk, rows: Int32Array, i: number): void {
     const row = rows[i]!
-    const cells = table.cells[row] ?? []
-    const isNew = table.slots[row * table.width + SLOT_COUNT] === 0 && table.cells[row] === undefined
-    const states: unknown[] = []
     try {
-      for (const custom of this.#customs) states.push(this.#nextState(custom, cells, chunk, i, isNew))
+      this.#setStates(table, row, this.#nextStates(table, chunk, row, i, false))
     } catch (error) {
       rows[i] = -1
       this.#refused.add(row)
       chunk.failThrown(i, DEAD_FUNCTION, error)
-      return
     }
+  }
+
+  #nextStates(table: SlabTable, chunk: Chunk, row: number, i: number, isCopied: boolean): unknown[] {
+    const cells = table.cells[row] ?? []
+    const isNew = table.slots[row * table.width + SLOT_COUNT] === 0 && table.cells[row] === undefined
+    return this.#customs.map((custom) => {
+      const state = isNew ? custom.init() : cells[custom.cell]
+      return this.#nextState(custom, isCopied && !isNew ? structuredClone(state) : state, chunk, i)
+    })
+  }
+
+  #setStates(table: SlabTable, row: number, states: readonly unknown[]): void {
+    const cells = table.cells[row] ?? []
     this.#customs.forEach((custom, n) => {
       while (cells.length <= custom.cell) cells.push(null)
       cells[custom.cell] = states[n]
@@ -211,8 +256,7 @@ export class Accumulators {
     table.cells[row] = cells
   }
 
-  #nextState(custom: CustomAggregate, cells: unknown[], chunk: Chunk, i: number, isNew: boolean): unknown {
-    const state = isNew ? custom.init() : cells[custom.cell]
+  #nextState(custom: CustomAggregate, state: unknown, chunk: Chunk, i: number): unknown {
     if (custom.fields === undefined) {
       return custom.add(state, chunk.isChanged ? chunk.objects[i] : this.#objects.objectAt(i))
     }
@@ -287,12 +331,13 @@ function addToHeader(
 ): void {
   for (let i = from; i < to; i++) {
     const row = rows[i]!
-    if (row < 0) continue
-    const base = row * width
-    const timeMs = timesMs[i]!
-    if (timeMs > slots[base]!) slots[base] = timeMs
-    slots[base + 1]! += 1
+    if (row >= 0) addToRow(slots, row * width, timesMs[i]!)
   }
+}
+
+function addToRow(slots: Float64Array, base: number, timeMs: number): void {
+  if (timeMs > slots[base]!) slots[base] = timeMs
+  slots[base + 1]! += 1
 }
 
 function addOnce(list: number[], ...items: number[]): void {

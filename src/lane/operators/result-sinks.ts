@@ -5,6 +5,7 @@
 import { encodeValue } from '../../codec/encode.ts'
 import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
 import { MillraceError } from '../../core/errors.ts'
+import type { AlignedWindows } from '../../core/window.ts'
 import {
   type CompiledJob,
   type EmitPlan,
@@ -17,12 +18,12 @@ import type { SlabTable } from '../../state/contract.ts'
 import { reasonOf } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
-import { type Accumulators, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
+import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { callOnObject } from './filter.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { RowHeaders } from './row-headers.ts'
+import { type IdBounds, RowHeaders } from './row-headers.ts'
 
 const textEncoder = new TextEncoder()
 const textDecoder = new TextDecoder()
@@ -55,6 +56,17 @@ interface ResultSink {
   isView: boolean
 }
 
+/** A result on its way out: where its slots are, whose it is, its window (0 without one). One object, filled anew. */
+export interface ResultRow {
+  rows: AggregateRows
+  row: number
+  /** Who knows the bytes of the key. */
+  keys: SlabTable
+  keyId: number
+  startMs: number
+  endMs: number
+}
+
 export interface ResultSinksOptions {
   job: CompiledJob
   topics: PlanTopics
@@ -62,8 +74,9 @@ export interface ResultSinksOptions {
   /** Name of the aggregate operator: the first part of a row's id. */
   operator: string
   keyField: string
-  /** Size of the window, undefined without one. */
-  windowSizeMs: number | undefined
+  /** Undefined without a window. */
+  windows: AlignedWindows | undefined
+  idBounds: IdBounds
   /** The operators after the aggregate, in order. */
   after: readonly OperatorPlan[]
   accumulators: Accumulators
@@ -83,12 +96,13 @@ export class ResultSinks {
   readonly #parts: RowParts
   readonly #headers = new HeaderBytes()
   readonly #rowHeaders: RowHeaders
+  readonly #result = { startMs: 0, endMs: 0 } as ResultRow
   #isFinal = false
 
   constructor(options: ResultSinksOptions) {
     this.#options = options
     const { accumulators } = options
-    this.#rowHeaders = new RowHeaders(options.operator, options.windowSizeMs !== undefined)
+    this.#rowHeaders = new RowHeaders(options.operator, options.idBounds)
     this.#parts = {
       keySource: new Uint8Array(0),
       keyStart: 0,
@@ -132,7 +146,7 @@ export class ResultSinks {
     operator: Extract<OperatorPlan, { kind: 'to' | 'view' }>,
     functions: readonly RowFunction[],
   ): ResultSink {
-    const { job, topics, messageBytesMax, keyField, windowSizeMs, accumulators } = options
+    const { job, topics, messageBytesMax, keyField, windows, accumulators } = options
     const { sink } = operator
     const topicIndex = topics.byOperator[operator.name]!
     const keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
@@ -145,7 +159,7 @@ export class ResultSinks {
       emit: operator.emit,
       resultTime: operator.kind === 'to' ? operator.resultTime : 'end',
       sink,
-      encoder: createRowEncoder(sink.format, keyField, windowSizeMs !== undefined, accumulators.names),
+      encoder: createRowEncoder(sink.format, keyField, windows !== undefined, accumulators.names),
       functions,
       keyFn,
       headersFn,
@@ -154,25 +168,27 @@ export class ResultSinks {
     }
   }
 
-  /** The final row of a table row, to every sink. */
-  emitFinal(run: FrameRun, table: SlabTable, row: number): void {
-    if (!this.#load(run, table, row)) return
-    const count = table.slots[row * table.width + SLOT_COUNT]!
-    const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(table, row, -1)
+  /** The final row of a result, to every sink. */
+  emitFinal(run: FrameRun, result: ResultRow): void {
+    if (!this.#load(run, result)) return
+    const { rows, row } = result
+    const count = rows.slots[row * rows.width + SLOT_COUNT]!
+    const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(rows, row, -1)
     this.#isFinal = true
     for (const sink of this.#finals) {
       const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? count + 1 : every
-      this.#write(run, sink, rev, this.#finalTimeMs(table, row, sink))
+      this.#write(run, sink, rev, this.#finalTimeMs(result, sink))
     }
   }
 
   /** The row after a record changed it, to the sinks that want every update. */
-  emitUpdate(run: FrameRun, table: SlabTable, row: number): void {
-    if (this.#updates.length === 0 || !this.#load(run, table, row)) return
-    const base = row * table.width
+  emitUpdate(run: FrameRun, result: ResultRow): void {
+    if (this.#updates.length === 0 || !this.#load(run, result)) return
+    const { rows, row } = result
+    const base = row * rows.width
     this.#isFinal = false
-    const rev = table.slots[base + SLOT_COUNT]!
-    for (const sink of this.#updates) this.#write(run, sink, rev, table.slots[base + SLOT_EVENT_TIME_MAX]!)
+    const rev = rows.slots[base + SLOT_COUNT]!
+    for (const sink of this.#updates) this.#write(run, sink, rev, rows.slots[base + SLOT_EVENT_TIME_MAX]!)
   }
 
   /** The row at a tick of interval `n`, if it changed since the last one; its changed bit is cleared. */
@@ -181,45 +197,72 @@ export class ResultSinks {
     if ((table.slots[at]! & (1 << n)) === 0) return
     const rev = this.#nextEveryRev(table, row, n)
     table.touch(row)
-    if (!this.#load(run, table, row)) return
+    if (!this.#load(run, this.resultOf(table, row))) return
     this.#isFinal = false
     const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
     for (const sink of this.#every[n]!) this.#write(run, sink, rev, timeMs)
   }
 
+  /** The result that a row of a table is, valid until the next call. */
+  resultOf(table: SlabTable, row: number): ResultRow {
+    const result = this.#result
+    const { windows } = this.#options
+    result.rows = table
+    result.row = row
+    result.keys = table
+    result.keyId = table.keyOf(row)
+    if (windows !== undefined) {
+      result.endMs = table.windowEndOf(row)
+      result.startMs = windows.startOf(result.endMs)
+    }
+    return result
+  }
+
   /** Takes the next rev of `every` sinks and clears the changed bit of interval `n` (-1: all of them). */
-  #nextEveryRev(table: SlabTable, row: number, n: number): number {
-    const at = row * table.width + SLOT_EVERY
-    const revBefore = Math.floor(table.slots[at]! / EVERY_REV_UNIT)
-    const bits = table.slots[at]! - revBefore * EVERY_REV_UNIT
-    table.slots[at] = (revBefore + 1) * EVERY_REV_UNIT + (n < 0 ? 0 : bits & ~(1 << n))
+  #nextEveryRev({ slots, width }: AggregateRows, row: number, n: number): number {
+    const at = row * width + SLOT_EVERY
+    const revBefore = Math.floor(slots[at]! / EVERY_REV_UNIT)
+    const bits = slots[at]! - revBefore * EVERY_REV_UNIT
+    slots[at] = (revBefore + 1) * EVERY_REV_UNIT + (n < 0 ? 0 : bits & ~(1 << n))
     return revBefore + 1
   }
 
-  #finalTimeMs(table: SlabTable, row: number, sink: ResultSink): number {
-    const eventTimeMsMax = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
-    if (this.#options.windowSizeMs === undefined || sink.resultTime === 'max') return eventTimeMsMax
-    return sink.resultTime === 'end' ? this.#parts.windowEndMs - 1 : this.#parts.windowStartMs
+  #finalTimeMs({ rows, row, startMs, endMs }: ResultRow, sink: ResultSink): number {
+    const eventTimeMsMax = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
+    if (this.#options.windows === undefined || sink.resultTime === 'max') return eventTimeMsMax
+    return sink.resultTime === 'end' ? endMs - 1 : startMs
   }
 
   /** Reads key, window and results of a row. False when a custom `result` threw; then the row is a dead letter. */
-  #load(run: FrameRun, table: SlabTable, row: number): boolean {
-    const parts = this.#parts
-    const keyId = table.keyOf(row)
-    parts.keySource = table.keyArena
-    parts.keyStart = table.keyStart(keyId)
-    parts.keyBytes = table.keyBytes(keyId)
-    if (this.#options.windowSizeMs !== undefined) {
-      parts.windowEndMs = table.windowEndOf(row)
-      parts.windowStartMs = parts.windowEndMs - this.#options.windowSizeMs
-    }
+  #load(run: FrameRun, result: ResultRow): boolean {
+    this.#take(result)
     try {
-      this.#options.accumulators.read(table, row)
+      this.#options.accumulators.read(result.rows, result.row)
       return true
     } catch (error) {
-      this.#bury(run, table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!, error, { key: this.#keyText() })
+      this.#buryResult(run, result, error)
       return false
     }
+  }
+
+  /** A result that an accumulator of the job could not give: its key is the dead letter's value. */
+  bury(run: FrameRun, result: ResultRow, error: unknown): void {
+    this.#take(result)
+    this.#buryResult(run, result, error)
+  }
+
+  /** Key and window of a result, for what is written next. */
+  #take({ keys, keyId, startMs, endMs }: ResultRow): void {
+    const parts = this.#parts
+    parts.keySource = keys.keyArena
+    parts.keyStart = keys.keyStart(keyId)
+    parts.keyBytes = keys.keyBytes(keyId)
+    parts.windowStartMs = startMs
+    parts.windowEndMs = endMs
+  }
+
+  #buryResult(run: FrameRun, { rows, row }: ResultRow, error: unknown): void {
+    this.#bury(run, rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!, error, { key: this.#keyText() })
   }
 
   #write(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
@@ -263,12 +306,19 @@ export class ResultSinks {
 
   /** A result row that a function of the job refused to handle goes to the dead letters, with the row as its value. */
   #bury(run: FrameRun, timestampMs: number, error: unknown, row: unknown): void {
-    const { deadLetters, operator, windowSizeMs } = this.#options
-    const id = `${operator}:${this.#keyText()}${windowSizeMs === undefined ? '' : `:${this.#parts.windowStartMs}`}`
+    const { deadLetters, operator } = this.#options
+    const id = `${operator}:${this.#keyText()}${this.#idBounds()}`
     const key = this.#keyCopy()
     const letter = deadLetters.writeResult(run.out, operator, id, key, row, timestampMs, reasonOf(error))
     run.task.lastDead = letter
     run.task.deadResults++
+  }
+
+  #idBounds(): string {
+    const { idBounds } = this.#options
+    const { windowStartMs, windowEndMs } = this.#parts
+    if (idBounds === 'none') return ''
+    return idBounds === 'start' ? `:${windowStartMs}` : `:${windowStartMs}:${windowEndMs}`
   }
 
   #checkSize(sink: ResultSink, bytes: number): void {
@@ -286,9 +336,9 @@ export class ResultSinks {
   }
 
   #rowObject(): Record<string, unknown> {
-    const { accumulators, keyField, windowSizeMs } = this.#options
+    const { accumulators, keyField, windows } = this.#options
     const row: Record<string, unknown> = { [keyField]: this.#keyText() }
-    if (windowSizeMs !== undefined) {
+    if (windows !== undefined) {
       row.windowStart = this.#parts.windowStartMs
       row.windowEnd = this.#parts.windowEndMs
     }

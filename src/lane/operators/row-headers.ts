@@ -9,7 +9,7 @@ import { encodeHeaders } from '../../core/frame.ts'
 import type { HeaderBytes } from './header-bytes.ts'
 
 /*
- *   { "millrace-phase", early|final } { "millrace-id", <operator>:<key>[:<windowStart>] } { "millrace-rev", digits }
+ *   { "millrace-phase", early|final } { "millrace-id", <operator>:<key>[:<windowStart>[:<windowEnd>]] } { "millrace-rev", digits }
  *   └────── one block a phase, laid out once ─────────────────┘
  */
 /** Digits of a number, sign included, at most. */
@@ -17,16 +17,19 @@ const DIGITS_MAX = 20
 
 const textEncoder = new TextEncoder()
 
+/** What of a window is in the id of its rows: nothing without one, the end where several windows have one start. */
+export type IdBounds = 'none' | 'start' | 'both'
+
 /** Writes the headers of the rows of one operator. */
 export class RowHeaders {
-  readonly #isWindowed: boolean
+  readonly #bounds: IdBounds
   readonly #early: Label
   readonly #final: Label
   readonly #rev: Label
   /** Bytes of the id before the key. */
   readonly #idPrefixBytes: number
 
-  constructor(operator: string, isWindowed: boolean) {
+  constructor(operator: string, bounds: IdBounds) {
     const idPrefix = textEncoder.encode(`${operator}:`)
     const block = (phase: string): Label =>
       new Label(
@@ -35,7 +38,7 @@ export class RowHeaders {
           { name: 'millrace-id', value: idPrefix },
         ]),
       )
-    this.#isWindowed = isWindowed
+    this.#bounds = bounds
     this.#idPrefixBytes = idPrefix.length
     this.#early = block('early')
     this.#final = block('final')
@@ -44,7 +47,7 @@ export class RowHeaders {
 
   /** No row with such a key has more bytes of headers. */
   bytesMax(keyBytes: number): number {
-    return this.#early.roomBytes + keyBytes + 1 + DIGITS_MAX + this.#rev.roomBytes + DIGITS_MAX
+    return this.#early.roomBytes + keyBytes + 2 * (1 + DIGITS_MAX) + this.#rev.roomBytes + DIGITS_MAX
   }
 
   /** Writes the headers into target[at ..) and returns their end. */
@@ -55,9 +58,13 @@ export class RowHeaders {
     const { keySource, keyStart, keyBytes } = parts
     for (let i = 0; i < keyBytes; i++) target[end + i] = keySource[keyStart + i]!
     end += keyBytes
-    if (this.#isWindowed) {
+    if (this.#bounds !== 'none') {
       target[end] = 0x3a
       end = writeDigits(target, end + 1, parts.windowStartMs)
+    }
+    if (this.#bounds === 'both') {
+      target[end] = 0x3a
+      end = writeDigits(target, end + 1, parts.windowEndMs)
     }
     writeValueBytes(target, idStart - ID_NAME_BYTES - 4, end - idStart)
     const rev0 = end

@@ -9,7 +9,7 @@ import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
 import type { ResultSinks } from './result-sinks.ts'
-import type { StatefulStep } from './window-aggregate.ts'
+import type { StatefulStep } from './stateful-step.ts'
 
 /** Rows of a plain keyed table all have this window end. */
 const NO_WINDOW = 0
@@ -63,7 +63,7 @@ export class RunningAggregate implements StatefulStep {
     this.#rows[i] = row
     if (!this.#accumulators.add(table, chunk, this.#rows, i, i + 1)) return
     this.#changed.mark(task, table, row)
-    this.#sinks.emitUpdate(run, table, row)
+    this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))
   }
 
   #tick(run: FrameRun, timeMs: number): void {
@@ -79,6 +79,6 @@ export class RunningAggregate implements StatefulStep {
     const table = task.table!
     if (!task.isEnded || task.hasEmittedEnd) return
     task.hasEmittedEnd = true
-    table.forEachRow((row) => this.#sinks.emitFinal(run, table, row))
+    table.forEachRow((row) => this.#sinks.emitFinal(run, this.#sinks.resultOf(table, row)))
   }
 }

@@ -1,5 +1,5 @@
-// The windowed aggregate: judges each record at its own place, adds it to its window's row, closes windows that the
-// watermark passed. Hot: two passes over typed arrays. Runs on a lane.
+// The windowed aggregate: judges each record at its own place, adds it to the row of its window, or of each of its windows where
+// they overlap, closes windows that the watermark passed. Hot: two passes over typed arrays. Runs on a lane.
 // Keeps SPEC: R2, R3 (judged at its own place, whatever the frames), R4 (one final row a key and window), R6 (late), EMIT-2.
 
 /*
@@ -10,54 +10,66 @@
  */
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { isTickBetween } from '../../core/watermark.ts'
-import { isWindowClosed, windowStart } from '../../core/window.ts'
-import type { WindowPlan } from '../../job/plan.ts'
+import { type AlignedWindows, isWindowClosed } from '../../core/window.ts'
 import type { Chunk } from '../chunk.ts'
-import type { FrameRun, Step } from '../frame-run.ts'
+import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
 import type { LateRecords } from './late.ts'
 import type { ResultSinks } from './result-sinks.ts'
+import type { StatefulStep } from './stateful-step.ts'
 
-/** What both aggregate operators offer beside being a step. */
-export interface StatefulStep extends Step {
-  /** Closes what the task's watermark has passed; at the end of a frame, when idle, at the end of input. */
-  advance(run: FrameRun): void
+/** What an operator of windows is made of. */
+export interface WindowedOptions {
+  windows: AlignedWindows
+  graceMs: number
+  outOfOrderMs: number
+  accumulators: Accumulators
+  sinks: ResultSinks
+  late: LateRecords | undefined
+  /** Records of a chunk, at most. */
+  capacity: number
+}
+
+export interface WindowAggregateOptions extends WindowedOptions {
+  /** A time may lie in several windows; each has a row of its own. */
+  isOverlapping: boolean
+  changed: ChangedRows
 }
 
 export class WindowAggregate implements StatefulStep {
-  readonly #window: WindowPlan
+  readonly #windows: AlignedWindows
+  readonly #graceMs: number
   readonly #outOfOrderMs: number
+  readonly #isOverlapping: boolean
   readonly #accumulators: Accumulators
   readonly #sinks: ResultSinks
   readonly #changed: ChangedRows
   readonly #late: LateRecords | undefined
   readonly #rows: Int32Array
+  /** The rows of the record at hand, where windows overlap. */
+  readonly #places: number[] = []
   #run: FrameRun | undefined
   /** Bound once: a closure a closed window would be garbage. */
-  readonly #emitFinal = (row: number): void => this.#sinks.emitFinal(this.#run!, this.#run!.task.table!, row)
+  readonly #emitFinal = (row: number): void => {
+    this.#sinks.emitFinal(this.#run!, this.#sinks.resultOf(this.#run!.task.table!, row))
+  }
 
-  constructor(
-    window: WindowPlan,
-    outOfOrderMs: number,
-    accumulators: Accumulators,
-    sinks: ResultSinks,
-    changed: ChangedRows,
-    late: LateRecords | undefined,
-    capacity: number,
-  ) {
-    this.#window = window
-    this.#outOfOrderMs = outOfOrderMs
-    this.#accumulators = accumulators
-    this.#sinks = sinks
-    this.#changed = changed
-    this.#late = late
-    this.#rows = new Int32Array(capacity)
+  constructor(options: WindowAggregateOptions) {
+    this.#windows = options.windows
+    this.#graceMs = options.graceMs
+    this.#outOfOrderMs = options.outOfOrderMs
+    this.#isOverlapping = options.isOverlapping
+    this.#accumulators = options.accumulators
+    this.#sinks = options.sinks
+    this.#changed = options.changed
+    this.#late = options.late
+    this.#rows = new Int32Array(options.capacity)
   }
 
   run(chunk: Chunk, run: FrameRun): void {
     this.#accumulators.validate(chunk)
-    if (this.#sinks.isEager) {
+    if (this.#sinks.isEager || this.#isOverlapping) {
       for (let i = 0; i < chunk.count; i++) this.#takeOne(chunk, i, run)
       return
     }
@@ -69,7 +81,8 @@ export class WindowAggregate implements StatefulStep {
   #place(chunk: Chunk, run: FrameRun, from: number, to: number): void {
     const { task, view } = run
     const table = task.table!
-    const { sizeMs, offsetMs, graceMs } = this.#window
+    const windows = this.#windows
+    const graceMs = this.#graceMs
     const outOfOrderMs = this.#outOfOrderMs
     const { status, timesMs, at } = chunk
     const carriedMs = chunk.carried?.watermarksMs
@@ -91,8 +104,8 @@ export class WindowAggregate implements StatefulStep {
         continue
       }
       if (timeMs < startMs || timeMs >= endMs) {
-        startMs = windowStart(timeMs, sizeMs, offsetMs)
-        endMs = startMs + sizeMs
+        endMs = windows.lastEnd(timeMs)
+        startMs = windows.startOf(endMs)
       }
       if (endMs + graceMs <= watermarkMs) {
         rows[i] = -1
@@ -124,12 +137,53 @@ export class WindowAggregate implements StatefulStep {
       task.watermarkMs = watermarkMs
       this.advance(run)
     }
+    if (this.#isOverlapping) {
+      this.#takeInEach(chunk, i, run)
+      return
+    }
     this.#place(chunk, run, i, i + 1)
     const table = task.table!
     const row = this.#rows[i]!
     if (row < 0 || !this.#accumulators.add(table, chunk, this.#rows, i, i + 1)) return
     this.#changed.mark(task, table, row)
-    this.#sinks.emitUpdate(run, table, row)
+    this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))
+  }
+
+  /** The record goes into each of its windows that is open. When all are closed, it is late for the last of them. */
+  #takeInEach(chunk: Chunk, i: number, run: FrameRun): void {
+    if (chunk.status[i] !== STATUS_OK) return
+    const { task, view } = run
+    const { watermarkMs } = task
+    const windows = this.#windows
+    const timeMs = chunk.timesMs[i]!
+    const lastMs = windows.lastEnd(timeMs)
+    if (isWindowClosed(lastMs, this.#graceMs, watermarkMs)) {
+      chunk.status[i] = STATUS_LATE
+      this.#late?.write(chunk, i, run, windows.startOf(lastMs), lastMs, this.#graceMs, watermarkMs)
+      return
+    }
+    const table = task.table!
+    const at = chunk.at[i]!
+    const keyId = table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
+    const places = this.#places
+    places.length = 0
+    let refused = 0
+    for (let endMs = windows.firstEnd(timeMs); endMs <= lastMs; endMs = windows.nextEnd(endMs)) {
+      if (isWindowClosed(endMs, this.#graceMs, watermarkMs)) {
+        refused++
+        continue
+      }
+      const row = table.rowFor(keyId, endMs)
+      if (table.wasCreated) this.#accumulators.init(table, row)
+      table.touch(row)
+      places.push(row)
+    }
+    if (!this.#accumulators.addToEach(table, chunk, places, i)) return
+    task.requestCounts.refused += refused
+    for (const row of places) {
+      this.#changed.mark(task, table, row)
+      this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))
+    }
   }
 
   #tick(run: FrameRun, timeMs: number): void {
@@ -142,7 +196,7 @@ export class WindowAggregate implements StatefulStep {
   advance(run: FrameRun): void {
     const { task } = run
     const table = task.table!
-    const { graceMs } = this.#window
+    const graceMs = this.#graceMs
     if (!isWindowClosed(table.windowEndMin, graceMs, task.watermarkMs)) return
     this.#run = run
     for (const endMs of table.windowEndsUpTo(task.watermarkMs - graceMs)) {

@@ -1,0 +1,124 @@
+// The compiler's part for windows.
+// Runs on every thread; pure.
+// Keeps SPEC: JOB-4 (all problems at once), R2 (window sizes).
+
+import { type Findings, show } from './checks.ts'
+import { parseDuration } from './duration.ts'
+import type { AggregatePlan, OperatorPlan, WindowPlan } from './plan.ts'
+
+/** More windows than this around one time are a slip of the pen: each of them is a row a key. */
+export const OVERLAP_MAX = 10_000
+
+/** What one description of a window was given, with what is wrong noted under its name. */
+class Given {
+  readonly found: Findings
+  readonly where: string
+  readonly #values: Record<string, unknown>
+
+  constructor(found: Findings, where: string, values: Record<string, unknown>) {
+    this.found = found
+    this.where = where
+    this.#values = values
+  }
+  text(name: string): string {
+    return show(this.#values[name])
+  }
+  /** A duration that has to be there, at least 1 ms. */
+  ms(name: string): number {
+    const value = this.#values[name]
+    if (value === undefined) this.found.add(`${this.where}: the ${name} is missing`)
+    return this.found.durationMs(`${this.where}: ${name}`, value, 1, 1)
+  }
+  graceMs(): number {
+    return this.found.durationMs(`${this.where}: grace`, this.#values.grace, 0)
+  }
+  /** How far all windows are moved: less than what they repeat after. */
+  offsetMs(name: string, repeatMs: number): number {
+    const offsetMs = this.found.durationMs(`${this.where}: offset`, this.#values.offset, 0)
+    if (offsetMs > 0 && offsetMs >= repeatMs && this.#isDuration(name)) {
+      this.found.add(`${this.where}: offset ${this.text('offset')} must be shorter than the ${name} ${this.text(name)}`)
+    }
+    return offsetMs
+  }
+  /** Says what is wrong with two durations, unless one of them is none at all. */
+  addAbout(names: readonly string[], problem: string): void {
+    if (names.every((name) => this.#isDuration(name))) this.found.add(`${this.where}: ${problem}`)
+  }
+  #isDuration(name: string): boolean {
+    return parseDuration(this.#values[name]) !== undefined
+  }
+}
+
+const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
+  tumbling(given) {
+    const sizeMs = given.ms('size')
+    return { kind: 'tumbling', sizeMs, offsetMs: given.offsetMs('size', sizeMs), graceMs: given.graceMs() }
+  },
+  hopping(given) {
+    const sizeMs = given.ms('size')
+    const hopMs = given.ms('hop')
+    if (hopMs > sizeMs) {
+      const why = 'records between two windows would be in none'
+      given.addAbout(['size', 'hop'], `hop ${given.text('hop')} is longer than the size ${given.text('size')}: ${why}`)
+    }
+    checkOverlap(given, 'hop', sizeMs / hopMs)
+    const paneMs = greatestCommonDivisor(sizeMs, hopMs)
+    return { kind: 'hopping', sizeMs, hopMs, offsetMs: given.offsetMs('hop', hopMs), graceMs: given.graceMs(), paneMs }
+  },
+  cumulate(given) {
+    const sizeMs = given.ms('size')
+    const stepMs = given.ms('step')
+    if (sizeMs % stepMs !== 0) {
+      given.addAbout(['size', 'step'], `step ${given.text('step')} must divide the size ${given.text('size')}`)
+    }
+    checkOverlap(given, 'step', sizeMs / stepMs)
+    const offsetMs = given.offsetMs('size', sizeMs)
+    return { kind: 'cumulate', sizeMs, stepMs, offsetMs, graceMs: given.graceMs(), paneMs: stepMs }
+  },
+}
+
+function greatestCommonDivisor(a: number, b: number): number {
+  while (b > 0) [a, b] = [b, a % b]
+  return a
+}
+
+/**
+ * Overlapping windows share panes where that gives the same rows: every sink wants just the row of the close, and the state of every
+ * aggregate can be merged. Elsewhere each window has rows of its own.
+ */
+export function decidePanes(operators: readonly OperatorPlan[]): OperatorPlan[] {
+  const isFinalOnly = operators.every((operator) => !('emit' in operator) || operator.emit.kind === 'final')
+  const isMergeable = operators.every(
+    (operator) => operator.kind !== 'aggregate' || operator.aggregates.every(canMerge),
+  )
+  if (isFinalOnly && isMergeable) return [...operators]
+  return operators.map((operator) =>
+    operator.kind === 'window' && 'paneMs' in operator.window
+      ? { ...operator, window: { ...operator.window, paneMs: undefined } }
+      : operator,
+  )
+}
+
+function canMerge(aggregate: AggregatePlan): boolean {
+  return aggregate.kind !== 'custom' || aggregate.merge !== undefined
+}
+
+function checkOverlap(given: Given, name: string, windows: number): void {
+  if (windows <= OVERLAP_MAX) return
+  const times = `${Math.ceil(windows)} windows hold each time, ${OVERLAP_MAX} are possible`
+  given.addAbout(
+    ['size', name],
+    `${name} ${given.text(name)} is too short for the size ${given.text('size')}: ${times}`,
+  )
+}
+
+/** The window of a plan from what was given to `window(name, ...)`. */
+export function compileWindow(found: Findings, name: string, given: unknown): WindowPlan {
+  const where = `window ${show(name)}`
+  const values = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {}
+  const compile =
+    typeof values.kind === 'string' && Object.hasOwn(WINDOWS, values.kind) ? WINDOWS[values.kind] : undefined
+  if (compile !== undefined) return compile(new Given(found, where, values))
+  found.add(`${where} takes a window, e.g. tumbling('1s'), not ${show(given)}`)
+  return { kind: 'tumbling', sizeMs: 1, offsetMs: 0, graceMs: 0 }
+}

@@ -1,0 +1,29 @@
+// The windows of a plan as arithmetic. Runs on a lane; pure.
+// Keeps SPEC: R2 (where windows begin and end).
+
+import { type AlignedWindows, CumulateWindows, HoppingWindows, TumblingWindows } from '../../core/window.ts'
+import type { WindowPlan } from '../../job/plan.ts'
+import type { PaneShape } from './pane-merge.ts'
+
+/**
+ * The windows that a plan describes.
+ *
+ * @example
+ * alignedWindows({ kind: 'hopping', sizeMs: 10, hopMs: 4, offsetMs: 0, graceMs: 0 }).firstEnd(9) // 10
+ */
+export function alignedWindows(window: WindowPlan): AlignedWindows {
+  switch (window.kind) {
+    case 'tumbling':
+      return new TumblingWindows(window.sizeMs, window.offsetMs)
+    case 'hopping':
+      return new HoppingWindows(window.sizeMs, window.hopMs, window.offsetMs)
+    case 'cumulate':
+      return new CumulateWindows(window.sizeMs, window.stepMs, window.offsetMs)
+  }
+}
+
+/** The panes that windows share; undefined where each has rows of its own. */
+export function paneShape(window: WindowPlan): PaneShape | undefined {
+  if (!('paneMs' in window) || window.paneMs === undefined) return undefined
+  return { paneMs: window.paneMs, offsetMs: window.offsetMs, blockMs: window.sizeMs }
+}

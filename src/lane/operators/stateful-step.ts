@@ -1,0 +1,13 @@
+// What the stateful operators of a lane have in common. Runs on a lane.
+// Keeps SPEC: R3 (what the clock makes due comes before the next record).
+
+import type { FrameRun, Step } from '../frame-run.ts'
+import type { Task } from '../task.ts'
+
+/** An operator with state. */
+export interface StatefulStep extends Step {
+  /** Looks at a task that is about to run: its table and clock are those of its position. */
+  open?(task: Task): void
+  /** Closes what the task's watermark has passed; at the end of a frame, when idle, at the end of input. */
+  advance(run: FrameRun): void
+}

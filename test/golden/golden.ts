@@ -1,0 +1,71 @@
+// Golden tables: records as text, the time axis drawn beside them, the rows that must come out last. Each table runs in every
+// mode: frames of 1, 2 and all; a restart never, after each and after every second record; memory and LMDB.
+import { unpack } from 'msgpackr'
+import { expect, test } from 'vitest'
+import type { CompiledJob } from '../../src/job/plan.ts'
+import { type Driven, type DriveOptions, drive, type InputRecord, type Row } from '../lane/lane-driver.ts'
+
+/** What the jobs of golden tables read. */
+export interface Tick {
+  key: string
+  ts: number
+  value: number
+}
+
+const FRAMES: [name: string, options: DriveOptions][] = [
+  ['all in one frame', {}],
+  ['two a frame', { frameRecords: 2 }],
+  ['one a frame', { frameRecords: 1 }],
+  ['every record decoded', { path: 'free', frameRecords: 2 }],
+]
+const RESTARTS: [name: string, options: DriveOptions][] = [
+  ['after each, from the changelog', { frameRecords: 1, restart: 'changelog' }],
+  ['after every second, from the changelog', { frameRecords: 2, restart: 'changelog' }],
+  ['after each, from LMDB', { frameRecords: 1, restart: 'store', store: 'lmdb' }],
+  ['after every second, LMDB lost', { frameRecords: 2, restart: 'changelog', store: 'lmdb' }],
+  [
+    'never, nothing stays in memory',
+    { store: 'lmdb', flushEach: true, frameRecords: 1, limits: { stateMemoryBytesMax: 1 } },
+  ],
+]
+
+export interface Golden {
+  /** `a@12=3`: key, event time, value; in the order of the partition. */
+  input: string
+  /** Rows as `text` gives them, in the order that they are written. */
+  rows: string[]
+  /** Counts that are not those of records accepted. */
+  counts?: { late?: number; refused?: number; dead?: number }
+}
+
+/** Runs a table in every mode. `text`: a row of topic `out` as the table has it, undefined to leave it out. */
+export function golden(title: string, job: CompiledJob, table: Golden, text: (row: Row) => string | undefined): void {
+  const input = ticksOf(table.input)
+  const { late = 0, refused = 0, dead = 0 } = table.counts ?? {}
+  test.each([...FRAMES, ...RESTARTS])(`${title}: %s`, async (_, options) => {
+    const driven = await drive(job, input, options)
+    expect(outRows(driven).flatMap((row) => text(row) ?? [])).toEqual(table.rows)
+    const accepted = input.length - late - dead
+    expect(driven.counts).toMatchObject({ in: input.length, accepted, late, refused, dead })
+    expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
+  })
+}
+
+export function ticksOf(text: string): InputRecord[] {
+  return text
+    .trim()
+    .split(/\s+/)
+    .map((word) => {
+      const [, key = '', ts, value = '1'] = /^(\w+)@(-?\d+)(?:=(-?\d+))?$/.exec(word)!
+      return { key, value: { key, ts: Number(ts), value: Number(value) } satisfies Tick }
+    })
+}
+
+function outRows({ rows }: Driven): Row[] {
+  return rows.filter(({ topic }) => topic === 'out')
+}
+
+/** The fields of a row. */
+export function fieldsOf(row: Row): Record<string, unknown> {
+  return unpack(row.value!) as Record<string, unknown>
+}
