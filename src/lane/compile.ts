@@ -38,7 +38,7 @@ import { RunningAggregate } from './operators/running-aggregate.ts'
 import type { StatefulStep } from './operators/stateful-step.ts'
 import { WindowAggregate } from './operators/window-aggregate.ts'
 import { SourceReader } from './source-reader.ts'
-import type { Task } from './task.ts'
+import type { TableLayout, Task } from './task.ts'
 
 /** Kafka timestamps that an answer carries for the latency statistics, at most. */
 const SAMPLES_MAX = 16
@@ -51,12 +51,11 @@ export interface CompileOptions {
   path?: 'planned' | 'free'
 }
 
-/** What the stateful operator of a pipeline keeps in a task's table. */
+/** What the stateful operator of a pipeline keeps in the tables of a task. */
 export interface StatefulMeaning {
   name: string
-  operatorId: number
-  width: number
-  isWindowed: boolean
+  /** The first is that of its rows. */
+  tables: readonly TableLayout[]
 }
 
 /** A sub-topology of a job, ready to run frames. */
@@ -286,9 +285,9 @@ class JobPipeline implements Pipeline {
     this.#statefulStep = step
     this.stateful = {
       name: operator.name,
-      operatorId: operatorIdOf(operator.name),
-      width: accumulators.width,
-      isWindowed: window !== undefined,
+      tables: [
+        { operatorId: operatorIdOf(operator.name), width: accumulators.width, isWindowed: window !== undefined },
+      ],
     }
     return [...before, step]
   }

@@ -20,7 +20,6 @@ import { planHash, stateMeaning } from '../job/plan-hash.ts'
 import { MARKER_KEY } from '../state/keys.ts'
 import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
-import { createSlabTable } from '../state/slab-table.ts'
 import { checkChangelogSizes } from './changelog-sizes.ts'
 import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
 import { dropped } from './dropped-work.ts'
@@ -140,7 +139,7 @@ export class Lane {
       sourcePartitionCount: isCarried ? partitionCounts[sub - 1] : undefined,
     })
     const restore =
-      opened === undefined ? undefined : new Restore(opened.store, stateful!.operatorId, opened.stored.position)
+      opened === undefined ? undefined : new Restore(opened.store, stateful!.tables, opened.stored.position)
     this.#tasks.set(taskId, { task, restore })
     return { op: 'open', stored: opened?.stored ?? { position: undefined, changelogOffset: 0, wiped: undefined } }
   }
@@ -188,9 +187,7 @@ export class Lane {
     if (stateful !== undefined && task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
       task.store.restored(position)
-      const { operatorId, width, isWindowed } = stateful
-      const { store } = task
-      task.table = createSlabTable({ operatorId, width, isWindowed, store, memoryBytesMax: this.#budget })
+      task.openTables(stateful.tables, this.#budget)
       pipeline.open(task)
     }
     return { op: 'ready' }
@@ -304,8 +301,8 @@ export class Lane {
       task.isTouched = false
       const { repartition } = this.#pipelineOf(task.sub)
       repartition?.mark(task, this.#changelog, this.#setup.partitionCounts[task.sub + 1] ?? 0)
-      if (task.table === undefined || task.store === undefined) continue
-      task.table.seal(epoch, this.#changelog, topicIndex, task.partition)
+      if (task.store === undefined) continue
+      for (const table of task.tables) table.seal(epoch, this.#changelog, topicIndex, task.partition)
       this.#changelog.append(topicIndex, task.partition, -1, MARKER_KEY, encodeMarker(position))
       task.store.sealed(epoch, position)
       task.sealedEpochs.push(epoch)
@@ -337,9 +334,8 @@ export class Lane {
   }
 
   #evict(task: Task): void {
-    const { table } = task
-    if (table === undefined || this.#budget.excessBytes <= 0) return
-    table.evict()
+    if (this.#budget.excessBytes <= 0) return
+    for (const table of task.tables) table.evict()
     // Rows have moved: which of them changed since the last tick is to be read from the rows.
     task.changedRows.length = 0
   }
@@ -354,7 +350,7 @@ export class Lane {
     const open = this.#tasks.get(taskId)
     if (open === undefined) return
     this.#tasks.delete(taskId)
-    open.task.table?.dropAll()
+    for (const table of open.task.tables) table.dropAll()
     await open.task.store?.close()
   }
 

@@ -29,13 +29,13 @@ export function restoreBytesMax(
  * One task's restore, from `open` to `ready`.
  *
  * @example
- * const restore = new Restore(store, operatorId, stored.position)
+ * const restore = new Restore(store, [{ operatorId }], stored.position)
  * await restore.take(frame)
  * restore.position
  */
 export class Restore {
   readonly #store: TaskStore
-  readonly #operatorId: number
+  readonly #operatorIds: ReadonlySet<number>
   /** The last marker so far. */
   position: TaskPosition | undefined
   rowCount = 0
@@ -44,10 +44,10 @@ export class Restore {
   /** Rows of this plan's operator were seen: its name is an old one. */
   hasOwnRows = false
 
-  /** `operatorId` -1: a stateless job, which has no rows. */
-  constructor(store: TaskStore, operatorId: number, position: TaskPosition | undefined) {
+  /** `tables`: those of the plan; rows of others are left alone. */
+  constructor(store: TaskStore, tables: readonly { operatorId: number }[], position: TaskPosition | undefined) {
     this.#store = store
-    this.#operatorId = operatorId
+    this.#operatorIds = new Set(tables.map(({ operatorId }) => operatorId))
     this.position = position
   }
 
@@ -60,7 +60,7 @@ export class Restore {
       if (isMarkerKey(key)) this.#takeMarker(view, at)
       else {
         // Rows of operators that the plan does not have are left alone; rows and markers are stored in order.
-        const wait = readOperatorId(key) === this.#operatorId ? this.#takeRow(view, at, key) : undefined
+        const wait = this.#operatorIds.has(readOperatorId(key)) ? this.#takeRow(view, at, key) : undefined
         if (wait !== undefined) await wait
       }
     }

@@ -7,6 +7,15 @@ import { type ErrorData, MillraceError } from '../core/errors.ts'
 import type { LaneStats, TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
+import type { MemoryBudget } from '../state/memory-budget.ts'
+import { createSlabTable } from '../state/slab-table.ts'
+
+/** A table of an operator: see SlabTable. */
+export interface TableLayout {
+  operatorId: number
+  width: number
+  isWindowed: boolean
+}
 
 export interface TaskOptions {
   taskId: string
@@ -43,8 +52,8 @@ export class Task {
   readonly #instanceId: string
   readonly #source: string
   readonly #planHash: string
-  /** Rows of the stateful operator; undefined before `start` and for stateless jobs. */
-  table: SlabTable | undefined
+  /** Of the stateful operator, that of its rows first; none before `openTables` and for stateless jobs. */
+  readonly tables: SlabTable[] = []
   watermarkMs = Number.NEGATIVE_INFINITY
   eventTimeMsMax = Number.NEGATIVE_INFINITY
   inputOffset = 0
@@ -100,6 +109,18 @@ export class Task {
     this.#counts = { ...position.counts }
   }
 
+  /** Rows of the stateful operator. */
+  get table(): SlabTable | undefined {
+    return this.tables[0]
+  }
+
+  /** Makes the tables of the operator over the store, which is restored. */
+  openTables(layouts: readonly TableLayout[], memoryBytesMax: MemoryBudget): void {
+    const { store } = this
+    if (store === undefined) throw new Error(`task ${this.taskId} has no store`)
+    this.tables.push(...layouts.map((layout) => createSlabTable({ ...layout, store, memoryBytesMax })))
+  }
+
   /** Opens a request. */
   beginRequest(): void {
     this.requestCounts = noCounts()
@@ -127,13 +148,14 @@ export class Task {
 
   /** What it holds in memory. */
   stats(): LaneStats['tasks'][number] {
-    const { table, store, taskId } = this
+    const { tables, store, taskId } = this
+    const sum = (of: (table: SlabTable) => number): number => tables.reduce((total, table) => total + of(table), 0)
     return {
       taskId,
-      keyCount: table?.keyCount ?? 0,
-      rowCount: table?.rowCount ?? 0,
-      evictedRowCount: table?.evictedRowCount ?? 0,
-      stateBytes: table?.bytes ?? 0,
+      keyCount: this.table?.keyCount ?? 0,
+      rowCount: sum(({ rowCount }) => rowCount),
+      evictedRowCount: sum(({ evictedRowCount }) => evictedRowCount),
+      stateBytes: sum(({ bytes }) => bytes),
       unflushedBytes: store?.unflushedBytes ?? 0,
     }
   }
