@@ -33,4 +33,12 @@ export type {
   WindowedStream,
   WindowResultStream,
 } from './job/stages.ts'
-export { cumulate, hopping, tumbling, type WindowOptions, type WindowSpec } from './job/windows.ts'
+export {
+  cumulate,
+  hopping,
+  type SessionOptions,
+  session,
+  tumbling,
+  type WindowOptions,
+  type WindowSpec,
+} from './job/windows.ts'

@@ -13,6 +13,7 @@ import {
   max,
   min,
   msgpack,
+  session,
   sum,
   tumbling,
   type WindowSpec,
@@ -34,6 +35,7 @@ export function windowCases(): WindowCase[] {
   return [
     { name: 'tumbling 1 s', window: tumbling('1s'), windowsOfRecord: 1 },
     { name: 'hopping 60 s by 1 s', window: hopping('60s', '1s'), windowsOfRecord: 60, target: 2 },
+    { name: 'session of 1 s', window: session('1s'), windowsOfRecord: 1, target: 3 },
   ]
 }
 

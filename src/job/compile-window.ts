@@ -75,6 +75,18 @@ const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
     const offsetMs = given.offsetMs('size', sizeMs)
     return { kind: 'cumulate', sizeMs, stepMs, offsetMs, graceMs: given.graceMs(), paneMs: stepMs }
   },
+  session(given) {
+    const gapMs = given.ms('gap')
+    const graceMs = given.graceMs()
+    if (graceMs / gapMs > OVERLAP_MAX) {
+      const why = `${OVERLAP_MAX} sessions of a key may be open`
+      given.addAbout(
+        ['gap', 'grace'],
+        `grace ${given.text('grace')} is too long for the gap ${given.text('gap')}: ${why}`,
+      )
+    }
+    return { kind: 'session', gapMs, graceMs }
+  },
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -99,7 +111,8 @@ export function decidePanes(operators: readonly OperatorPlan[]): OperatorPlan[] 
   )
 }
 
-function canMerge(aggregate: AggregatePlan): boolean {
+/** What it has of two rows can be put together. */
+export function canMerge(aggregate: AggregatePlan): boolean {
   return aggregate.kind !== 'custom' || aggregate.merge !== undefined
 }
 

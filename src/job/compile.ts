@@ -7,7 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
-import { compileWindow, decidePanes } from './compile-window.ts'
+import { canMerge, compileWindow, decidePanes } from './compile-window.ts'
 import type { Draft, Step } from './draft.ts'
 import {
   type CompiledJob,
@@ -162,6 +162,11 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
     ...(window === undefined ? [] : ['windowStart', 'windowEnd']),
   ]
   const aggregates = compileAggregates(c.found, where, step.aggregates, reserved)
+  if (window?.plan.kind === 'session') {
+    for (const aggregate of aggregates.filter((one) => !canMerge(one))) {
+      c.found.add(`${where}: ${show(aggregate.as)} needs merge, since sessions that meet become one`)
+    }
+  }
   c.operators.push({ kind: 'aggregate', name, aggregates })
   c.isAggregated = true
   c.isWindowed = window !== undefined

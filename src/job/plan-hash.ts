@@ -51,7 +51,8 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     case 'keyBy':
       return [`key '${operator.field}'`]
     case 'window': {
-      const { offsetMs, graceMs } = operator.window
+      const { graceMs } = operator.window
+      const offsetMs = 'offsetMs' in operator.window ? operator.window.offsetMs : 0
       const offset = offsetMs === 0 ? '' : ` offset ${formatDuration(offsetMs)}`
       const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`
       return [`window '${operator.name}' = ${windowText(operator.window)}${offset}${grace}`]

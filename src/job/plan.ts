@@ -94,11 +94,12 @@ export type OperatorPlan =
   /** Late records go here as they came, with headers that say window, watermark and lateness. */
   | { kind: 'late'; name: string; topic: string }
 
-/** All in ms. Windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset. */
+/** All in ms. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset. */
 export type WindowPlan =
   | { kind: 'tumbling'; sizeMs: number; offsetMs: number; graceMs: number }
   | ({ kind: 'hopping'; sizeMs: number; hopMs: number; offsetMs: number; graceMs: number } & Overlapping)
   | ({ kind: 'cumulate'; sizeMs: number; stepMs: number; offsetMs: number; graceMs: number } & Overlapping)
+  | { kind: 'session'; gapMs: number; graceMs: number }
 
 /** Of windows that hold a time together: the size of the panes that they share; undefined: each has rows of its own. */
 interface Overlapping {

@@ -86,7 +86,8 @@ function operatorText(operator: OperatorPlan): string {
     case 'repartition':
       return `repartition by ${operator.field} -> ${operator.topic} (${operator.format})`
     case 'window': {
-      const { offsetMs, graceMs } = operator.window
+      const { graceMs } = operator.window
+      const offsetMs = 'offsetMs' in operator.window ? operator.window.offsetMs : 0
       const offset = offsetMs === 0 ? '' : `, offset ${formatDuration(offsetMs)}`
       return `window ${operator.name}: ${windowText(operator.window)}${offset}, grace ${formatDuration(graceMs)}`
     }

@@ -5,7 +5,7 @@
 import type { Duration } from './duration.ts'
 
 /** A window description, not yet checked; `job(...).window(name, here)` takes it. */
-export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec
+export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | SessionSpec
 
 export interface TumblingSpec extends Required<WindowOptions> {
   readonly kind: 'tumbling'
@@ -20,6 +20,11 @@ export interface CumulateSpec extends Required<WindowOptions> {
   readonly kind: 'cumulate'
   readonly size: Duration
   readonly step: Duration
+}
+
+export interface SessionSpec extends Required<SessionOptions> {
+  readonly kind: 'session'
+  readonly gap: Duration
 }
 
 export interface WindowOptions {
@@ -78,6 +83,28 @@ export function hopping(size: Duration, hop: Duration, options: WindowOptions = 
  */
 export function cumulate(size: Duration, step: Duration, options: WindowOptions = {}): CumulateSpec {
   return { kind: 'cumulate', size, step, ...given(options) }
+}
+
+export interface SessionOptions {
+  /** How much longer than the gap, in event time, a session waits for records. Default `0ms`. */
+  readonly grace?: Duration
+}
+
+/**
+ * Sessions: the records of a key that are no further apart than `gap`. A session is `[first, last]`, the times of its first and
+ * its last record; it is closed when the watermark is past `last + gap + grace`. A record between two of them makes them one.
+ *
+ * ```
+ *   gap 5s            event time ->
+ *   ●--●----●            ●-●-----●               two sessions of one key
+ *            |<- 5s ->|
+ * ```
+ *
+ * @example
+ * .window('visit', session('30m'))
+ */
+export function session(gap: Duration, { grace = '0ms' }: SessionOptions = {}): SessionSpec {
+  return { kind: 'session', gap, grace }
 }
 
 function given({ grace = '0ms', offset = '0ms' }: WindowOptions): Required<WindowOptions> {

@@ -5,23 +5,13 @@
 import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
-import type { AlignedWindows } from '../core/window.ts'
 import { aggregateFields } from '../job/paths.ts'
-import {
-  type AggregatePlan,
-  type CompiledJob,
-  type OperatorPlan,
-  type PlanTopics,
-  planTopics,
-  type WindowPlan,
-} from '../job/plan.ts'
+import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
 import { jobFunction } from './job-function.ts'
-import { operatorIdOf } from './operator-id.ts'
 import { Accumulators } from './operators/accumulators.ts'
-import { alignedWindows, paneShape } from './operators/aligned-windows.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
 import { DeadLetters } from './operators/dead-letters.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
@@ -30,15 +20,13 @@ import { LateRecords } from './operators/late.ts'
 import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
 import { messageBytesMaxOf } from './operators/message-size.ts'
 import { ObjectFields } from './operators/object-fields.ts'
-import { PaneAggregate } from './operators/pane-aggregate.ts'
 import { RecordSink } from './operators/record-sink.ts'
 import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
-import { RunningAggregate } from './operators/running-aggregate.ts'
 import type { StatefulStep } from './operators/stateful-step.ts'
-import { WindowAggregate } from './operators/window-aggregate.ts'
 import { SourceReader } from './source-reader.ts'
 import type { TableLayout, Task } from './task.ts'
+import { type Windowing, windowing } from './windowing.ts'
 
 /** Kafka timestamps that an answer carries for the latency statistics, at most. */
 const SAMPLES_MAX = 16
@@ -256,47 +244,24 @@ class JobPipeline implements Pipeline {
     }
     const previous = operators[index - 1]
     const window = previous?.kind === 'window' ? previous.window : undefined
-    const shape = window === undefined ? undefined : paneShape(window)
+    const kind = windowing(window)
     const { timesMs, capacity } = chunk
-    const isMerged = shape !== undefined
-    const accumulators = new Accumulators(
-      job,
-      operator.aggregates,
-      columns,
-      fieldOffset,
-      timesMs,
-      this.#reader,
-      isMerged,
-    )
-    const windows = window === undefined ? undefined : alignedWindows(window)
-    const sinks = this.#resultSinks(operator.name, index, window, windows, accumulators)
+    const { aggregates, name } = operator
+    const objects = this.#reader
+    const accumulators = new Accumulators(job, aggregates, columns, fieldOffset, timesMs, objects, kind.isMerged)
+    const sinks = this.#resultSinks(name, index, kind, accumulators)
+    const changed = new ChangedRows(sinks)
     const { outOfOrderMs } = source
-    let step: StatefulStep
-    if (window === undefined || windows === undefined) {
-      step = new RunningAggregate(outOfOrderMs, accumulators, sinks, new ChangedRows(sinks), capacity)
-    } else {
-      const { graceMs } = window
-      const options = { windows, graceMs, outOfOrderMs, accumulators, sinks, late: this.#late(), capacity }
-      step =
-        shape === undefined
-          ? new WindowAggregate({ ...options, isOverlapping: 'paneMs' in window, changed: new ChangedRows(sinks) })
-          : new PaneAggregate({ ...options, shape })
-    }
+    const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(), capacity })
     this.#statefulStep = step
-    this.stateful = {
-      name: operator.name,
-      tables: [
-        { operatorId: operatorIdOf(operator.name), width: accumulators.width, isWindowed: window !== undefined },
-      ],
-    }
+    this.stateful = { name, tables: kind.tables(name, accumulators.width) }
     return [...before, step]
   }
 
   #resultSinks(
     operator: string,
     index: number,
-    window: WindowPlan | undefined,
-    windows: AlignedWindows | undefined,
+    { bounds, idBounds }: Windowing,
     accumulators: Accumulators,
   ): ResultSinks {
     const { plan } = this.#job
@@ -311,8 +276,8 @@ class JobPipeline implements Pipeline {
       messageBytesMax: this.#options.messageBytesMax,
       operator,
       keyField: keyBy.field,
-      windows,
-      idBounds: window === undefined ? 'none' : window.kind === 'cumulate' ? 'both' : 'start',
+      bounds,
+      idBounds,
       after: plan.operators.slice(index + 1),
       accumulators,
       deadLetters: this.#deadLetters,

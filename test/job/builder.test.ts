@@ -12,6 +12,7 @@ import {
   kafka,
   msgpack,
   recordTime,
+  session,
   sum,
   tumbling,
   type WindowSpec,
@@ -322,6 +323,22 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     'an offset as long as the hop',
     () => inWindow(hopping('10s', '2s', { offset: '2s' })),
     "window 'w': offset '2s' must be shorter than the hop '2s'",
+  ],
+  [
+    'a grace of too many gaps',
+    () => inWindow(session('1ms', { grace: '11s' })),
+    "window 'w': grace '11s' is too long for the gap '1ms': 10000 sessions of a key may be open",
+  ],
+  [
+    'sessions of a state that cannot be merged',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .window('w', session('1m'))
+        .aggregate({ n: custom<Trade, number, number>({ init: () => 0, add: (n) => n + 1, result: (n) => n }) })
+        .to(kafka('out')),
+    "aggregate 'w-aggregate': 'n' needs merge, since sessions that meet become one",
   ],
   [
     'no window',

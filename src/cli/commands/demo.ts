@@ -211,9 +211,10 @@ class DemoFeed {
 
 function windowRule(plan: Plan): WindowRule {
   const operator = plan.operators.find((candidate) => candidate.kind === 'window')
-  if (operator?.kind !== 'window')
-    throw new MillraceError('MR1002', { job: plan.job, problems: 'the demo needs a window' })
-  return { outOfOrderMs: plan.source.outOfOrderMs, sizeMs: operator.window.sizeMs, graceMs: operator.window.graceMs }
+  if (operator?.kind !== 'window' || operator.window.kind !== 'tumbling')
+    throw new MillraceError('MR1002', { job: plan.job, problems: 'the demo needs a tumbling window' })
+  const { sizeMs, graceMs } = operator.window
+  return { outOfOrderMs: plan.source.outOfOrderMs, sizeMs, graceMs }
 }
 
 function demoResult(summary: RunSummary, feed: DemoFeed, terminal: Terminal): CommandResult {

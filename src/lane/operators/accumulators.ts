@@ -130,6 +130,11 @@ export class Accumulators {
     })
   }
 
+  /** A record may be refused while it is added. */
+  get hasCustoms(): boolean {
+    return this.#customs.length > 0
+  }
+
   /** Ends records whose fields are not what the aggregates need. Hot: one loop a field. */
   validate(chunk: Chunk): void {
     for (const field of this.#numeric) this.#requireNumbers(chunk, field)

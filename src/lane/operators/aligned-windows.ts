@@ -3,7 +3,12 @@
 
 import { type AlignedWindows, CumulateWindows, HoppingWindows, TumblingWindows } from '../../core/window.ts'
 import type { WindowPlan } from '../../job/plan.ts'
+import { SLOT_COUNT } from './accumulators.ts'
 import type { PaneShape } from './pane-merge.ts'
+import type { RowBounds } from './result-sinks.ts'
+
+/** A window that event time alone decides. */
+export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' }>
 
 /**
  * The windows that a plan describes.
@@ -11,7 +16,7 @@ import type { PaneShape } from './pane-merge.ts'
  * @example
  * alignedWindows({ kind: 'hopping', sizeMs: 10, hopMs: 4, offsetMs: 0, graceMs: 0 }).firstEnd(9) // 10
  */
-export function alignedWindows(window: WindowPlan): AlignedWindows {
+export function alignedWindows(window: AlignedPlan): AlignedWindows {
   switch (window.kind) {
     case 'tumbling':
       return new TumblingWindows(window.sizeMs, window.offsetMs)
@@ -23,7 +28,20 @@ export function alignedWindows(window: WindowPlan): AlignedWindows {
 }
 
 /** The panes that windows share; undefined where each has rows of its own. */
-export function paneShape(window: WindowPlan): PaneShape | undefined {
+export function paneShape(window: AlignedPlan): PaneShape | undefined {
   if (!('paneMs' in window) || window.paneMs === undefined) return undefined
   return { paneMs: window.paneMs, offsetMs: window.offsetMs, blockMs: window.sizeMs }
+}
+
+/** Rows of a table whose windows are known by their ends. */
+export function alignedBounds(windows: AlignedWindows): RowBounds {
+  return {
+    fill(result) {
+      const { keys, row } = result
+      result.endMs = keys.windowEndOf(row)
+      result.startMs = windows.startOf(result.endMs)
+      result.updateRev = keys.slots[row * keys.width + SLOT_COUNT]!
+    },
+    lastMomentMs: (endMs) => endMs - 1,
+  }
 }

@@ -34,6 +34,12 @@ export class ChangedRows {
     }
   }
 
+  /** A row that may have changed has another place in the table. */
+  moved(task: Task, table: SlabTable, row: number): void {
+    const bits = table.slots[row * table.width + SLOT_EVERY]! % 256
+    for (let n = 0; n < this.#sinks.everyMs.length; n++) if ((bits & (1 << n)) !== 0) this.#list(task, table, row, n)
+  }
+
   #list(task: Task, table: SlabTable, row: number, n: number): void {
     const list = task.changedRows[n]
     if (list === undefined) return

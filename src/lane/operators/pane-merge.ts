@@ -78,7 +78,7 @@ export class PaneMerge {
     this.#scratch = new RowBuffer(accumulators.width)
     this.#forward = new RowBuffer(accumulators.width)
     this.#backward = new RowBuffer(accumulators.width)
-    this.#result = { rows: this.#scratch, row: 0, keys: table, keyId: 0, startMs: 0, endMs: 0 }
+    this.#result = { rows: this.#scratch, row: 0, keys: table, keyId: 0, startMs: 0, endMs: 0, updateRev: 0 }
   }
 
   /** A key may have its first row. */

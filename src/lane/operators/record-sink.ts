@@ -10,7 +10,7 @@ import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
 import { HeaderBytes } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addJobHeaders, keyBytesOf } from './result-sinks.ts'
+import { addJobHeaders, keyBytesOf } from './row-functions.ts'
 
 type SinkOperator = Extract<OperatorPlan, { kind: 'to' | 'view' }>
 

@@ -5,7 +5,6 @@
 import { encodeValue } from '../../codec/encode.ts'
 import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
 import { MillraceError } from '../../core/errors.ts'
-import type { AlignedWindows } from '../../core/window.ts'
 import {
   type CompiledJob,
   type EmitPlan,
@@ -20,23 +19,15 @@ import type { FrameRun } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
 import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
 import type { DeadLetters } from './dead-letters.ts'
-import { callOnObject } from './filter.ts'
-import { HeaderBytes, headerName } from './header-bytes.ts'
+import { HeaderBytes } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { type IdBounds, RowHeaders } from './row-headers.ts'
+import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf, type RowFunction } from './row-functions.ts'
+import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
 
-const textEncoder = new TextEncoder()
 const textDecoder = new TextDecoder()
 
 /** A row's slot has the changed bits of the `every` intervals below this, and its rev above. */
 export const EVERY_REV_UNIT = 1 << EVERY_INTERVALS_MAX
-
-/** A filter or map between the aggregate and a sink. */
-interface RowFunction {
-  kind: 'filter' | 'map'
-  fields: readonly string[] | undefined
-  fn: JobFunction
-}
 
 interface ResultSink {
   name: string
@@ -65,6 +56,16 @@ export interface ResultRow {
   keyId: number
   startMs: number
   endMs: number
+  /** Rows of its id that were sent to sinks with `updates`, this one included when it is early. */
+  updateRev: number
+}
+
+/** Where the window of a row is. */
+export interface RowBounds {
+  /** Window and rev of `result`, whose row is given. */
+  fill(result: ResultRow): void
+  /** The last moment of a window, as the Kafka timestamp of its final row. */
+  lastMomentMs(endMs: number): number
 }
 
 export interface ResultSinksOptions {
@@ -75,7 +76,7 @@ export interface ResultSinksOptions {
   operator: string
   keyField: string
   /** Undefined without a window. */
-  windows: AlignedWindows | undefined
+  bounds: RowBounds | undefined
   idBounds: IdBounds
   /** The operators after the aggregate, in order. */
   after: readonly OperatorPlan[]
@@ -96,8 +97,8 @@ export class ResultSinks {
   readonly #parts: RowParts
   readonly #headers = new HeaderBytes()
   readonly #rowHeaders: RowHeaders
-  readonly #result = { startMs: 0, endMs: 0 } as ResultRow
-  #isFinal = false
+  readonly #result = { startMs: 0, endMs: 0, updateRev: 0 } as ResultRow
+  #phase: Phase = 'early'
 
   constructor(options: ResultSinksOptions) {
     this.#options = options
@@ -146,7 +147,7 @@ export class ResultSinks {
     operator: Extract<OperatorPlan, { kind: 'to' | 'view' }>,
     functions: readonly RowFunction[],
   ): ResultSink {
-    const { job, topics, messageBytesMax, keyField, windows, accumulators } = options
+    const { job, topics, messageBytesMax, keyField, bounds, accumulators } = options
     const { sink } = operator
     const topicIndex = topics.byOperator[operator.name]!
     const keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
@@ -159,7 +160,7 @@ export class ResultSinks {
       emit: operator.emit,
       resultTime: operator.kind === 'to' ? operator.resultTime : 'end',
       sink,
-      encoder: createRowEncoder(sink.format, keyField, windows !== undefined, accumulators.names),
+      encoder: createRowEncoder(sink.format, keyField, bounds !== undefined, accumulators.names),
       functions,
       keyFn,
       headersFn,
@@ -171,12 +172,11 @@ export class ResultSinks {
   /** The final row of a result, to every sink. */
   emitFinal(run: FrameRun, result: ResultRow): void {
     if (!this.#load(run, result)) return
-    const { rows, row } = result
-    const count = rows.slots[row * rows.width + SLOT_COUNT]!
+    const { rows, row, updateRev } = result
     const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(rows, row, -1)
-    this.#isFinal = true
+    this.#phase = 'final'
     for (const sink of this.#finals) {
-      const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? count + 1 : every
+      const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? updateRev + 1 : every
       this.#write(run, sink, rev, this.#finalTimeMs(result, sink))
     }
   }
@@ -185,10 +185,28 @@ export class ResultSinks {
   emitUpdate(run: FrameRun, result: ResultRow): void {
     if (this.#updates.length === 0 || !this.#load(run, result)) return
     const { rows, row } = result
-    const base = row * rows.width
-    this.#isFinal = false
-    const rev = rows.slots[base + SLOT_COUNT]!
-    for (const sink of this.#updates) this.#write(run, sink, rev, rows.slots[base + SLOT_EVENT_TIME_MAX]!)
+    const timeMs = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
+    this.#phase = 'early'
+    for (const sink of this.#updates) this.#write(run, sink, result.updateRev, timeMs)
+  }
+
+  /**
+   * Takes back a result that is none any more, from the sinks that have had a row of it: the row as it is, of phase `retracted`. A
+   * view, which keeps the latest row per key, gets a tombstone, or nothing where the next row has the same key.
+   */
+  emitRetracted(run: FrameRun, result: ResultRow): void {
+    const { rows, row, updateRev } = result
+    const at = row * rows.width + SLOT_EVERY
+    const isSent = updateRev > 0 && this.#updates.length > 0
+    const isSentEvery = this.everyMs.length > 0 && rows.slots[at]! >= EVERY_REV_UNIT
+    if ((!isSent && !isSentEvery) || !this.#load(run, result)) return
+    this.#phase = 'retracted'
+    const timeMs = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
+    if (isSent) for (const sink of this.#updates) this.#write(run, sink, updateRev + 1, timeMs)
+    if (!isSentEvery) return
+    rows.slots[at]! += EVERY_REV_UNIT
+    const rev = Math.floor(rows.slots[at]! / EVERY_REV_UNIT)
+    for (const sink of this.#every.flat()) this.#write(run, sink, rev, timeMs)
   }
 
   /** The row at a tick of interval `n`, if it changed since the last one; its changed bit is cleared. */
@@ -198,7 +216,7 @@ export class ResultSinks {
     const rev = this.#nextEveryRev(table, row, n)
     table.touch(row)
     if (!this.#load(run, this.resultOf(table, row))) return
-    this.#isFinal = false
+    this.#phase = 'early'
     const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
     for (const sink of this.#every[n]!) this.#write(run, sink, rev, timeMs)
   }
@@ -206,15 +224,13 @@ export class ResultSinks {
   /** The result that a row of a table is, valid until the next call. */
   resultOf(table: SlabTable, row: number): ResultRow {
     const result = this.#result
-    const { windows } = this.#options
+    const { bounds } = this.#options
     result.rows = table
     result.row = row
     result.keys = table
     result.keyId = table.keyOf(row)
-    if (windows !== undefined) {
-      result.endMs = table.windowEndOf(row)
-      result.startMs = windows.startOf(result.endMs)
-    }
+    if (bounds === undefined) result.updateRev = table.slots[row * table.width + SLOT_COUNT]!
+    else bounds.fill(result)
     return result
   }
 
@@ -229,8 +245,9 @@ export class ResultSinks {
 
   #finalTimeMs({ rows, row, startMs, endMs }: ResultRow, sink: ResultSink): number {
     const eventTimeMsMax = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
-    if (this.#options.windows === undefined || sink.resultTime === 'max') return eventTimeMsMax
-    return sink.resultTime === 'end' ? endMs - 1 : startMs
+    const { bounds } = this.#options
+    if (bounds === undefined || sink.resultTime === 'max') return eventTimeMsMax
+    return sink.resultTime === 'end' ? bounds.lastMomentMs(endMs) : startMs
   }
 
   /** Reads key, window and results of a row. False when a custom `result` threw; then the row is a dead letter. */
@@ -266,6 +283,9 @@ export class ResultSinks {
   }
 
   #write(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
+    const isRetracted = this.#phase === 'retracted'
+    // The row that comes next has the same key.
+    if (isRetracted && sink.isView && sink.keyFn === undefined) return
     if (sink.isDirect) this.#writeDirect(run, sink, rev, timestampMs)
     else this.#writeObject(run, sink, rev, timestampMs)
   }
@@ -279,7 +299,7 @@ export class ResultSinks {
     const bytesMax = sink.encoder.prepare(parts) + rowHeaders.bytesMax(keyBytes)
     const start = out.begin(sink.topicIndex, -1, timestampMs, keySource, keyStart, keyBytes, bytesMax)
     const end = sink.encoder.write(out.bytes, start, parts)
-    const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#isFinal)
+    const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#phase)
     this.#checkSize(sink, keyBytes + headersEnd - start)
     out.end(start, end, headersEnd - end)
     run.task.requestCounts.results++
@@ -287,15 +307,16 @@ export class ResultSinks {
 
   #writeObject(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
     const row = this.#rowObject()
-    this.#rowHeaders.pack(this.#headers, this.#parts, rev, this.#isFinal)
+    this.#rowHeaders.pack(this.#headers, this.#parts, rev, this.#phase)
     try {
       const value = applyFunctions(sink.functions, row)
       if (value === DROPPED) return
       const key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
       if (key === undefined && sink.isView) throw new TypeError('the key of a row of a view is undefined')
       if (sink.headersFn !== undefined) addJobHeaders(this.#headers, sink.headersFn(value))
-      const encoded = encodeValue(sink.sink.format, value)
-      this.#checkSize(sink, (key?.length ?? 0) + encoded.length + this.#headers.length)
+      const isTombstone = this.#phase === 'retracted' && sink.isView
+      const encoded = isTombstone ? undefined : encodeValue(sink.sink.format, value)
+      this.#checkSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
       run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
       run.task.requestCounts.results++
     } catch (error) {
@@ -336,9 +357,9 @@ export class ResultSinks {
   }
 
   #rowObject(): Record<string, unknown> {
-    const { accumulators, keyField, windows } = this.#options
+    const { accumulators, keyField, bounds } = this.#options
     const row: Record<string, unknown> = { [keyField]: this.#keyText() }
-    if (windows !== undefined) {
+    if (bounds !== undefined) {
       row.windowStart = this.#parts.windowStartMs
       row.windowEnd = this.#parts.windowEndMs
     }
@@ -346,36 +367,5 @@ export class ResultSinks {
       row[name] = accumulators.valueAt(i)
     })
     return row
-  }
-}
-
-const DROPPED = Symbol('dropped by a filter')
-
-function applyFunctions(functions: readonly RowFunction[], row: unknown): unknown {
-  let value = row
-  for (const { kind, fields, fn } of functions) {
-    const result = fields === undefined ? fn(value) : callOnObject(fn, fields, value)
-    if (kind === 'map') value = result
-    else if (!result) return DROPPED
-  }
-  return value
-}
-
-/** The bytes of a key that a function of the job gave. Throws TypeError when it is neither text nor bytes. */
-export function keyBytesOf(key: unknown): Uint8Array | undefined {
-  if (key === undefined || key === null) return undefined
-  if (typeof key === 'string') return textEncoder.encode(key)
-  if (key instanceof Uint8Array) return key
-  throw new TypeError(`a key function must give text or bytes, not ${typeof key}`)
-}
-
-/** Adds what a headers function gave. Throws TypeError when it is no object of texts and bytes. */
-export function addJobHeaders(headers: HeaderBytes, given: unknown): void {
-  if (given === undefined || given === null) return
-  if (typeof given !== 'object') throw new TypeError('a headers function must give an object')
-  for (const [name, value] of Object.entries(given)) {
-    if (value instanceof Uint8Array) headers.addBytes(headerName(name), value)
-    else if (typeof value === 'string') headers.addText(headerName(name), value)
-    else throw new TypeError(`header ${name} must be text or bytes, not ${typeof value}`)
   }
 }

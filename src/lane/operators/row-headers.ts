@@ -9,7 +9,7 @@ import { encodeHeaders } from '../../core/frame.ts'
 import type { HeaderBytes } from './header-bytes.ts'
 
 /*
- *   { "millrace-phase", early|final } { "millrace-id", <operator>:<key>[:<windowStart>[:<windowEnd>]] } { "millrace-rev", digits }
+ *   { "millrace-phase", early|final|retracted } { "millrace-id", <operator>:<key>[:<windowStart>[:<windowEnd>]] } { "millrace-rev", digits }
  *   └────── one block a phase, laid out once ─────────────────┘
  */
 /** Digits of a number, sign included, at most. */
@@ -17,21 +17,23 @@ const DIGITS_MAX = 20
 
 const textEncoder = new TextEncoder()
 
+/** What a row is to those before it of its id: one before the close, the one of the close, or none any more. */
+export type Phase = 'early' | 'final' | 'retracted'
+
 /** What of a window is in the id of its rows: nothing without one, the end where several windows have one start. */
 export type IdBounds = 'none' | 'start' | 'both'
 
 /** Writes the headers of the rows of one operator. */
 export class RowHeaders {
   readonly #bounds: IdBounds
-  readonly #early: Label
-  readonly #final: Label
+  readonly #phases: Readonly<Record<Phase, Label>>
   readonly #rev: Label
   /** Bytes of the id before the key. */
   readonly #idPrefixBytes: number
 
   constructor(operator: string, bounds: IdBounds) {
     const idPrefix = textEncoder.encode(`${operator}:`)
-    const block = (phase: string): Label =>
+    const block = (phase: Phase): Label =>
       new Label(
         encodeHeaders([
           { name: 'millrace-phase', value: textEncoder.encode(phase) },
@@ -40,20 +42,18 @@ export class RowHeaders {
       )
     this.#bounds = bounds
     this.#idPrefixBytes = idPrefix.length
-    this.#early = block('early')
-    this.#final = block('final')
+    this.#phases = { early: block('early'), final: block('final'), retracted: block('retracted') }
     this.#rev = new Label(encodeHeaders([{ name: 'millrace-rev', value: new Uint8Array(0) }]))
   }
 
   /** No row with such a key has more bytes of headers. */
   bytesMax(keyBytes: number): number {
-    return this.#early.roomBytes + keyBytes + 2 * (1 + DIGITS_MAX) + this.#rev.roomBytes + DIGITS_MAX
+    return this.#phases.retracted.roomBytes + keyBytes + 2 * (1 + DIGITS_MAX) + this.#rev.roomBytes + DIGITS_MAX
   }
 
   /** Writes the headers into target[at ..) and returns their end. */
-  write(target: Uint8Array, at: number, parts: RowParts, rev: number, isFinal: boolean): number {
-    const block = isFinal ? this.#final : this.#early
-    let end = writeLabel(target, at, block)
+  write(target: Uint8Array, at: number, parts: RowParts, rev: number, phase: Phase): number {
+    let end = writeLabel(target, at, this.#phases[phase])
     const idStart = end - this.#idPrefixBytes
     const { keySource, keyStart, keyBytes } = parts
     for (let i = 0; i < keyBytes; i++) target[end + i] = keySource[keyStart + i]!
@@ -75,10 +75,10 @@ export class RowHeaders {
   }
 
   /** The same into packed headers, for rows that are not written in place. */
-  pack(headers: HeaderBytes, parts: RowParts, rev: number, isFinal: boolean): void {
+  pack(headers: HeaderBytes, parts: RowParts, rev: number, phase: Phase): void {
     headers.clear()
     headers.reserve(this.bytesMax(parts.keyBytes))
-    headers.length = this.write(headers.bytes, 0, parts, rev, isFinal)
+    headers.length = this.write(headers.bytes, 0, parts, rev, phase)
   }
 }
 

@@ -14,6 +14,15 @@ import type { StatefulStep } from './stateful-step.ts'
 /** Rows of a plain keyed table all have this window end. */
 const NO_WINDOW = 0
 
+export interface RunningAggregateOptions {
+  outOfOrderMs: number
+  accumulators: Accumulators
+  sinks: ResultSinks
+  changed: ChangedRows
+  /** Records of a chunk, at most. */
+  capacity: number
+}
+
 export class RunningAggregate implements StatefulStep {
   readonly #outOfOrderMs: number
   readonly #accumulators: Accumulators
@@ -21,18 +30,12 @@ export class RunningAggregate implements StatefulStep {
   readonly #changed: ChangedRows
   readonly #rows: Int32Array
 
-  constructor(
-    outOfOrderMs: number,
-    accumulators: Accumulators,
-    sinks: ResultSinks,
-    changed: ChangedRows,
-    capacity: number,
-  ) {
-    this.#outOfOrderMs = outOfOrderMs
-    this.#accumulators = accumulators
-    this.#sinks = sinks
-    this.#changed = changed
-    this.#rows = new Int32Array(capacity)
+  constructor(options: RunningAggregateOptions) {
+    this.#outOfOrderMs = options.outOfOrderMs
+    this.#accumulators = options.accumulators
+    this.#sinks = options.sinks
+    this.#changed = options.changed
+    this.#rows = new Int32Array(options.capacity)
   }
 
   run(chunk: Chunk, run: FrameRun): void {

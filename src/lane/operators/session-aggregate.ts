@@ -1,0 +1,250 @@
+// The aggregate of session windows: records of a key that are no further apart than the gap. A record may begin a session, be added
+// to one, or join two. Runs on a lane. Hot.
+// Keeps SPEC: WIN-4, R2 (closed by the watermark alone), R3 (judged at its own place), R4 (one final row), R6, R10 (retractions).
+
+/*
+ *   gap 5      10    15        25    28              event time
+ *              ●─────●         ●─────●               two sessions: [10, 15] and [25, 28]
+ *                        ● 20                        within 5 of both: they are one, [10, 28]
+ *
+ *   A session is closed when the watermark is past its last record + gap + grace. It may still have its row until the end of the
+ *   frame; no record gets into it.
+ */
+import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
+import { isTickBetween } from '../../core/watermark.ts'
+import type { SlabTable } from '../../state/contract.ts'
+import type { Chunk } from '../chunk.ts'
+import type { FrameRun } from '../frame-run.ts'
+import type { Task } from '../task.ts'
+import type { Accumulators } from './accumulators.ts'
+import type { ChangedRows } from './changed-rows.ts'
+import { Deadlines } from './deadlines.ts'
+import type { LateRecords } from './late.ts'
+import type { ResultSinks } from './result-sinks.ts'
+import { SessionRows } from './session-rows.ts'
+import type { StatefulStep } from './stateful-step.ts'
+
+/** Keys are looked at so often in the time of a gap, at most. */
+const BUCKETS_A_GAP = 16
+
+export interface SessionAggregateOptions {
+  gapMs: number
+  graceMs: number
+  outOfOrderMs: number
+  accumulators: Accumulators
+  sinks: ResultSinks
+  changed: ChangedRows
+  late: LateRecords | undefined
+  /** Records of a chunk, at most. */
+  capacity: number
+}
+
+/** What the operator knows of one task. */
+interface SessionTask {
+  table: SlabTable
+  rows: SessionRows
+  deadlines: Deadlines
+  /** No session has a deadline before this: nothing is due up to there. */
+  quietUntilMs: number
+}
+
+/** A session whose deadline has passed. */
+interface Due {
+  keyId: number
+  row: number
+  lastMs: number
+}
+
+export class SessionAggregate implements StatefulStep {
+  readonly #options: SessionAggregateOptions
+  readonly #accumulators: Accumulators
+  readonly #sinks: ResultSinks
+  readonly #rows: Int32Array
+  readonly #tasks = new WeakMap<Task, SessionTask>()
+  /** Records of the chunk from here on are in `#rows` and not added yet. */
+  #addedTo = 0
+
+  constructor(options: SessionAggregateOptions) {
+    this.#options = options
+    this.#accumulators = options.accumulators
+    this.#sinks = options.sinks
+    this.#rows = new Int32Array(options.capacity)
+  }
+
+  open(task: Task): void {
+    const { gapMs, graceMs } = this.#options
+    const [table, index] = task.tables as [SlabTable, SlabTable]
+    const deadlines = new Deadlines(index, table, Math.max(1, Math.floor(gapMs / BUCKETS_A_GAP)))
+    const rows = new SessionRows(table, this.#accumulators, deadlines, gapMs + graceMs)
+    this.#tasks.set(task, { table, rows, deadlines, quietUntilMs: Number.NEGATIVE_INFINITY })
+  }
+
+  run(chunk: Chunk, run: FrameRun): void {
+    this.#accumulators.validate(chunk)
+    const own = this.#tasks.get(run.task)!
+    this.#addedTo = 0
+    for (let i = 0; i < chunk.count; i++) {
+      this.#move(chunk, i, run)
+      this.#rows[i] = -1
+      if (chunk.status[i] === STATUS_OK) this.#take(chunk, i, run, own)
+    }
+    this.#add(chunk, own, chunk.count)
+  }
+
+  /** The clock. For eager sinks, what it makes due comes before the record. */
+  #move(chunk: Chunk, i: number, run: FrameRun): void {
+    const { task } = run
+    const timeMs = chunk.timesMs[i]!
+    const { isEager } = this.#sinks
+    if (timeMs > task.eventTimeMsMax) {
+      if (isEager) this.#tick(run, timeMs)
+      task.eventTimeMsMax = timeMs
+    }
+    const watermarkMs = chunk.carried?.watermarksMs[i] ?? timeMs - this.#options.outOfOrderMs
+    if (watermarkMs <= task.watermarkMs) return
+    task.watermarkMs = watermarkMs
+    if (isEager) this.advance(run)
+  }
+
+  #tick(run: FrameRun, timeMs: number): void {
+    const intervals = this.#sinks.everyMs
+    for (let n = 0; n < intervals.length; n++) {
+      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#options.changed.emit(run, n)
+    }
+  }
+
+  /** Finds the sessions that a record is near to: none, one, or the two that it joins. */
+  #take(chunk: Chunk, i: number, run: FrameRun, own: SessionTask): void {
+    const { task, view } = run
+    const { gapMs, graceMs } = this.#options
+    const { table, rows } = own
+    const timeMs = chunk.timesMs[i]!
+    const at = chunk.at[i]!
+    const keyId = table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
+    const count = rows.countOf(keyId)
+    let row = -1
+    let other = -1
+    for (let n = count - 1; n >= 0; n--) {
+      const one = rows.rowAt(keyId, n)
+      if (rows.deadlineMs(one) < task.watermarkMs) continue
+      if (timeMs < rows.firstMs(one) - gapMs || timeMs > rows.lastMs(one) + gapMs) continue
+      if (row < 0) row = one
+      else other = one
+    }
+    if (row >= 0) {
+      table.touch(row)
+      this.#addTo(chunk, i, run, own, row, other)
+      return
+    }
+    if (task.watermarkMs > timeMs + gapMs + graceMs) {
+      chunk.status[i] = STATUS_LATE
+      this.#options.late?.write(chunk, i, run, timeMs, timeMs, gapMs + graceMs, task.watermarkMs)
+      return
+    }
+    const fresh = rows.newRow(keyId, count)
+    this.#rows[i] = fresh
+    if (this.#accumulators.hasCustoms && !this.#add(chunk, own, i + 1)) return
+    rows.opened(fresh, timeMs)
+    own.quietUntilMs = Math.min(own.quietUntilMs, rows.deadlineMs(fresh))
+    this.#tell(chunk, i, run, own, fresh)
+  }
+
+  #addTo(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number, other: number): void {
+    const { rows } = own
+    const timeMs = chunk.timesMs[i]!
+    // A record that an accumulator throws on joins nothing and moves no bound.
+    if (this.#accumulators.hasCustoms) {
+      this.#rows[i] = row
+      if (!this.#add(chunk, own, i + 1)) return
+    }
+    const isRenamed = timeMs < rows.firstMs(row)
+    if (isRenamed || other >= 0) this.#retract(run, own, row)
+    if (other >= 0) row = this.#join(chunk, i, run, own, row, other)
+    if (rows.extend(row, timeMs)) rows.renamed(row)
+    if (!this.#accumulators.hasCustoms) this.#rows[i] = row
+    this.#tell(chunk, i, run, own, row)
+  }
+
+  /** Two sessions are one from here on, that of the earlier one. Gives its row. */
+  #join(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number, other: number): number {
+    const { rows } = own
+    this.#retract(run, own, other)
+    this.#add(chunk, own, this.#accumulators.hasCustoms ? i + 1 : i)
+    const isFirst = rows.firstMs(row) < rows.firstMs(other)
+    const [earlier, later] = isFirst ? [row, other] : [other, row]
+    rows.join(earlier, later)
+    const moved = rows.remove(later)
+    if (moved === undefined) return earlier
+    this.#options.changed.moved(run.task, own.table, moved.to)
+    return moved.from === earlier ? moved.to : earlier
+  }
+
+  #retract(run: FrameRun, own: SessionTask, row: number): void {
+    if (!this.#sinks.isEager) return
+    this.#sinks.emitRetracted(run, this.#sinks.resultOf(own.table, row))
+    own.rows.setSent(row, own.rows.sent(row) + 1)
+  }
+
+  /** Eager sinks get the row of each record. */
+  #tell(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number): void {
+    if (!this.#sinks.isEager) return
+    this.#add(chunk, own, i + 1)
+    own.rows.setSent(row, own.rows.sent(row) + 1)
+    this.#options.changed.mark(run.task, own.table, row)
+    this.#sinks.emitUpdate(run, this.#sinks.resultOf(own.table, row))
+  }
+
+  /** Adds the records that wait, up to `to`. False when an accumulator threw on one. */
+  #add(chunk: Chunk, own: SessionTask, to: number): boolean {
+    const from = this.#addedTo
+    this.#addedTo = to
+    return this.#accumulators.add(own.table, chunk, this.#rows, from, to)
+  }
+
+  advance(run: FrameRun): void {
+    const { watermarkMs } = run.task
+    const own = this.#tasks.get(run.task)!
+    if (watermarkMs <= own.quietUntilMs) return
+    for (;;) {
+      const bucketMs = own.deadlines.firstBucketMs
+      own.quietUntilMs = own.deadlines.startOf(bucketMs)
+      if (watermarkMs <= own.quietUntilMs) return
+      const leastMs = this.#closeBucket(run, own, bucketMs)
+      if (leastMs === Number.POSITIVE_INFINITY) continue
+      own.quietUntilMs = leastMs
+      return
+    }
+  }
+
+  /** Closes what is due of a bucket, by deadline and key. Gives the first deadline that is left in it, +Infinity: none. */
+  #closeBucket(run: FrameRun, own: SessionTask, bucketMs: number): number {
+    const { rows, deadlines, table } = own
+    const { watermarkMs } = run.task
+    const due: Due[] = []
+    let leastMs = Number.POSITIVE_INFINITY
+    const lookAgain = (keyId: number): void => {
+      const deadlineMs = rows.indexAgain(keyId)
+      if (deadlines.bucketOf(deadlineMs) === bucketMs) leastMs = Math.min(leastMs, deadlineMs)
+    }
+    for (const keyId of deadlines.keysOf(bucketMs)) {
+      const before = due.length
+      for (let n = rows.countOf(keyId) - 1; n >= 0; n--) {
+        const row = rows.rowAt(keyId, n)
+        const deadlineMs = rows.deadlineMs(row)
+        const isDue = deadlineMs < watermarkMs && deadlineMs < bucketMs
+        if (isDue) due.push({ keyId, row, lastMs: rows.lastMs(row) })
+      }
+      if (due.length === before) lookAgain(keyId)
+    }
+    due.sort((a, b) => a.lastMs - b.lastMs || table.compareKeys(a.keyId, b.keyId))
+    for (const [n, { keyId, row }] of due.entries()) {
+      this.#sinks.emitFinal(run, this.#sinks.resultOf(table, row))
+      const moved = rows.remove(row)
+      if (moved === undefined) continue
+      this.#options.changed.moved(run.task, table, moved.to)
+      for (const later of due.slice(n + 1)) if (later.row === moved.from) later.row = moved.to
+      lookAgain(keyId)
+    }
+    return leastMs
+  }
+}

@@ -1,0 +1,84 @@
+// From the window of a plan to the operator that keeps it: its tables, the bounds of its rows, its step.
+// Runs on a lane, once for each.
+// Keeps SPEC: PLAN-1 (the plan decides, nothing else).
+
+import type { WindowPlan } from '../job/plan.ts'
+import { operatorIdOf } from './operator-id.ts'
+import type { Accumulators } from './operators/accumulators.ts'
+import { type AlignedPlan, alignedBounds, alignedWindows, paneShape } from './operators/aligned-windows.ts'
+import type { ChangedRows } from './operators/changed-rows.ts'
+import type { LateRecords } from './operators/late.ts'
+import { PaneAggregate } from './operators/pane-aggregate.ts'
+import type { ResultSinks, RowBounds } from './operators/result-sinks.ts'
+import type { IdBounds } from './operators/row-headers.ts'
+import { RunningAggregate } from './operators/running-aggregate.ts'
+import { SessionAggregate } from './operators/session-aggregate.ts'
+import { SESSION_SLOTS, sessionBounds } from './operators/session-rows.ts'
+import type { StatefulStep } from './operators/stateful-step.ts'
+import { WindowAggregate } from './operators/window-aggregate.ts'
+import type { TableLayout } from './task.ts'
+
+/** What every aggregate operator is made of. */
+export interface AggregateParts {
+  outOfOrderMs: number
+  accumulators: Accumulators
+  sinks: ResultSinks
+  changed: ChangedRows
+  late: LateRecords | undefined
+  /** Records of a chunk, at most. */
+  capacity: number
+}
+
+export interface Windowing {
+  /** Rows are merged: the aggregates have to be those of merged rows. */
+  isMerged: boolean
+  /** Undefined without a window. */
+  bounds: RowBounds | undefined
+  idBounds: IdBounds
+  /** The tables of an operator with this name, whose rows have `width` slots. */
+  tables(name: string, width: number): TableLayout[]
+  step(parts: AggregateParts): StatefulStep
+}
+
+/** How records are put into windows; undefined: a running aggregate. */
+export function windowing(window: WindowPlan | undefined): Windowing {
+  if (window === undefined) {
+    return {
+      isMerged: false,
+      bounds: undefined,
+      idBounds: 'none',
+      tables: (name, width) => [{ operatorId: operatorIdOf(name), width, isWindowed: false }],
+      step: (parts) => new RunningAggregate(parts),
+    }
+  }
+  return window.kind === 'session' ? sessions(window) : aligned(window)
+}
+
+function aligned(window: AlignedPlan): Windowing {
+  const windows = alignedWindows(window)
+  const shape = paneShape(window)
+  const { graceMs } = window
+  return {
+    isMerged: shape !== undefined,
+    bounds: alignedBounds(windows),
+    idBounds: window.kind === 'cumulate' ? 'both' : 'start',
+    tables: (name, width) => [{ operatorId: operatorIdOf(name), width, isWindowed: true }],
+    step(parts) {
+      if (shape !== undefined) return new PaneAggregate({ ...parts, windows, graceMs, shape })
+      return new WindowAggregate({ ...parts, windows, graceMs, isOverlapping: 'paneMs' in window })
+    },
+  }
+}
+
+function sessions({ gapMs, graceMs }: Extract<WindowPlan, { kind: 'session' }>): Windowing {
+  return {
+    isMerged: true,
+    bounds: sessionBounds,
+    idBounds: 'start',
+    tables: (name, width) => [
+      { operatorId: operatorIdOf(name), width: width + SESSION_SLOTS, isWindowed: true },
+      { operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
+    ],
+    step: (parts) => new SessionAggregate({ ...parts, gapMs, graceMs }),
+  }
+}
