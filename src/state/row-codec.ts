@@ -15,8 +15,8 @@ export function packCells(cells: readonly unknown[] | undefined): Uint8Array | u
 /** The cells in value[start ..), undefined when nothing is there. */
 export function unpackCells(value: Uint8Array, start: number): unknown[] | undefined {
   if (start >= value.length) return undefined
-  // A copy: strings and binaries in the cells must not hold on to pages of the store.
-  return packr.unpack(value.slice(start)) as unknown[]
+  // A copy, which slice of a Buffer would not be: cells must not hold on to pages of the store, and bytes in them change.
+  return packr.unpack(Uint8Array.prototype.slice.call(value, start)) as unknown[]
 }
 
 /** Writes slots[from .. from + width) as little-endian float64; returns where they end. */

@@ -1,0 +1,18 @@
+// Cells of rows to bytes and back: what aggregates keep in them, and in memory of their own.
+// Holds SPEC: STATE-9.
+import { expect, test } from 'vitest'
+import { packCells, unpackCells } from '../../src/state/row-codec.ts'
+
+test('cells are read back as they were: sets, bytes, nulls and large integers', () => {
+  const cells = [new Set([1, '1', true]), null, [0, 2 ** 40, -0.5], 2n ** 70n, { deep: ['er'] }]
+  expect(unpackCells(packCells(cells)!, 0)).toEqual(cells)
+  expect([...(unpackCells(packCells([new Uint8Array([1, 2])])!, 0)![0] as Uint8Array)]).toEqual([1, 2])
+})
+
+test('bytes in cells are not those that they were read from, also where these are a Buffer', () => {
+  const stored = Buffer.concat([Buffer.alloc(8), packCells([Buffer.from([7, 8])])!])
+  const before = [...stored]
+  const [bytes] = unpackCells(stored, 8) as [Uint8Array]
+  bytes.fill(9)
+  expect([...stored]).toEqual(before)
+})
