@@ -1,22 +1,43 @@
 // The public API, nothing else. What a job file imports from 'millrace'.
 // Runs on every thread: a job module is loaded by the main thread and by every lane.
 
+export type { Collected } from './core/aggregates/collect.ts'
+export type { TopValue } from './core/aggregates/top-k.ts'
 export { ERRORS, type ErrorCode, MillraceError } from './core/errors.ts'
+export type {
+  AggregateOf,
+  AggregateResult,
+  CustomAggregate,
+  Field,
+  NumericField,
+  ScalarField,
+  TextField,
+} from './job/aggregate-spec.ts'
 export {
-  type AggregateOf,
-  type AggregateResult,
+  approxDistinctCount,
+  argMax,
+  argMin,
   avg,
-  type CustomAggregate,
+  collect,
+  correlation,
   count,
+  covariance,
   custom,
-  type Field,
+  decimalSum,
+  distinctCount,
   first,
+  histogram,
   last,
   max,
   min,
-  type NumericField,
+  quantile,
+  quantiles,
+  stddev,
+  stddevSample,
   sum,
+  topK,
   variance,
+  varianceSample,
   weightedMean,
 } from './job/aggregates.ts'
 export { job } from './job/builder.ts'

@@ -1,7 +1,14 @@
 // The compiler's part for aggregates.
 // Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once), AGG-1 (names and fields of aggregates are checked).
+// Keeps SPEC: JOB-4 (all problems at once), AGG-1 (names, fields and options of aggregates are checked).
 
+import {
+  AGGREGATES,
+  type AggregateKind,
+  type AggregateOptions,
+  isAggregateKind,
+  type OptionNeed,
+} from '../core/aggregates/catalog.ts'
 import { type Findings, show } from './checks.ts'
 import type { AggregatePlan } from './plan.ts'
 
@@ -28,28 +35,55 @@ export function compileAggregates(
 
 function compileAggregate(found: Findings, where: string, as: string, given: unknown): AggregatePlan | undefined {
   const spec = typeof given === 'object' && given !== null ? (given as Record<string, unknown>) : {}
-  switch (spec.kind) {
-    case 'count':
-      return { as, kind: 'count' }
-    case 'sum':
-    case 'min':
-    case 'max':
-    case 'avg':
-    case 'first':
-    case 'last':
-    case 'variance':
-      return { as, kind: spec.kind, field: found.field(`${where}: ${spec.kind}`, spec.field) }
-    case 'weightedMean': {
-      const field = found.field(`${where}: weightedMean`, spec.field)
-      return { as, kind: 'weightedMean', field, weightField: found.field(`${where}: weight`, spec.weightField) }
-    }
-    case 'custom':
-      return compileCustom(found, where, as, spec)
-    default:
-      found.add(`${where} must be an aggregate, e.g. sum('qty'), not ${show(given)}`)
-      return undefined
-  }
+  if (spec.kind === 'custom') return compileCustom(found, where, as, spec)
+  if (isAggregateKind(spec.kind)) return compileBuiltIn(found, `${where}: ${spec.kind}`, as, spec.kind, spec)
+  found.add(`${where} must be an aggregate, e.g. sum('qty'), not ${show(given)}`)
+  return undefined
 }
+
+function compileBuiltIn(
+  found: Findings,
+  where: string,
+  as: string,
+  kind: AggregateKind,
+  spec: Record<string, unknown>,
+): AggregatePlan {
+  const { takes, options: needs } = AGGREGATES[kind]
+  const given: readonly unknown[] = Array.isArray(spec.fields) ? spec.fields : []
+  const fields = takes.map((_need, i) => found.field(where, given[i]))
+  if (needs === undefined) return { as, kind, fields }
+  const options = found.options(where, spec.options, Object.keys(needs))
+  const checked = Object.entries(needs).map(([name, need]) => [
+    name,
+    optionOf(found, `${where}: ${name}`, options[name], need),
+  ])
+  return { as, kind, fields, options: Object.fromEntries(checked) as AggregateOptions }
+}
+
+function optionOf(found: Findings, where: string, given: unknown, need: OptionNeed): number | number[] {
+  const value = given ?? need.fallback
+  const isOne = (one: unknown): one is number =>
+    typeof one === 'number' && one >= need.min && one <= need.max && (need.isWhole !== true || Number.isInteger(one))
+  if (need.countMax === undefined) {
+    if (isOne(value)) return value
+    found.add(`${where} must be ${numberText(need)}, not ${show(given)}`)
+    return need.min
+  }
+  const isList = Array.isArray(value) && value.length > 0 && value.length <= need.countMax && value.every(isOne)
+  if (isList && (need.isAscending !== true || value.every((one, i) => i === 0 || value[i - 1]! < one)))
+    return [...value]
+  const each = isBounded(need) ? `, each ${numberText(need)}` : ''
+  const order = need.isAscending === true ? ', ascending' : ''
+  found.add(`${where} must be a list of 1 to ${need.countMax} numbers${each}${order}, not ${show(given)}`)
+  return []
+}
+
+function numberText(need: OptionNeed): string {
+  const kind = need.isWhole === true ? 'a whole number' : 'a number'
+  return isBounded(need) ? `${kind} from ${need.min} to ${need.max}` : kind
+}
+
+const isBounded = ({ max }: OptionNeed): boolean => max < Number.MAX_VALUE
 
 function compileCustom(found: Findings, where: string, as: string, spec: Record<string, unknown>): AggregatePlan {
   return {

@@ -105,16 +105,7 @@ function aggregateReading(
 
 /** The fields that an aggregate reads; none for count and for a custom one over whole records. */
 export function aggregateFields(aggregate: AggregatePlan): string[] {
-  switch (aggregate.kind) {
-    case 'count':
-      return []
-    case 'custom':
-      return aggregate.fields ?? []
-    case 'weightedMean':
-      return [aggregate.field, aggregate.weightField]
-    default:
-      return [aggregate.field]
-  }
+  return aggregate.fields ?? []
 }
 
 function sinkReading(hasFunctions: boolean, madeBy: string | undefined): Reading {

@@ -3,16 +3,17 @@
 // Keeps SPEC: PLAN-2 (a changed meaning under an old name is refused).
 
 import { createHash } from 'node:crypto'
+import { aggregateMeaning } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
-import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+import type { OperatorPlan, Plan, SourcePlan } from './plan.ts'
 import { windowText } from './window-text.ts'
 
 /**
  * 16 hex digits that differ whenever state of one plan would be wrong for the other.
  *
  * In it: the source topic (stored offsets are of it), event time, the key, window kind, size, offset and grace (with another
- * grace a closed window would take records again), the aggregates in order (they are the slots of a row) and the operators' names.
- * Not in it: names of results, functions (their text says nothing about their meaning), sinks, views, emission, and the
+ * grace a closed window would take records again), the aggregates in order (they are the slots of a row) with the options that state depends on, and the
+ * operators' names. Not in it: names of results, functions (their text says nothing about their meaning), sinks, views, emission, and the
  * source options that only decide which records are accepted from now on.
  *
  * @example
@@ -67,19 +68,5 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     case 'view':
     case 'late':
       return []
-  }
-}
-
-/** A custom accumulator is known by the name of its result: its functions cannot be compared. */
-function aggregateMeaning(aggregate: AggregatePlan): string {
-  switch (aggregate.kind) {
-    case 'count':
-      return 'count'
-    case 'weightedMean':
-      return `weightedMean(${aggregate.field},${aggregate.weightField})`
-    case 'custom':
-      return `custom:${aggregate.as}(${aggregate.fields?.join(',') ?? 'record'})`
-    default:
-      return `${aggregate.kind}(${aggregate.field})`
   }
 }

@@ -2,6 +2,8 @@
 // Runs on every thread; pure. Functions are not in it: an operator says `fn: n`, the n-th of the job's functions.
 // Keeps SPEC: PLAN-1 (equal job files give equal plans), PLAN-2 (a changed meaning under an old name is refused).
 
+import type { AggregateKind, AggregateOptions } from '../core/aggregates/catalog.ts'
+
 /** Where event time comes from: a field (ms since the epoch), a function of the record, or the Kafka record's timestamp. */
 export type EventTimePlan =
   | { kind: 'field'; field: string }
@@ -35,25 +37,29 @@ export interface SourcePlan {
   schemaFn: number | undefined
 }
 
-/**
- * One aggregate of an `aggregate` operator. Numeric ones need a finite number in `field`.
- * `first`/`last` take any value, ordered by event time, then by place in the partition.
- */
-export type AggregatePlan =
-  | { as: string; kind: 'count' }
-  | { as: string; kind: 'sum' | 'min' | 'max' | 'avg' | 'first' | 'last' | 'variance'; field: string }
-  | { as: string; kind: 'weightedMean'; field: string; weightField: string }
-  /** Custom: init, add, result and merge are functions of the job; the state goes through msgpack. */
-  | {
-      as: string
-      kind: 'custom'
-      fields: string[] | undefined
-      init: number
-      add: number
-      result: number
-      /** Undefined: its rows cannot be merged. */
-      merge: number | undefined
-    }
+/** One aggregate of an `aggregate` operator. What its fields must hold is in the catalog (core/aggregates/catalog.ts). */
+export type AggregatePlan = BuiltInAggregatePlan | CustomAggregatePlan
+
+export interface BuiltInAggregatePlan {
+  as: string
+  kind: AggregateKind
+  fields: string[]
+  /** All that the kind has, with their defaults; absent where it has none. */
+  options?: AggregateOptions
+}
+
+/** init, add, result and merge are functions of the job; the state goes through msgpack. */
+export interface CustomAggregatePlan {
+  as: string
+  kind: 'custom'
+  /** Undefined: it takes the whole record. */
+  fields: string[] | undefined
+  init: number
+  add: number
+  result: number
+  /** Undefined: its rows cannot be merged. */
+  merge: number | undefined
+}
 
 export type EmitPlan = { kind: 'final' } | { kind: 'updates' } | { kind: 'every'; everyMs: number }
 

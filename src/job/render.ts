@@ -2,9 +2,10 @@
 // Runs on every thread; pure.
 // Keeps SPEC: PATH-1 (the plan says which path each operator takes, and why).
 
+import { aggregateText } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
 import type { OperatorPath } from './paths.ts'
-import { type AggregatePlan, type EmitPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
+import { type EmitPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
 import { planHash } from './plan-hash.ts'
 import { windowText } from './window-text.ts'
 
@@ -92,26 +93,13 @@ function operatorText(operator: OperatorPlan): string {
       return `window ${operator.name}: ${windowText(operator.window)}${offset}, grace ${formatDuration(graceMs)}`
     }
     case 'aggregate':
-      return `aggregate ${operator.name}: ${operator.aggregates.map(aggregateText).join(', ')}`
+      return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}`
     case 'late':
       return `late -> ${operator.topic}`
     case 'to':
       return `to ${operator.topic} (${operator.sink.format}), ${emitText(operator.emit)}`
     case 'view':
       return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}`
-  }
-}
-
-function aggregateText(aggregate: AggregatePlan): string {
-  switch (aggregate.kind) {
-    case 'count':
-      return `${aggregate.as} = count`
-    case 'weightedMean':
-      return `${aggregate.as} = weightedMean(${aggregate.field}, ${aggregate.weightField})`
-    case 'custom':
-      return `${aggregate.as} = custom(${aggregate.fields?.join(', ') ?? 'record'})`
-    default:
-      return `${aggregate.as} = ${aggregate.kind}(${aggregate.field})`
   }
 }
 

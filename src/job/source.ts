@@ -3,7 +3,7 @@
 // Keeps SPEC: JOB-1 (what a job says is data, checked when it is built), R1, R5, R7 (the source's time options).
 
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import type { Field, NumericField } from './aggregates.ts'
+import type { Field, NumericField } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 

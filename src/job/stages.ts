@@ -11,7 +11,7 @@
  *                     └── to ──> complete   └── to, toView ──> complete ──> build
  */
 
-import type { AggregateOf, AggregateResult, Field, FieldValues } from './aggregates.ts'
+import type { AggregateOf, AggregateResult, Field, FieldValues } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 import type { CompiledJob } from './plan.ts'

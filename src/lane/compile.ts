@@ -6,7 +6,7 @@ import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
 import { aggregateFields } from '../job/paths.ts'
-import { type AggregatePlan, type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
+import { type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
@@ -14,6 +14,7 @@ import { jobFunction } from './job-function.ts'
 import { Accumulators } from './operators/accumulators.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
 import { DeadLetters } from './operators/dead-letters.ts'
+import { expectedIn } from './operators/field-needs.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
 import { Finish } from './operators/finish.ts'
 import { LateRecords } from './operators/late.ts'
@@ -297,10 +298,8 @@ class JobPipeline implements Pipeline {
     const isMoved = operators.some((operator) => operator.kind === 'repartition' && operator.field === field)
     if (field === source.keyField || isMoved) return 'string or whole number'
     if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
-    const isNumeric = operators.some(
-      (operator) => operator.kind === 'aggregate' && operator.aggregates.some((plan) => isNumericIn(plan, field)),
-    )
-    return isNumeric ? 'number' : 'value'
+    const aggregates = operators.flatMap((operator) => (operator.kind === 'aggregate' ? operator.aggregates : []))
+    return expectedIn(aggregates, field) ?? 'value'
   }
 }
 
@@ -311,9 +310,4 @@ function sample(chunk: Chunk, run: FrameRun, count: number): void {
     const row = Math.floor((i * chunk.count) / taken)
     run.samplesMs.push(run.view.timestampMs(chunk.at[row]!))
   }
-}
-
-function isNumericIn(plan: AggregatePlan, field: string): boolean {
-  if (plan.kind === 'custom' || plan.kind === 'count' || plan.kind === 'first' || plan.kind === 'last') return false
-  return plan.field === field || (plan.kind === 'weightedMean' && plan.weightField === field)
 }

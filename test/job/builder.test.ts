@@ -1,19 +1,28 @@
 // The builder and its compiler: the plan of a job, and all problems of a bad one.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import {
+  approxDistinctCount,
+  collect,
   count,
   cumulate,
   custom,
+  decimalSum,
+  distinctCount,
   envelope,
   first,
+  histogram,
   hopping,
   job,
   json,
   kafka,
   msgpack,
+  quantile,
+  quantiles,
   recordTime,
   session,
+  stddev,
   sum,
+  topK,
   tumbling,
   type WindowSpec,
 } from 'millrace'
@@ -79,13 +88,13 @@ test('the candles job gives its golden plan', () => {
         kind: 'aggregate',
         name: '1s-aggregate',
         aggregates: [
-          { as: 'open', kind: 'first', field: 'price' },
-          { as: 'high', kind: 'max', field: 'price' },
-          { as: 'low', kind: 'min', field: 'price' },
-          { as: 'close', kind: 'last', field: 'price' },
-          { as: 'volume', kind: 'sum', field: 'qty' },
-          { as: 'vwap', kind: 'weightedMean', field: 'price', weightField: 'qty' },
-          { as: 'n', kind: 'count' },
+          { as: 'open', kind: 'first', fields: ['price'] },
+          { as: 'high', kind: 'max', fields: ['price'] },
+          { as: 'low', kind: 'min', fields: ['price'] },
+          { as: 'close', kind: 'last', fields: ['price'] },
+          { as: 'volume', kind: 'sum', fields: ['qty'] },
+          { as: 'vwap', kind: 'weightedMean', fields: ['price', 'qty'] },
+          { as: 'n', kind: 'count', fields: [] },
         ],
       },
       { kind: 'late', name: 'late', topic: 'candles-late' },
@@ -195,6 +204,61 @@ test('functions are numbered in the order of the chain', () => {
     { kind: 'map', fields: ['price'], fn: 1 },
     { kind: 'aggregate', aggregates: [{ as: 'n' }, { as: 'list', fields: ['price'], init: 2, add: 3, result: 4 }] },
     { kind: 'to', sink: { keyFn: 5, headersFn: 6 } },
+  ])
+})
+
+test('options of aggregates are in the plan, with their defaults', () => {
+  const { plan } = job('x')
+    .from(kafka('in', { value: json<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .aggregate({
+      p: quantiles('price', [0.5, 0.9]),
+      top: topK('sym', 3, { capacity: 50 }),
+      sizes: histogram('qty', [1, 2]),
+      total: decimalSum('sym'),
+    })
+    .to(kafka('out'))
+    .build()
+  expect(plan.operators[1]).toMatchObject({
+    aggregates: [
+      { as: 'p', kind: 'quantiles', fields: ['price'], options: { q: [0.5, 0.9], accuracy: 0.01 } },
+      { as: 'top', kind: 'topK', fields: ['sym'], options: { k: 3, capacity: 50 } },
+      { as: 'sizes', kind: 'histogram', fields: ['qty'], options: { bounds: [1, 2] } },
+      { as: 'total', kind: 'decimalSum', fields: ['sym'] },
+    ],
+  })
+})
+
+test('options of aggregates that cannot be are problems, each with what may be', () => {
+  const stage = job('x')
+    .from(kafka('in', { value: json<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .aggregate({
+      a: quantile('price', 1.5),
+      b: quantiles('price', []),
+      c: quantile('price', 0.5, { accuracy: 0 }),
+      d: histogram('qty', [2, 2]),
+      e: histogram('qty', [Number.NaN]),
+      f: topK('sym', 2.5),
+      g: collect('sym', {} as { limit: number }),
+      h: distinctCount('sym', { limitt: 5 } as object),
+      i: approxDistinctCount('sym', { precision: 17 }),
+      j: stddev('' as 'price'),
+      k: { kind: 'covariance', fields: ['price'] } as never,
+    })
+    .to(kafka('out'))
+  expect(problemsOf(stage)).toEqual([
+    "aggregate 'aggregate': 'a': quantile: q must be a number from 0 to 1, not 1.5",
+    "aggregate 'aggregate': 'b': quantiles: q must be a list of 1 to 100 numbers, each a number from 0 to 1, not a list",
+    "aggregate 'aggregate': 'c': quantile: accuracy must be a number from 0.001 to 0.1, not 0",
+    "aggregate 'aggregate': 'd': histogram: bounds must be a list of 1 to 100 numbers, ascending, not a list",
+    "aggregate 'aggregate': 'e': histogram: bounds must be a list of 1 to 100 numbers, ascending, not a list",
+    "aggregate 'aggregate': 'f': topK: k must be a whole number from 1 to 1000, not 2.5",
+    "aggregate 'aggregate': 'g': collect: limit must be a whole number from 1 to 10000, not undefined",
+    "aggregate 'aggregate': 'h': distinctCount: there is no option 'limitt', did you mean 'limit'?",
+    "aggregate 'aggregate': 'i': approxDistinctCount: precision must be a whole number from 4 to 16, not 17",
+    "aggregate 'aggregate': 'j': stddev must be a field name, not ''",
+    "aggregate 'aggregate': 'k': covariance must be a field name, not undefined",
   ])
 })
 

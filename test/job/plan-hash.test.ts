@@ -1,17 +1,24 @@
 // The hash of a plan's stateful meaning: equal where stored state fits, different where it does not.
 import {
+  type AggregateOf,
+  approxDistinctCount,
   avg,
   type Complete,
+  collect,
   count,
   custom,
   type Duration,
+  distinctCount,
+  histogram,
   hopping,
   job,
   json,
   kafka,
   msgpack,
+  quantiles,
   recordTime,
   sum,
+  topK,
   tumbling,
 } from 'millrace'
 import { expect, test } from 'vitest'
@@ -116,6 +123,18 @@ test('custom accumulators are told apart by their name and fields', () => {
   expect(hash(keyed.aggregate({ a: custom({ ...functions }) }).to(kafka('out')))).toBe(a)
   expect(hash(keyed.aggregate({ b: custom(functions) }).to(kafka('out')))).not.toBe(a)
   expect(hash(keyed.aggregate({ a: custom({ ...functions, fields: ['qty'] }) }).to(kafka('out')))).not.toBe(a)
+})
+
+test('options that state depends on are in the meaning, those that choose what a row shows are not', () => {
+  const of = (aggregate: AggregateOf<Trade>): string => hash(keyed.aggregate({ a: aggregate }).to(kafka('out')))
+  expect(of(quantiles('price', [0.5, 0.9]))).toBe(of(quantiles('price', [0.99])))
+  expect(of(topK('side', 3))).toBe(of(topK('side', 5)))
+  expect(of(quantiles('price', [0.5], { accuracy: 0.02 }))).not.toBe(of(quantiles('price', [0.5])))
+  expect(of(topK('side', 3, { capacity: 10 }))).not.toBe(of(topK('side', 3)))
+  expect(of(histogram('price', [1, 2]))).not.toBe(of(histogram('price', [1, 3])))
+  expect(of(distinctCount('side', { limit: 10 }))).not.toBe(of(distinctCount('side')))
+  expect(of(approxDistinctCount('side', { precision: 10 }))).not.toBe(of(approxDistinctCount('side')))
+  expect(of(collect('side', { limit: 10 }))).not.toBe(of(collect('side', { limit: 11 })))
 })
 
 test('the meaning reads as text, and the hash of the candles job is fixed for ever', () => {

@@ -1,6 +1,20 @@
 // The plan for people: the path of each operator, and the tree.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
-import { count, custom, envelope, job, json, type KafkaTopic, kafka, msgpack, sum, tumbling } from 'millrace'
+import {
+  argMax,
+  count,
+  custom,
+  envelope,
+  job,
+  json,
+  type KafkaTopic,
+  kafka,
+  msgpack,
+  quantiles,
+  sum,
+  topK,
+  tumbling,
+} from 'millrace'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
 import { operatorPaths } from '../../src/job/paths.ts'
@@ -107,6 +121,18 @@ dead letters x-dlq
 changelog x-changelog
 state ${planHash(plan)}
 `)
+})
+
+test('aggregates are shown with their fields and options', () => {
+  const { plan } = job('x')
+    .from(kafka('in', { value: msgpack<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .aggregate({ p: quantiles('qty', [0.5, 0.9]), top: topK('sym', 3), by: argMax('sym', 'qty') })
+    .to(kafka('out'))
+    .build()
+  expect(renderPlan(plan, operatorPaths(plan))).toContain(
+    'aggregate aggregate: p = quantiles(qty, q 0.5 0.9, accuracy 0.01), top = topK(sym, k 3, capacity 1000), by = argMax(sym, qty)  fast  reads qty, sym from the bytes',
+  )
 })
 
 test('the same is there as data, and survives JSON', () => {

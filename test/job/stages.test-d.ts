@@ -1,11 +1,21 @@
 // The stages as types: what a job may say, in which order, and what its rows are.
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import {
+  approxDistinctCount,
+  argMax,
+  argMin,
   avg,
+  type Collected,
+  collect,
+  correlation,
   count,
+  covariance,
   custom,
+  decimalSum,
+  distinctCount,
   envelope,
   first,
+  histogram,
   job,
   json,
   kafka,
@@ -13,10 +23,17 @@ import {
   max,
   min,
   msgpack,
+  quantile,
+  quantiles,
   recordTime,
+  stddev,
+  stddevSample,
   sum,
+  type TopValue,
+  topK,
   tumbling,
   variance,
+  varianceSample,
   weightedMean,
 } from 'millrace'
 import { expectTypeOf, test } from 'vitest'
@@ -135,6 +152,92 @@ test('custom accumulators infer state, values and result', () => {
     // @ts-expect-error there is no field prise
     bad: custom({ fields: ['prise'], init: () => 0, add: (state: number) => state, result: (state: number) => state }),
   })
+})
+
+test('every aggregate has the type of its result', () => {
+  windowed
+    .aggregate({
+      deviation: stddev('price'),
+      sample: varianceSample('price'),
+      sampleDeviation: stddevSample('price'),
+      together: covariance('price', 'qty'),
+      alike: correlation('price', 'qty'),
+      dearest: argMax('side', 'price'),
+      cheapest: argMin('ts', 'price'),
+      median: quantile('price', 0.5),
+      spread: quantiles('price', [0.1, 0.9], { accuracy: 0.02 }),
+      sizes: histogram('qty', [1, 10]),
+      sides: distinctCount('side', { limit: 2 }),
+      syms: approxDistinctCount('sym', { precision: 10 }),
+      top: topK('side', 2, { capacity: 10 }),
+      sideList: collect('side', { limit: 2 }),
+      total: decimalSum('sym'),
+    })
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{
+        sym: string
+        windowStart: number
+        windowEnd: number
+        deviation: number
+        sample: number | null
+        sampleDeviation: number | null
+        together: number
+        alike: number | null
+        dearest: 'buy' | 'sell'
+        cheapest: number
+        median: number
+        spread: number[]
+        sizes: number[]
+        sides: number | null
+        syms: number
+        top: TopValue<'buy' | 'sell'>[]
+        sideList: Collected<'buy' | 'sell'>
+        total: string
+      }>()
+      expectTypeOf(row.top).toEqualTypeOf<{ value: 'buy' | 'sell'; count: number; error: number }[]>()
+      expectTypeOf(row.sideList).toEqualTypeOf<{ values: ('buy' | 'sell')[]; dropped: number }>()
+      return row
+    })
+})
+
+test('aggregates take only fields that they can work with', () => {
+  // @ts-expect-error numbers
+  windowed.aggregate({ a: stddev('side') })
+  // @ts-expect-error numbers
+  windowed.aggregate({ a: covariance('price', 'side') })
+  // @ts-expect-error the value is always there
+  windowed.aggregate({ a: argMax('note', 'price') })
+  // @ts-expect-error compared by a number
+  windowed.aggregate({ a: argMin('price', 'side') })
+  // @ts-expect-error numbers
+  windowed.aggregate({ a: quantile('side', 0.5) })
+  // @ts-expect-error numbers
+  windowed.aggregate({ a: quantiles('note', [0.5]) })
+  // @ts-expect-error numbers
+  windowed.aggregate({ a: histogram('side', [1]) })
+  // @ts-expect-error always there
+  windowed.aggregate({ a: distinctCount('note') })
+  // @ts-expect-error no such field
+  windowed.aggregate({ a: approxDistinctCount('sides') })
+  // @ts-expect-error always there
+  windowed.aggregate({ a: topK('note', 1) })
+  // @ts-expect-error always there
+  windowed.aggregate({ a: collect('note', { limit: 1 }) })
+  // @ts-expect-error decimals are text
+  windowed.aggregate({ a: decimalSum('price') })
+  // @ts-expect-error a list has a limit
+  collect('side', {})
+  // @ts-expect-error no such option
+  topK('side', 1, { limit: 1 })
+  const lists = job('x')
+    .from(kafka('in', { value: json<{ user: string; tags: string[] }>(), key: 'user' }))
+    .keyBy('user')
+  lists.aggregate({ tags: collect('tags', { limit: 5 }) }).map((row) => {
+    expectTypeOf(row.tags).toEqualTypeOf<{ values: string[][]; dropped: number }>()
+    return row
+  })
+  // @ts-expect-error lists cannot be told apart
+  lists.aggregate({ tags: distinctCount('tags') })
 })
 
 test('a stage out of order does not compile', () => {

@@ -8,8 +8,8 @@ import type { Columns } from '../columns.ts'
 export interface AggregateInput {
   /** The field's numbers by record; NaN where it is no number. */
   readonly values: Float64Array
-  /** The weights by record (weightedMean). */
-  readonly weights: Float64Array
+  /** The numbers of the second field by record, where there are two (a weight, `by`, y). */
+  readonly second: Float64Array
   /** Event times by record, ms. */
   readonly timesMs: Float64Array
   readonly columns: Columns
@@ -36,10 +36,8 @@ export interface MergedCells {
  */
 export interface Aggregate {
   readonly slotCount: number
-  /** True when a result of NaN means: look in the row's cell. */
+  /** It has a cell of the row. A cell goes through msgpack, and is packed whenever its row is sealed: keep it small. */
   readonly hasCell: boolean
-  /** A finite number is needed in the field (and in the weight): anything else is a dead record. */
-  readonly needsNumber: boolean
   init(slots: Float64Array, base: number): void
   update(
     slots: Float64Array,
@@ -55,6 +53,8 @@ export interface Aggregate {
    * first. Nothing of `from` may be shared afterwards: both rows go on by themselves.
    */
   merge(to: Float64Array, toBase: number, from: Float64Array, fromBase: number, cells: MergedCells, cell: number): void
-  /** The result; NaN when there is none (or, with a cell, when the cell has it). */
-  result(slots: Float64Array, base: number): number
+  /** The result as a number; NaN when it is none, or when there is none. */
+  result(slots: Float64Array, base: number, cell: unknown): number
+  /** The result where it is no number, as a value that shares nothing that changes; without it there is none: null. */
+  other?(slots: Float64Array, base: number, cell: unknown): unknown
 }

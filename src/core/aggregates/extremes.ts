@@ -8,7 +8,6 @@ import type { Aggregate } from './aggregate.ts'
 export const min: Aggregate = {
   slotCount: 1,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots[base] = Number.POSITIVE_INFINITY
   },
@@ -34,7 +33,6 @@ export const min: Aggregate = {
 export const max: Aggregate = {
   slotCount: 1,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots[base] = Number.NEGATIVE_INFINITY
   },

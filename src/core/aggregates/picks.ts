@@ -3,12 +3,12 @@
 // Keeps SPEC: AGG-3 (first keeps the earlier place among equal times, last takes the later).
 
 import type { Aggregate, AggregateInput, MergedCells } from './aggregate.ts'
+import { setCell, setMergedCell } from './cells.ts'
 
 /** Slots: event time, value. */
 export const first: Aggregate = {
   slotCount: 2,
   hasCell: true,
-  needsNumber: false,
   init(slots, base) {
     slots[base] = Number.POSITIVE_INFINITY
     slots[base + 1] = Number.NaN
@@ -33,13 +33,13 @@ export const first: Aggregate = {
   result(slots, base) {
     return slots[base + 1]!
   },
+  other: (_slots, _base, cell) => cell,
 }
 
 /** Slots: event time, value. */
 export const last: Aggregate = {
   slotCount: 2,
   hasCell: true,
-  needsNumber: false,
   init(slots, base) {
     slots[base] = Number.NEGATIVE_INFINITY
     slots[base + 1] = Number.NaN
@@ -64,23 +64,15 @@ export const last: Aggregate = {
   result(slots, base) {
     return slots[base + 1]!
   },
+  other: (_slots, _base, cell) => cell,
 }
 
 /** Outlined: the new or the old value is no number, so the row's cell changes too. */
-function setValue(slots: Float64Array, at: number, row: number, record: number, input: AggregateInput): void {
+export function setValue(slots: Float64Array, at: number, row: number, record: number, input: AggregateInput): void {
   const value = input.values[record]!
   slots[at] = value
-  let cells = input.cells[row]
-  if (!Number.isNaN(value)) {
-    if (cells !== undefined) cells[input.cell] = null
-    return
-  }
-  if (cells === undefined) {
-    cells = []
-    input.cells[row] = cells
-  }
-  while (cells.length <= input.cell) cells.push(null)
-  cells[input.cell] = input.columns.valueAt(input.field, record)
+  if (Number.isNaN(value)) setCell(input, row, input.columns.valueAt(input.field, record))
+  else if (input.cells[row] !== undefined) setCell(input, row, null)
 }
 
 /** Time and value of one row into another. */
@@ -93,8 +85,20 @@ function take(
   cell: number,
 ): void {
   to[toBase] = from[fromBase]!
-  to[toBase + 1] = from[fromBase + 1]!
-  if (!Number.isNaN(from[fromBase + 1]) && cells.to.length <= cell) return
-  while (cells.to.length <= cell) cells.to.push(null)
-  cells.to[cell] = Number.isNaN(from[fromBase + 1]) ? (cells.from?.[cell] ?? null) : null
+  takeValue(to, toBase + 1, from, fromBase + 1, cells, cell)
+}
+
+/** The value of one row, at `fromAt`, into another. */
+export function takeValue(
+  to: Float64Array,
+  toAt: number,
+  from: Float64Array,
+  fromAt: number,
+  cells: MergedCells,
+  cell: number,
+): void {
+  const value = from[fromAt]!
+  to[toAt] = value
+  if (Number.isNaN(value)) setMergedCell(cells, cell, cells.from?.[cell] ?? null)
+  else if (cells.to.length > cell) setMergedCell(cells, cell, null)
 }

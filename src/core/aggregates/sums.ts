@@ -13,7 +13,6 @@ import type { Aggregate, AggregateInput } from './aggregate.ts'
 export const count: Aggregate = {
   slotCount: 1,
   hasCell: false,
-  needsNumber: false,
   init(slots, base) {
     slots[base] = 0
   },
@@ -35,7 +34,6 @@ export const count: Aggregate = {
 export const sum: Aggregate = {
   slotCount: 1,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots[base] = 0
   },
@@ -69,7 +67,6 @@ export const mergedSum: Aggregate = {
 export const avg: Aggregate = {
   slotCount: 2,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots[base] = 0
     slots[base + 1] = 0
@@ -108,18 +105,17 @@ export const mergedAvg: Aggregate = {
 export const weightedMean: Aggregate = {
   slotCount: 2,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots[base] = 0
     slots[base + 1] = 0
   },
   update(slots: Float64Array, width: number, at: number, rows: Int32Array, input: AggregateInput, from, to) {
-    const { values, weights } = input
+    const { values, second } = input
     for (let i = from; i < to; i++) {
       const row = rows[i]!
       if (row < 0) continue
       const base = row * width + at
-      const weight = weights[i]!
+      const weight = second[i]!
       slots[base]! += values[i]! * weight
       slots[base + 1]! += weight
     }

@@ -1,6 +1,6 @@
-// variance: the population variance, by Welford's recurrence, which does not cancel for large means. Hot.
+// variance and stddev, of the population and of a sample, by Welford's recurrence, which does not cancel for large means. Hot.
 // Runs on a lane; pure.
-// Keeps SPEC: AGG-4 (variance is that of the population: 0 for one record, stable for values far from 0).
+// Keeps SPEC: AGG-4 (of the population or of a sample; stable for values far from 0).
 
 import type { Aggregate } from './aggregate.ts'
 
@@ -8,7 +8,6 @@ import type { Aggregate } from './aggregate.ts'
 export const variance: Aggregate = {
   slotCount: 3,
   hasCell: false,
-  needsNumber: true,
   init(slots, base) {
     slots.fill(0, base, base + 3)
   },
@@ -40,4 +39,22 @@ export const variance: Aggregate = {
   result(slots, base) {
     return slots[base + 2]! / slots[base]!
   },
+}
+
+/** The square root of the variance: in the unit of the field. */
+export const stddev: Aggregate = {
+  ...variance,
+  result: (slots, base) => Math.sqrt(slots[base + 2]! / slots[base]!),
+}
+
+/** The variance as estimated from a sample: one record says nothing about it. */
+export const varianceSample: Aggregate = {
+  ...variance,
+  result: (slots, base) => slots[base + 2]! / (slots[base]! - 1),
+}
+
+/** Its square root. */
+export const stddevSample: Aggregate = {
+  ...variance,
+  result: (slots, base) => Math.sqrt(slots[base + 2]! / (slots[base]! - 1)),
 }

@@ -7,14 +7,15 @@
  *         3.. slots of the aggregates, in plan order; custom accumulators have none, their state is in the row's cells
  */
 import type { Aggregate, AggregateInput, MergedCells } from '../../core/aggregates/aggregate.ts'
-import { AGGREGATES, MERGED_AGGREGATES } from '../../core/aggregates/catalog.ts'
-import { type Columns, TAG_BIG, TAG_MISSING } from '../../core/columns.ts'
-import { DEAD_BIG_INTEGER, DEAD_FIELD, DEAD_FUNCTION, STATUS_OK } from '../../core/record-status.ts'
-import type { AggregatePlan, CompiledJob } from '../../job/plan.ts'
+import { AGGREGATES } from '../../core/aggregates/catalog.ts'
+import type { Columns } from '../../core/columns.ts'
+import { DEAD_FUNCTION } from '../../core/record-status.ts'
+import type { AggregatePlan, CompiledJob, CustomAggregatePlan } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { ObjectSource } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
+import { FieldNeeds } from './field-needs.ts'
 
 export const SLOT_EVENT_TIME_MAX = 0
 export const SLOT_COUNT = 1
@@ -55,9 +56,7 @@ export class Accumulators {
   readonly #slotted: SlotAggregate[] = []
   readonly #customs: CustomAggregate[] = []
   readonly #places: ResultPlace[] = []
-  /** Fields that must be finite numbers, and fields that must be there. */
-  readonly #numeric: number[] = []
-  readonly #present: number[] = []
+  readonly #needs: FieldNeeds
   /** Rows of records that a custom accumulator threw on, in this call of `add`. */
   readonly #refused = new Set<number>()
   readonly #mergedCells: MergedCells = { to: [], from: undefined }
@@ -66,7 +65,6 @@ export class Accumulators {
   readonly #ofRecord: Int32Array
   readonly #objects: ObjectSource
   readonly #columns: Columns
-  readonly #fieldOffset: number
 
   /**
    * `columns`: where the fields are, which are those of the source or those filled after a map; `fieldOffset` is added to a
@@ -86,8 +84,8 @@ export class Accumulators {
     this.others = new Array(plans.length).fill(undefined)
     this.#objects = objects
     this.#columns = columns
-    this.#fieldOffset = fieldOffset
     this.#ofRecord = new Int32Array(columns.capacity)
+    this.#needs = new FieldNeeds(plans, columns, fieldOffset)
     let slotAt = HEADER_SLOTS
     let cell = 0
     for (const plan of plans) {
@@ -95,12 +93,11 @@ export class Accumulators {
         this.#addCustom(job, plan, cell++)
         continue
       }
-      const aggregate = (isMerged ? MERGED_AGGREGATES : AGGREGATES)[plan.kind]
-      const field = 'field' in plan ? columns.fields.indexOf(plan.field) : 0
-      const weight = plan.kind === 'weightedMean' ? columns.fields.indexOf(plan.weightField) : field
+      const aggregate = AGGREGATES[plan.kind].make(plan.options ?? {}, isMerged)
+      const [field = 0, second = field] = plan.fields.map((name) => columns.fields.indexOf(name))
       const input: AggregateInput = {
         values: columns.valuesOf(field),
-        weights: columns.valuesOf(weight),
+        second: columns.valuesOf(second),
         timesMs,
         columns,
         field,
@@ -110,14 +107,12 @@ export class Accumulators {
       this.#places.push({ kind: 'slot', index: this.#slotted.length })
       this.#slotted.push({ aggregate, slotAt, input })
       slotAt += aggregate.slotCount
-      if (aggregate.needsNumber) addOnce(this.#numeric, field, weight)
-      else if (plan.kind !== 'count') addOnce(this.#present, field)
     }
     this.width = slotAt
     this.#hasCells = cell > 0
   }
 
-  #addCustom(job: CompiledJob, plan: Extract<AggregatePlan, { kind: 'custom' }>, cell: number): void {
+  #addCustom(job: CompiledJob, plan: CustomAggregatePlan, cell: number): void {
     const fields = plan.fields?.map((name) => this.#columns.fields.indexOf(name))
     this.#places.push({ kind: 'custom', index: this.#customs.length })
     this.#customs.push({
@@ -135,35 +130,9 @@ export class Accumulators {
     return this.#customs.length > 0
   }
 
-  /** Ends records whose fields are not what the aggregates need. Hot: one loop a field. */
+  /** Ends records whose fields are not what the aggregates need. */
   validate(chunk: Chunk): void {
-    for (const field of this.#numeric) this.#requireNumbers(chunk, field)
-    for (const field of this.#present) this.#requirePresence(chunk, field)
-  }
-
-  #requireNumbers(chunk: Chunk, field: number): void {
-    const { status } = chunk
-    const { values, capacity } = this.#columns
-    const base = field * capacity
-    for (let row = 0; row < chunk.count; row++) {
-      const value = values[base + row]!
-      // Only finite numbers give 0 here; infinities and NaN give NaN.
-      if (value - value !== 0 && status[row] === STATUS_OK) this.#refuse(chunk, row, field)
-    }
-  }
-
-  #requirePresence(chunk: Chunk, field: number): void {
-    const { status } = chunk
-    const { tags, capacity } = this.#columns
-    const base = field * capacity
-    for (let row = 0; row < chunk.count; row++) {
-      if (tags[base + row] === TAG_MISSING && status[row] === STATUS_OK) this.#refuse(chunk, row, field)
-    }
-  }
-
-  #refuse(chunk: Chunk, row: number, field: number): void {
-    const { tags, capacity } = this.#columns
-    chunk.fail(row, tags[field * capacity + row] === TAG_BIG ? DEAD_BIG_INTEGER : DEAD_FIELD, field + this.#fieldOffset)
+    this.#needs.validate(chunk)
   }
 
   /** Lays out a row that was just created. */
@@ -301,9 +270,10 @@ export class Accumulators {
       const place = this.#places[i]!
       if (place.kind === 'slot') {
         const { aggregate, slotAt, input } = this.#slotted[place.index]!
-        const number = aggregate.result(table.slots, base + slotAt)
+        const cell = aggregate.hasCell ? cells?.[input.cell] : undefined
+        const number = aggregate.result(table.slots, base + slotAt, cell)
         this.numbers[i] = number
-        if (Number.isNaN(number)) this.others[i] = aggregate.hasCell ? cells?.[input.cell] : undefined
+        if (Number.isNaN(number)) this.others[i] = aggregate.other?.(table.slots, base + slotAt, cell)
       } else {
         const custom = this.#customs[place.index]!
         this.numbers[i] = Number.NaN
@@ -343,8 +313,4 @@ function addToHeader(
 function addToRow(slots: Float64Array, base: number, timeMs: number): void {
   if (timeMs > slots[base]!) slots[base] = timeMs
   slots[base + 1]! += 1
-}
-
-function addOnce(list: number[], ...items: number[]): void {
-  for (const item of items) if (!list.includes(item)) list.push(item)
 }
