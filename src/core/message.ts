@@ -119,6 +119,8 @@ export type LaneRequest =
   | { op: 'frame'; taskId: string; attempt: number; epoch: number; frame: ArrayBuffer }
   /** The input is quiet: elapsed monotonic time since its last record. Only for jobs with closeOnIdle. */
   | { op: 'idle'; taskId: string; attempt: number; epoch: number; elapsedMs: number }
+  /** Event time has come to `watermarkMs` though no record says so. */
+  | { op: 'advance'; taskId: string; attempt: number; epoch: number; watermarkMs: number }
   /** The input ended for good: the watermark becomes +Infinity. */
   | { op: 'end'; taskId: string; attempt: number; epoch: number }
   /** The epoch is cut: hand over changed rows and markers of all touched tasks. Later frames belong to a later epoch. */
@@ -149,9 +151,9 @@ export interface LaneRestored {
 export interface LaneDone {
   op: 'ready' | 'resume' | 'announce' | 'committed' | 'close'
 }
-/** Answer to frame, idle and end. */
+/** Answer to frame, idle, advance and end. */
 export interface LaneProcessed {
-  op: 'frame' | 'idle' | 'end'
+  op: 'frame' | 'idle' | 'advance' | 'end'
   taskId: string
   attempt: number
   epoch: number

@@ -1,9 +1,8 @@
 // One attempt: tasks run on their lanes, epochs follow each other, until something ends it. Main thread.
 // Keeps SPEC: LANE-1 (an attempt's work ends with it), EPOCH-1, COUNT-1, DLQ-3, R4 (end of input), R5 (idle).
 
-import { addCounts, countsAddUp, noCounts, shareOfJob } from '../core/counts.ts'
-import { MillraceError } from '../core/errors.ts'
-import type { LaneProcessed, TaskCounts } from '../core/message.ts'
+import { shareOfJob } from '../core/counts.ts'
+import type { LaneProcessed } from '../core/message.ts'
 import { inputTopics } from '../job/sub-plans.ts'
 import {
   type GroupMetadata,
@@ -13,11 +12,12 @@ import {
   type TopicPartitionOffset,
 } from '../kafka/port.ts'
 import { AttemptTasks } from './attempt-tasks.ts'
-import { DeadFlood, floodError } from './dead-flood.ts'
+import { JobFloods } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
 import { endsFetching } from './epoch/failure.ts'
+import { checkCounts, EpochTally } from './epoch-tally.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
-import type { EngineOptions, LatencySample } from './options.ts'
+import type { EngineOptions } from './options.ts'
 import { takeBatch } from './task-input.ts'
 import type { TaskState } from './task-state.ts'
 import { watchTasks } from './task-watches.ts'
@@ -57,8 +57,7 @@ export class Attempt {
   readonly #inputEnd: (task: TaskState) => Promise<number>
   readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
-  /** One a sub-topology: a record that moves to another key is looked at by each. */
-  readonly #floods: readonly DeadFlood[]
+  readonly #floods: JobFloods
   readonly #laneBytes: number[]
   #openEpoch: number
   #lastCommitted: number
@@ -69,13 +68,13 @@ export class Attempt {
   #hasWork = false
   #inFlightCount = 0
   #isDraining = false
+  #isCommitAsked = false
   #drainError: unknown
   #failure: { error: unknown } | undefined
   /** Tasks have to be heard of before their records (`mustAnnounce`); what is read meanwhile waits in `#held`, a few polls. */
   #isAnnouncing: boolean
   readonly #held: PollResult[] = []
-  #samples: LatencySample[] = []
-  #epochCounts: TaskCounts = noCounts()
+  readonly #tally = new EpochTally()
   /** Epochs committed by this attempt: shows progress to the supervisor. */
   committedCount = 0
 
@@ -91,8 +90,7 @@ export class Attempt {
     this.#inputEnd = options.inputEnd
     this.#recycle = options.recycle
     this.#wake = new Wake(engine.scheduler)
-    const { deadWindow, deadShareMax } = engine.limits
-    this.#floods = inputTopics(engine.plan).map(() => new DeadFlood(deadWindow, deadShareMax))
+    this.#floods = new JobFloods(inputTopics(engine.plan).length, engine.limits)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
     this.#isAnnouncing = options.tasks.some((task) => task.mustAnnounce)
     // Above all that were committed.
@@ -152,8 +150,8 @@ export class Attempt {
       moment: () => this.moment(),
       isLive: () => this.wantsMore(),
       sendIdle: (task, elapsedMs) => {
-        const { taskId } = task
-        this.#send(task, { op: 'idle', taskId, attempt: this.number, epoch: this.#openEpoch, elapsedMs }, 0)
+        const quiet = { op: 'idle', attempt: this.number, epoch: this.#openEpoch, elapsedMs } as const
+        this.#send(task, { ...quiet, taskId: task.taskId }, 0)
       },
       ended: () => {
         if (this.#tasks.haveEnded) this.drain()
@@ -178,6 +176,25 @@ export class Attempt {
     this.#isDraining = true
     this.#drainError ??= error
     this.#wake.ring()
+  }
+
+  /** Commits what was processed without waiting for the pace. */
+  commit(): void {
+    this.#isCommitAsked = this.#hasWork
+    this.#wake.ring()
+  }
+
+  /** All that was taken is processed and committed. */
+  get isAtRest(): boolean {
+    return !this.#hasWork && this.#inFlightCount === 0 && !this.#transaction.isCut
+  }
+
+  /** Event time has come to `watermarkMs` in each partition of the source, though no record says so. */
+  advanceTo(watermarkMs: number): void {
+    const moved = { op: 'advance', attempt: this.number, epoch: this.#openEpoch, watermarkMs } as const
+    for (const task of this.#tasks.all) {
+      if (task.sub === 0 && !task.isEndSent) this.#send(task, { ...moved, taskId: task.taskId }, 0)
+    }
   }
 
   /** Hands the frames of a poll to their lanes. */
@@ -222,34 +239,31 @@ export class Attempt {
       this.fail(error)
       return
     }
-    if (frame !== undefined) this.#sendFrame(task, frame)
+    if (frame !== undefined) {
+      const sent = { op: 'frame', attempt: this.number, epoch: this.#openEpoch, frame } as const
+      this.#send(task, { ...sent, taskId: task.taskId }, frame.byteLength)
+    }
     this.#endIfReached(task)
-  }
-
-  #sendFrame(task: TaskState, frame: ArrayBuffer): void {
-    this.#laneBytes[task.lane]! += frame.byteLength
-    this.#send(
-      task,
-      { op: 'frame', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch, frame },
-      frame.byteLength,
-    )
   }
 
   #send(
     task: TaskState,
-    request: Parameters<EngineOptions['lanes']['send']>[1] & { op: 'frame' | 'idle' | 'end' },
+    request: Parameters<EngineOptions['lanes']['send']>[1] & { op: LaneProcessed['op'] },
     bytes: number,
   ): void {
+    const isBack = (): void => {
+      this.#inFlightCount--
+      this.#laneBytes[task.lane]! -= bytes
+    }
     this.#inFlightCount++
+    this.#laneBytes[task.lane]! += bytes
     this.#engine.lanes.send(task.lane, request).then(
       (answer) => {
-        this.#inFlightCount--
-        this.#laneBytes[task.lane]! -= bytes
+        isBack()
         this.#processed(task, answer as LaneProcessed)
       },
       (error) => {
-        this.#inFlightCount--
-        this.#laneBytes[task.lane]! -= bytes
+        isBack()
         this.fail(error)
       },
     )
@@ -267,27 +281,20 @@ export class Attempt {
       return
     }
     const { observer } = this.#engine
-    const { sampleTimestampsMs, sampleWeight: weight } = answer
     task.processedOffset = answer.inputOffset
-    addCounts(this.#epochCounts, answer.counts)
+    this.#tally.add(task, answer)
     const share = shareOfJob(answer.counts, { isFirst: task.sub === 0, isLast: task.isLast })
-    observer.processed(task, share, sampleTimestampsMs, weight)
-    if (task.isLast) for (const timestampMs of sampleTimestampsMs) this.#samples.push({ timestampMs, weight })
+    observer.processed(task, share, answer.sampleTimestampsMs, answer.sampleWeight)
     task.isClockEnded = answer.watermarkMs === Number.POSITIVE_INFINITY
     if (answer.out !== undefined) {
       this.#transaction.add(answer.epoch, answer.out)
       this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.fail(error))
     }
-    this.#judge(this.#floods[task.sub]!, answer)
+    const flood = this.#floods.judge(task.sub, answer)
+    if (flood !== undefined && !this.#isDraining) this.drain(flood)
     this.#hasWork = true
     this.#wake.ring()
     this.#onRoom()
-  }
-
-  #judge(flood: DeadFlood, answer: LaneProcessed): void {
-    const { counts, deadResults } = answer
-    if (!flood.add(counts.in + deadResults, counts.dead + deadResults) || this.#isDraining) return
-    this.drain(floodError(flood, this.#engine.limits.deadShareMax, answer.lastDead))
   }
 
   #atEnd(end: TopicPartitionOffset): void {
@@ -324,7 +331,7 @@ export class Attempt {
           partitionCount: this.#partitionCount,
           lagRecords: this.lagRecords,
           pendingShare: this.#transaction.pendingBytes / limits.pendingOutputBytesMax,
-          isStopping: this.#isDraining,
+          isAwaited: this.#isDraining || this.#isCommitAsked,
         },
         limits,
       )
@@ -341,7 +348,8 @@ export class Attempt {
     const untilMs = clock.monotonicMs() + delayMs
     for (;;) {
       const leftMs = untilMs - clock.monotonicMs()
-      const isUrgent = this.#isDraining || this.#transaction.pendingBytes * 2 >= limits.pendingOutputBytesMax
+      const isUrgent =
+        this.#isDraining || this.#isCommitAsked || this.#transaction.pendingBytes * 2 >= limits.pendingOutputBytesMax
       if (leftMs <= 0 || isUrgent || this.#failure !== undefined) return
       await this.#wake.wait(leftMs)
     }
@@ -352,20 +360,18 @@ export class Attempt {
     const epoch = this.#openEpoch++
     this.#transaction.cut()
     this.#hasWork = false
+    this.#isCommitAsked = false
     this.#cutMs = clock.monotonicMs()
     const requests = this.#tasks.lanes.map((lane) => lanes.send(lane, { op: 'seal', epoch, attempt: this.number }))
     const seals = await Promise.all(requests)
     this.#sealedEpoch = epoch
-    const samples = this.#samples
-    const counts = this.#epochCounts
-    this.#samples = []
-    this.#epochCounts = noCounts()
+    const { samples, counts } = this.#tally.take()
     const touched = seals.flatMap((seal) => seal.tasks)
     if (touched.length === 0) {
       this.#transaction.uncut()
       return
     }
-    this.#checkCounts(counts)
+    checkCounts(counts, this.#tasks.all)
     const offsets = this.#tasks.sealed(touched, this.#engine.sinkTimes, clock.wallMs())
     const frames = seals.flatMap((seal) => (seal.out === undefined ? [] : [seal.out]))
     this.#partitionCount = touched.length + frames.length
@@ -378,16 +384,9 @@ export class Attempt {
     for (const lane of this.#tasks.lanes) {
       lanes.send(lane, { op: 'committed', epoch, attempt: this.number }).catch((error) => this.fail(error))
     }
-    this.#flusher.sealed(
-      frames.reduce((bytes, frame) => bytes + frame.byteLength, 0),
-      limits.unflushedBytesMax,
-    )
+    const sealedBytes = frames.reduce((bytes, frame) => bytes + frame.byteLength, 0)
+    this.#flusher.sealed(sealedBytes, limits.unflushedBytesMax)
     this.#transaction.produceWaiting(this.#openEpoch).catch((error) => this.fail(error))
-  }
-
-  #checkCounts(counts: TaskCounts): void {
-    if (countsAddUp(counts)) return
-    throw new MillraceError('MR6005', { task: this.#tasks.all.map((task) => task.taskId).join(','), ...counts })
   }
 
   /** Ends the attempt at once: nothing more of it is committed. */

@@ -1,7 +1,8 @@
 // The flood rule: too many dead records among the last ones stop the job instead of draining the topic. Main thread.
 // Keeps SPEC: DLQ-3 (a flood of dead records stops the job).
 
-import { type ErrorData, MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { LaneProcessed } from '../core/message.ts'
 
 /** Slices that the window is counted in: it slides by one slice. */
 const SLICES = 10
@@ -44,7 +45,22 @@ export class DeadFlood {
   }
 }
 
-/** What stops the job then: the numbers, and the last dead record as an example. */
-export function floodError({ dead, records }: DeadFlood, limit: number, last: ErrorData | undefined): MillraceError {
-  return new MillraceError('MR6001', { dead, records, limit, code: last?.code ?? '', reason: last?.message ?? '' })
+/** The flood rule of a job: one window a sub-topology, since a record that moves to another key is looked at by each. */
+export class JobFloods {
+  readonly #floods: readonly DeadFlood[]
+  readonly #shareMax: number
+
+  constructor(subCount: number, { deadWindow, deadShareMax }: { deadWindow: number; deadShareMax: number }) {
+    this.#floods = Array.from({ length: subCount }, () => new DeadFlood(deadWindow, deadShareMax))
+    this.#shareMax = deadShareMax
+  }
+
+  /** What stops the job after this answer of a sub-topology: the numbers, and the last dead record as an example. */
+  judge(sub: number, { counts, deadResults, lastDead: last }: LaneProcessed): MillraceError | undefined {
+    const flood = this.#floods[sub]!
+    if (!flood.add(counts.in + deadResults, counts.dead + deadResults)) return undefined
+    const { dead, records } = flood
+    const example = { code: last?.code ?? '', reason: last?.message ?? '' }
+    return new MillraceError('MR6001', { dead, records, limit: this.#shareMax, ...example })
+  }
 }

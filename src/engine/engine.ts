@@ -82,6 +82,19 @@ export class Engine {
     return this.#runner?.attempt?.tasks ?? []
   }
 
+  /** Commits what was processed without waiting for the pace of commits. */
+  commit(): void {
+    this.#runner?.attempt?.commit()
+  }
+  /** All that was taken is processed and committed, as far as this instance knows. */
+  get isAtRest(): boolean {
+    return this.isRunning && this.#runner?.attempt?.isAtRest === true
+  }
+  /** Event time has come to `watermarkMs` in each partition of the source that this instance has, though no record says so. */
+  advanceTo(watermarkMs: number): void {
+    this.#runner?.attempt?.advanceTo(watermarkMs)
+  }
+
   /** Asks for a clean end: intake stops, the epoch is committed and flushed. `run` resolves when it is done. */
   stop(): void {
     this.#isStopping = true

@@ -96,6 +96,11 @@ export class Transaction {
     this.#isCut = true
   }
 
+  /** An epoch was cut and is not committed yet. */
+  get isCut(): boolean {
+    return this.#isCut
+  }
+
   /** The epoch that was cut is empty: nothing of it is committed. */
   uncut(): void {
     this.#isCut = false

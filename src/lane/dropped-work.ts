@@ -4,7 +4,7 @@
 import { noCounts } from '../core/counts.ts'
 import type { LaneProcessed, LaneRequest } from '../core/message.ts'
 
-type Work = Extract<LaneRequest, { op: 'frame' | 'idle' | 'end' }>
+type Work = Extract<LaneRequest, { op: 'frame' | 'idle' | 'advance' | 'end' }>
 
 /** `frame`: the input that goes back unread. */
 export function dropped(request: Work, frame: ArrayBuffer | undefined): LaneProcessed {

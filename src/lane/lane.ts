@@ -14,13 +14,13 @@ import type {
   LaneSetup,
   LaneStats,
 } from '../core/message.ts'
-import { idleWatermark } from '../core/watermark.ts'
 import { type CompiledJob, type PlanTopics, planTopics } from '../job/plan.ts'
 import { planHash, stateMeaning } from '../job/plan-hash.ts'
 import { MARKER_KEY } from '../state/keys.ts'
 import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
 import { checkChangelogSizes } from './changelog-sizes.ts'
+import { type ClockRequest, moveClock } from './clock-moves.ts'
 import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
 import { dropped } from './dropped-work.ts'
 import type { FrameRun } from './frame-run.ts'
@@ -45,7 +45,7 @@ interface OpenTask {
 }
 
 /**
- * A lane. `handle` starts at once and answers at once to frame, idle, end, seal and committed; it never throws: what went
+ * A lane. `handle` starts at once and answers at once to frame, idle, advance, end, seal and committed; it never throws: what went
  * wrong is the answer.
  *
  * @example
@@ -103,9 +103,9 @@ export class Lane {
       case 'frame':
         return this.#frame(request)
       case 'idle':
-        return this.#idle(request)
+      case 'advance':
       case 'end':
-        return this.#end(request)
+        return this.#moveClock(request)
       case 'seal':
         return this.#seal(request)
       case 'committed':
@@ -230,34 +230,15 @@ export class Lane {
     return this.#process(task, request, view)
   }
 
-  #idle(request: RequestOf<'idle'>): LaneProcessed {
+  #moveClock(request: ClockRequest): LaneProcessed {
     const task = this.#taskFor(request)
     if (task === undefined) return dropped(request, undefined)
     const { closeOnIdle } = this.#job.plan.source
-    if (!task.isIdle && this.#pipelineOf(task.sub).repartition !== undefined) {
-      task.isIdle = true
-      task.isTouched = true
-    }
-    if (closeOnIdle !== undefined) {
-      const { watermarkMs, eventTimeMsMax } = task
-      task.watermarkMs = idleWatermark(watermarkMs, eventTimeMsMax, request.elapsedMs, closeOnIdle.maxDelayMs)
-      if (task.watermarkMs > watermarkMs) task.isTouched = true
-    }
+    moveClock(task, request, closeOnIdle, this.#pipelineOf(task.sub).repartition !== undefined)
     return this.#process(task, request, undefined)
   }
 
-  #end(request: RequestOf<'end'>): LaneProcessed {
-    const task = this.#taskFor(request)
-    if (task === undefined) return dropped(request, undefined)
-    if (!task.isEnded) {
-      task.isEnded = true
-      task.watermarkMs = Number.POSITIVE_INFINITY
-      task.isTouched = true
-    }
-    return this.#process(task, request, undefined)
-  }
-
-  #process(task: Task, request: RequestOf<'frame' | 'idle' | 'end'>, view: FrameView | undefined): LaneProcessed {
+  #process(task: Task, request: RequestOf<'frame'> | ClockRequest, view: FrameView | undefined): LaneProcessed {
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
     const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [] }

@@ -12,7 +12,8 @@ export interface CadenceFacts {
   lagRecords: number
   /** Bytes of results that wait for their transaction, as a share of their limit (0 to 1). */
   pendingShare: number
-  isStopping: boolean
+  /** Somebody waits for the commit: a stop, or a caller. */
+  isAwaited: boolean
 }
 
 export interface CadenceLimits {
@@ -33,12 +34,12 @@ export type CadenceDecision = { kind: 'cut' } | { kind: 'wait'; delayMs: number 
  * Decides whether the open epoch is cut.
  *
  * @example
- * decideCadence({ hasWork: true, sinceCutMs: 6, partitionCount: 4, lagRecords: 0, pendingShare: 0, isStopping: false }, limits)
+ * decideCadence({ hasWork: true, sinceCutMs: 6, partitionCount: 4, lagRecords: 0, pendingShare: 0, isAwaited: false }, limits)
  * // { kind: 'cut' } with commitMinMs 5
  */
 export function decideCadence(facts: CadenceFacts, limits: CadenceLimits): CadenceDecision {
   if (!facts.hasWork) return { kind: 'idle' }
-  if (facts.isStopping || facts.pendingShare >= 0.5) return { kind: 'cut' }
+  if (facts.isAwaited || facts.pendingShare >= 0.5) return { kind: 'cut' }
   const isCatchingUp = facts.lagRecords > limits.catchUpRecords
   const shortestMs = Math.max(limits.commitMinMs, MARKER_COST_MS * facts.partitionCount)
   const intervalMs = isCatchingUp ? limits.catchUpMs : Math.min(shortestMs, limits.commitMaxMs)
