@@ -10,7 +10,7 @@ import { isMarkerKey } from '../../src/state/keys.ts'
 import { failCalls } from '../harness/failing-calls.ts'
 import { lanesOf, type MemoryJob, type MemoryJobOptions, startMemoryJob } from '../harness/memory-job.ts'
 import { candlesJob, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
-import { VirtualTime } from '../harness/virtual-time.ts'
+import { VirtualTime } from '../../src/testing/virtual-time.ts'
 
 /** An attempt may end for what was injected alone, never for an error of ours. */
 const KAFKA_ERROR = /[A-Z_]+ \(-?\d+\): /

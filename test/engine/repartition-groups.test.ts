@@ -6,7 +6,7 @@ import { failCalls } from '../harness/failing-calls.ts'
 import { type MemoryJob, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
 import { seeded } from '../harness/trades-in-memory.ts'
-import { VirtualTime } from '../harness/virtual-time.ts'
+import { VirtualTime } from '../../src/testing/virtual-time.ts'
 
 /** An attempt may end for what was injected alone, never for an error of ours. */
 const KAFKA_ERROR = /[A-Z_]+ \(-?\d+\): /

@@ -1,7 +1,7 @@
 // Faults for simulations on memory-kafka: calls that take time, deliveries that fail, answers that are lost.
 import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import type { VirtualTime } from './virtual-time.ts'
+import type { VirtualTime } from '../../src/testing/virtual-time.ts'
 
 const CALL_MS_MAX = 5
 const DOOMED_SHARE = 0.02

@@ -30,6 +30,8 @@ export interface BrokerOptions {
   scheduler: Scheduler
   /** Bytes of all records; producing beyond fails with KAFKA_STORAGE_ERROR. */
   bytesMax: number
+  /** Settings of all topics that are not given others. */
+  topicConfig: Record<string, string>
   /** True: let other work of the event loop run at every poll (off in a simulation with a hand-driven scheduler). */
   yieldsOnPoll: boolean
 }
@@ -43,7 +45,9 @@ export class Broker {
   onTopicsChanged: (names: string[]) => void = () => undefined
   readonly #bytesMax: number
   readonly #topics = new Map<string, Topic>()
+  readonly #topicConfig: Record<string, string>
   #createdCount = 0
+  #sequence = 0
 
   constructor(options: BrokerOptions) {
     this.clock = options.clock
@@ -51,14 +55,16 @@ export class Broker {
     this.bell = new Bell(options.scheduler)
     this.yieldsOnPoll = options.yieldsOnPoll
     this.#bytesMax = options.bytesMax
+    this.#topicConfig = { ...DEFAULT_CONFIG, ...options.topicConfig }
   }
 
   create(name: string, partitionCount: number, config: Record<string, string> = {}): void {
     if (this.#topics.has(name)) return
     if (!(partitionCount >= 1)) throw kafkaError('INVALID_PARTITIONS', `${name} needs a partition`, { topic: name })
-    const partitions = Array.from({ length: partitionCount }, (_, partition) => new PartitionLog(name, partition))
+    const nextSequence = (): number => this.#sequence++
+    const partitions = Array.from({ length: partitionCount }, (_, at) => new PartitionLog(name, at, nextSequence))
     const topicId = `memory-${++this.#createdCount}`
-    this.#topics.set(name, { name, topicId, config: { ...DEFAULT_CONFIG, ...config }, partitions })
+    this.#topics.set(name, { name, topicId, config: { ...this.#topicConfig, ...config }, partitions })
     this.onTopicsChanged([name])
     this.bell.ring()
   }

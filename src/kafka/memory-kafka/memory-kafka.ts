@@ -21,6 +21,8 @@ export interface MemoryKafkaOptions {
   scheduler?: Scheduler
   /** Topics at the start: partition counts, or that and settings, by name. */
   topics?: Record<string, number | { partitionCount: number; config?: Record<string, string> }>
+  /** Settings of all topics that are not given others. */
+  topicConfig?: Record<string, string>
   /** Bytes of all records; producing beyond fails with KAFKA_STORAGE_ERROR. Default 1 GiB. */
   bytesMax?: number
 }
@@ -32,7 +34,15 @@ export interface AppendedRecord {
   timestampMs?: number
   headers?: RecordHeader[]
   /** Default: by the key's murmur2, 0 without a key. */
-  partition?: number
+  partition?: number | undefined
+  /** At or beyond the end of the partition: what is between is left out. Default: the end. */
+  offset?: number | undefined
+}
+
+/** A record of a log. */
+export interface LoggedRecord extends FrameRecord {
+  /** Grows with every record of the broker: which of two came first, whatever their partitions. */
+  sequence: number
 }
 
 /** The broker and what a test may look at and do to it. */
@@ -42,8 +52,8 @@ export interface MemoryKafka extends Kafka {
   createTopic(name: string, partitionCount: number, config?: Record<string, string>): void
   /** Appends outside any transaction; returns the offset. */
   append(topic: string, record: AppendedRecord): number
-  /** The records that a read_committed reader gets to see, in offset order. */
-  log(topic: string, partition: number): FrameRecord[]
+  /** The records that a read_committed reader gets to see, in offset order; from an offset on, or from the first. */
+  log(topic: string, partition: number, fromOffset?: number): LoggedRecord[]
   /** Offsets of a partition: first, last stable, high watermark. */
   offsets(topic: string, partition: number): { low: number; stable: number; high: number }
   committedOffset(groupId: string, topic: string, partition: number): CommittedOffset
@@ -80,6 +90,7 @@ export function createMemoryKafka(options: MemoryKafkaOptions = {}): MemoryKafka
     clock: options.clock ?? realClock,
     scheduler: options.scheduler ?? realScheduler,
     bytesMax: options.bytesMax ?? DEFAULT_BYTES_MAX,
+    topicConfig: options.topicConfig ?? {},
     yieldsOnPoll: options.scheduler === undefined,
   })
   const faults: Faults = {}
@@ -104,7 +115,7 @@ export function createMemoryKafka(options: MemoryKafkaOptions = {}): MemoryKafka
     openAdmin: async () => memoryAdmin(broker, gate, groups),
     createTopic: (name, partitionCount, config) => broker.create(name, partitionCount, config),
     append: (topic, record) => append(broker, topic, record),
-    log: (topic, partition) => committedRecords(logOf(broker, topic, partition)),
+    log: (topic, partition, fromOffset = 0) => committedRecords(logOf(broker, topic, partition), fromOffset),
     offsets: (topic, partition) => {
       const { low, stable, high } = logOf(broker, topic, partition)
       return { low, stable, high }
@@ -140,13 +151,13 @@ function logOf(broker: Broker, topic: string, partition: number): PartitionLog {
   return log
 }
 
-function committedRecords(log: PartitionLog): FrameRecord[] {
-  const records: FrameRecord[] = []
-  for (let offset = log.low; offset < log.stable; offset++) {
+function committedRecords(log: PartitionLog, fromOffset: number): LoggedRecord[] {
+  const records: LoggedRecord[] = []
+  for (let offset = Math.max(log.low, fromOffset); offset < log.stable; offset++) {
     const record = log.at(offset)!
     if (!log.isShown(record, false)) continue
-    const { timestampMs, key, value } = record
-    records.push({ offset, timestampMs, key, value, headers: decodeHeaders(record.headers) })
+    const { timestampMs, key, value, sequence } = record
+    records.push({ offset, timestampMs, key, value, headers: decodeHeaders(record.headers), sequence })
   }
   return records
 }
@@ -156,6 +167,10 @@ function append(broker: Broker, topic: string, record: AppendedRecord): number {
   const byKey = key === undefined ? 0 : partitionOfKey(key, broker.topic(topic).partitions.length)
   const log = logOf(broker, topic, record.partition ?? byKey)
   const timestampMs = record.timestampMs ?? broker.clock.wallMs()
+  if (record.offset !== undefined) {
+    if (record.offset < log.high) throw new RangeError(`${topic}/${log.partition} is at ${log.high} already`)
+    log.skipTo(record.offset)
+  }
   const offset = log.append(
     { timestampMs, key, value: bytesOf(record.value), headers: encodeHeaders(record.headers ?? []) },
     undefined,

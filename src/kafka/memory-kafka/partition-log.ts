@@ -14,13 +14,15 @@ export interface LogRecord {
   value: Uint8Array | undefined
   /** Packed as frames carry them; empty for none. */
   headers: Uint8Array
+  /** Grows with every record of the broker: which of two came first, whatever their partitions. */
+  sequence: number
   /** Undefined: not written in a transaction. */
   span: Span | undefined
   /** A commit or abort marker: it takes an offset and no reader sees it. */
   isControl: boolean
 }
 
-export type NewRecord = Omit<LogRecord, 'offset' | 'span' | 'isControl'>
+export type NewRecord = Omit<LogRecord, 'offset' | 'sequence' | 'span' | 'isControl'>
 
 const NO_BYTES = new Uint8Array(0)
 
@@ -41,9 +43,12 @@ export class PartitionLog {
   #records: LogRecord[] = []
   readonly #openSpans = new Set<Span>()
 
-  constructor(topic: string, partition: number) {
+  readonly #nextSequence: () => number
+
+  constructor(topic: string, partition: number, nextSequence: () => number) {
     this.topic = topic
     this.partition = partition
+    this.#nextSequence = nextSequence
   }
   /** The first offset that is still there. */
   get low(): number {
@@ -74,7 +79,9 @@ export class PartitionLog {
   }
 
   append(record: NewRecord, span: Span | undefined): number {
-    return this.#push({ ...record, offset: this.high, span, isControl: false })
+    const { timestampMs, key, value, headers } = record
+    const sequence = this.#nextSequence()
+    return this.#push({ offset: this.high, timestampMs, key, value, headers, sequence, span, isControl: false })
   }
 
   beginSpan(): Span {
@@ -87,8 +94,13 @@ export class PartitionLog {
   endSpan(span: Span, state: 'committed' | 'aborted', timestampMs: number): void {
     span.state = state
     this.#openSpans.delete(span)
-    const offset = this.high
-    this.#push({ offset, timestampMs, key: undefined, value: undefined, headers: NO_BYTES, span, isControl: true })
+    this.#pushControl(timestampMs, span)
+  }
+
+  /** The next record gets this offset; those between are left out, as by compaction and markers. */
+  skipTo(offset: number): void {
+    if (this.#records.length === 0) this.#low = Math.max(this.#low, offset)
+    while (this.high < offset) this.#pushControl(0, undefined)
   }
 
   /** Drops the records below `offset`, as retention and DeleteRecords do. */
@@ -102,6 +114,12 @@ export class PartitionLog {
   isShown(record: LogRecord, readUncommitted: boolean): boolean {
     if (record.isControl) return false
     return readUncommitted || record.span === undefined || record.span.state === 'committed'
+  }
+
+  #pushControl(timestampMs: number, span: Span | undefined): void {
+    const sequence = this.#nextSequence()
+    const nothing = { key: undefined, value: undefined, headers: NO_BYTES }
+    this.#push({ offset: this.high, timestampMs, ...nothing, sequence, span, isControl: true })
   }
 
   #push(record: LogRecord): number {
