@@ -315,6 +315,11 @@ export const ERRORS = {
     text: 'The counts of task {task} do not add up: in {in} + expanded {expanded} is not accepted {accepted} + late {late} + dead {dead} + filtered {filtered}.',
     remedy: 'This is a defect of Millrace: report it with the job file.',
   },
+  MR6006: {
+    action: 'report',
+    text: 'The job under test did not get there within {limitMs} ms of its own time ({goal}): {states}',
+    remedy: 'This is a defect of Millrace or of a function that the job never comes back from: report it with the test.',
+  },
   MR7001: {
     action: 'report',
     text: 'There is no view {view}.',

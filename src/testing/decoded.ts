@@ -1,25 +1,17 @@
-// What a test gives and gets: records to a job, and its rows, late and dead records decoded.
+// What a test gets: the rows of a job, its late and dead records, decoded.
 // Test processes, main thread.
 
 import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
 import { MsgpackGuard } from '../codec/msgpack-guard.ts'
-import type { RecordHeader, SinkRecord } from '../core/frame.ts'
+import type { FrameRecord, RecordHeader } from '../core/frame.ts'
 import { STATUS_OK } from '../core/record-status.ts'
 import type { ValueFormat } from '../job/plan.ts'
 
-/** A record as a producer would send it. */
-export interface TestRecord {
-  /** Default: the text of the source's declared key field, else none. */
-  key?: string | Uint8Array
-  /** Encoded in the source's format; bytes go as they are; `undefined` is a null value. */
-  value: unknown
-  /** Kafka timestamp, ms since the epoch. Default: the event time field of the value, else that of the record before, else 0. */
-  timestampMs?: number
-  headers?: Record<string, string>
-}
-
 /** A row or record that the job wrote. */
 export interface OutputRow<T = Record<string, unknown>> {
+  /** Where it was written. */
+  topic: string
+  partition: number
   /** Undefined: no key. */
   key: string | undefined
   value: T
@@ -47,6 +39,9 @@ export interface SourcePosition {
 
 /** A dead record: what it was, why it is dead, and where it was read. */
 export interface DeadRecord {
+  /** Where it was written. */
+  topic: string
+  partition: number
   key: string | undefined
   /** Decoded in the source's format; the bytes themselves where they are nothing of it. Undefined: no value. */
   value: unknown
@@ -60,6 +55,12 @@ export interface DeadRecord {
   /** Undefined for a result row on which a function after the aggregate threw: it has no one record behind it. */
   source: SourcePosition | undefined
   headers: Record<string, string>
+}
+
+/** A record of a topic that a job wrote. */
+export interface WrittenRecord extends FrameRecord {
+  topic: string
+  partition: number
 }
 
 const textDecoder = new TextDecoder()
@@ -82,8 +83,9 @@ export function decodeValue(format: ValueFormat, bytes: Uint8Array | undefined):
 const DEPTH_MAX = 1000
 const NODES_MAX = 10_000_000
 
-export function outputRow(record: SinkRecord, format: ValueFormat): OutputRow<unknown> {
+export function outputRow(record: WrittenRecord, format: ValueFormat): OutputRow<unknown> {
   return {
+    ...placeOf(record),
     key: text(record.key),
     value: decodeValue(format, record.value),
     timestampMs: record.timestampMs,
@@ -91,7 +93,7 @@ export function outputRow(record: SinkRecord, format: ValueFormat): OutputRow<un
   }
 }
 
-export function lateRecord(record: SinkRecord, format: ValueFormat): LateRecord<unknown> {
+export function lateRecord(record: WrittenRecord, format: ValueFormat): LateRecord<unknown> {
   const row = outputRow(record, format)
   const { headers } = row
   return {
@@ -103,13 +105,15 @@ export function lateRecord(record: SinkRecord, format: ValueFormat): LateRecord<
   }
 }
 
-export function deadRecord(record: SinkRecord, sourceFormat: ValueFormat): DeadRecord {
+/** `formats`: those that it may be written in, the likeliest first. */
+export function deadRecord(record: WrittenRecord, formats: readonly ValueFormat[]): DeadRecord {
   const headers = headerTexts(record.headers)
   const source = sourcePosition(headers)
   return {
+    ...placeOf(record),
     key: text(record.key),
     // A result row is written as msgpack, whatever the source is.
-    value: decodedOrBytes(source === undefined ? 'msgpack' : sourceFormat, record.value),
+    value: decodedOrBytes(source === undefined ? ['msgpack'] : formats, record.value),
     bytes: record.value,
     timestampMs: record.timestampMs,
     code: headers['millrace-error-code'] ?? '',
@@ -117,6 +121,11 @@ export function deadRecord(record: SinkRecord, sourceFormat: ValueFormat): DeadR
     source,
     headers,
   }
+}
+
+/** Not its offset: that counts the commits before it too. */
+function placeOf({ topic, partition }: WrittenRecord): { topic: string; partition: number } {
+  return { topic, partition }
 }
 
 function sourcePosition(headers: Record<string, string>): SourcePosition | undefined {
@@ -132,13 +141,15 @@ function sourcePosition(headers: Record<string, string>): SourcePosition | undef
 }
 
 /** A dead record may be dead because its bytes are no value. */
-function decodedOrBytes(format: ValueFormat, bytes: Uint8Array | undefined): unknown {
-  try {
-    return decodeValue(format, bytes)
-  } catch (error) {
-    if (error instanceof TypeError || error instanceof SyntaxError) return bytes
-    throw error
+function decodedOrBytes(formats: readonly ValueFormat[], bytes: Uint8Array | undefined): unknown {
+  for (const format of formats) {
+    try {
+      return decodeValue(format, bytes)
+    } catch (error) {
+      if (!(error instanceof TypeError || error instanceof SyntaxError)) throw error
+    }
   }
+  return bytes
 }
 
 function text(bytes: Uint8Array | undefined): string | undefined {

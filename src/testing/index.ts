@@ -1,5 +1,11 @@
-// The test driver, exported as `millrace/test`: runs a job on a real lane, in the calling thread, without Kafka.
+// The test driver, exported as `millrace/test`: runs a job with its engine and lanes in the calling thread, without Kafka.
 // Test processes, main thread.
 
-export type { DeadRecord, LateRecord, OutputRow, TestRecord } from './decoded.ts'
+export type { CrashStep } from './crash-steps.ts'
+export { CRASH_STEPS } from './crash-steps.ts'
+export type { DeadRecord, LateRecord, OutputRow } from './decoded.ts'
+export type { Output } from './job-outputs.ts'
+export type { TestRecord } from './sent-records.ts'
+export type { StateRow } from './state-rows.ts'
 export { TestJob, type TestJobOptions, testJob } from './test-job.ts'
+export type { TestLimits } from './test-limits.ts'

@@ -1,50 +1,61 @@
-// The test driver: a job on a real lane, one task a sub-topology, one epoch a call, its changelog kept to restart from.
-// Test processes, main thread.
-// Keeps SPEC: TEST-1 (the driver runs the code that runs in production: lane, codecs, state, changelog).
+// The test driver: a job with the engine, the lanes and the committer of production, on Kafka in memory and on clocks that the
+// test moves. Test processes, main thread.
+// Keeps SPEC: TEST-1 (the driver runs the code that runs in production), TEST-2, TEST-3, TEST-5, TEST-6.
 
-import { encodeValue } from '../codec/encode.ts'
-import { addCounts, noCounts, shareOfJob } from '../core/counts.ts'
-import { encodeHeaders, FrameWriter, type SinkRecord, sinkRecords } from '../core/frame.ts'
-import type { LaneLimits, LaneProcessed, TaskCounts, TaskPosition } from '../core/message.ts'
-import { inlineLanes, type Lanes } from '../engine/lanes.ts'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { noCounts } from '../core/counts.ts'
+import type { LaneSetup, TaskCounts } from '../core/message.ts'
+import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { compiledJobOf } from '../job/compiled-job.ts'
-import { type CompiledJob, type PlanTopics, planTopics, type ValueFormat } from '../job/plan.ts'
+import { type CompiledJob, planTopics } from '../job/plan.ts'
 import type { Complete } from '../job/stages.ts'
-import { inputTopics, statefulSub, subPlans } from '../job/sub-plans.ts'
-import { Lane } from '../lane/lane.ts'
-import { CONFIG_ROWS } from '../ops/config-table.ts'
-import { Changelog } from './changelog.ts'
-import {
-  type DeadRecord,
-  deadRecord,
-  type LateRecord,
-  lateRecord,
-  type OutputRow,
-  outputRow,
-  type TestRecord,
-} from './decoded.ts'
+import { inputTopics, statefulSub } from '../job/sub-plans.ts'
+import { createMemoryKafka, type MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
+import { CrashPoint, type CrashStep } from './crash-steps.ts'
+import type { DeadRecord, LateRecord, OutputRow } from './decoded.ts'
+import { FrameCuts } from './frame-cuts.ts'
+import { JobOutputs, type Output } from './job-outputs.ts'
+import { JobRun, type RunWorld } from './job-run.ts'
+import { type SentRecord, sentRecord, type TestRecord } from './sent-records.ts'
+import { readSlice } from './slice-file.ts'
+import { type StateRow, stateRows } from './state-rows.ts'
+import { engineLimits, laneLimits, type TestLimits, testLimits } from './test-limits.ts'
+import { VirtualTime } from './virtual-time.ts'
 
-const PARTITION = 0
 /** Kafka's default of max.message.bytes. */
 const MESSAGE_BYTES_MAX = 1_048_588
+const KAFKA_BYTES_MAX = 2 ** 32
+const CALL_MS = 1_000
 
 export interface TestJobOptions {
+  /** Partitions of the source, and so of the topics that the job makes. Default 1. */
+  partitions?: number
+  /** Lanes, all in the calling thread. Default 1. */
+  lanes?: number
+  /** Cuts frames and epochs at random, as `splitFrames` does. */
+  seed?: number
+  /** Where the rows of operators are: in memory, or in LMDB in a folder of its own that goes with `close`. Default `memory`. */
+  store?: 'memory' | 'lmdb'
+  /** The wall clock at the start, ms since the epoch. Default 0. */
+  startMs?: number
   /** Limits that differ from the configuration's defaults. */
-  limits?: Partial<LaneLimits>
+  limits?: Partial<TestLimits>
   /** max.message.bytes of all topics that the job writes. Default 1,048,588, as Kafka's. */
   messageBytesMax?: number
 }
 
 /**
- * Runs a job for a test, with the lane that runs in production, on one partition, in memory.
+ * Runs a job for a test: engine, lanes and committer as in production, Kafka in memory, clocks that the test moves.
  * Throws MR1002 when the job is not valid.
  *
  * @example
  * const t = testJob(job)
- * await t.send('trades', { value: { sym: 'A', price: 10, qty: 1, ts: 500 } })
+ * t.send('trades', { value: { sym: 'A', price: 10, qty: 1, ts: 500 } })
  * await t.restart()
  * await t.end()
- * t.output('candles-1s')[0]?.value // { sym: 'A', windowStart: 0, windowEnd: 1000, open: 10, ... }
+ * t.outputs('candles-1s')[0]?.value // { sym: 'A', windowStart: 0, windowEnd: 1000, open: 10, ... }
  */
 export function testJob(job: Complete | CompiledJob, options: TestJobOptions = {}): TestJob {
   return new TestJob(compiledJobOf(job, 'the job of the test'), options)
@@ -54,269 +65,300 @@ export function testJob(job: Complete | CompiledJob, options: TestJobOptions = {
 export class TestJob {
   readonly #job: CompiledJob
   readonly #options: TestJobOptions
-  readonly #topics: PlanTopics
-  readonly #inputs: readonly string[]
-  readonly #formats: ReadonlyMap<string, ValueFormat>
-  readonly #outputs = new Map<string, OutputRow<unknown>[]>()
-  readonly #late: LateRecord<unknown>[] = []
-  readonly #dead: DeadRecord[] = []
-  readonly #counts: TaskCounts = noCounts()
-  readonly #changelog = new Changelog()
-  #lanes: Lanes | undefined
-  #attempt = 0
-  #epoch = 0
-  #nextOffset = 0
-  /** Records on their way through the repartition topic, and its next offset. */
-  #moved: SinkRecord[] = []
-  #movedOffset = 0
-  #lastTimestampMs = 0
-  #watermarkMs = Number.NEGATIVE_INFINITY
-  /** The last committed positions by sub-topology: what the group's offsets and the marker say. */
-  #positions: (TaskPosition | undefined)[] = []
+  readonly #time: VirtualTime
+  readonly #kafka: MemoryKafka
+  readonly #outputs: JobOutputs
+  readonly #cuts = new FrameCuts()
+  readonly #crashPoint = new CrashPoint()
+  #unsent: SentRecord[] = []
+  #world: RunWorld | undefined
+  #run: JobRun | undefined
+  #folder: string | undefined
   #last: Promise<unknown> = Promise.resolve()
 
   constructor(job: CompiledJob, options: TestJobOptions) {
+    const { partitions = 1, messageBytesMax = MESSAGE_BYTES_MAX, startMs = 0, seed } = options
     this.#job = job
     this.#options = options
-    this.#topics = planTopics(job.plan)
-    this.#inputs = inputTopics(job.plan)
-    this.#formats = sinkFormats(job)
+    this.#time = new VirtualTime(startMs, { isBusy: () => (this.#world?.outsideCount ?? 0) > 0 })
+    this.#kafka = createMemoryKafka({
+      clock: this.#time,
+      scheduler: this.#time,
+      topics: { [job.plan.source.topic]: partitions },
+      topicConfig: { 'max.message.bytes': String(messageBytesMax) },
+      bytesMax: KAFKA_BYTES_MAX,
+    })
+    this.#outputs = new JobOutputs(job, this.#kafka)
+    if (seed !== undefined) this.#cuts.seed(seed)
   }
 
   /**
-   * Sends records to the source topic and commits what they gave. Records of one call are one frame.
+   * Sends records to the source topic. They are processed with the next call that is awaited, at the latest by `flush`.
    * Throws RangeError when the job does not read the topic.
    */
-  send(topic: string, ...records: TestRecord[]): Promise<void> {
-    const { source } = this.#job.plan
-    if (topic !== source.topic) throw new RangeError(`the job reads ${source.topic}, not ${topic}`)
-    return this.#inOrder(async (lanes) => {
-      if (records.length === 0) return
-      const frame = this.#frameOf(records)
-      this.#take(0, await lanes.send(0, { op: 'frame', ...this.#at(0), frame }))
-      await this.#commit(lanes)
+  send(topic: string, ...records: TestRecord[]): void {
+    this.#refuseOther(topic)
+    for (const record of records) this.#unsent.push(sentRecord(this.#job.plan.source, record, this.#time.wallMs()))
+  }
+
+  /**
+   * Sends a captured slice of the source topic, byte for byte: key, value, headers, timestamp, partition and offset.
+   * Throws RangeError when it is not of the source topic, or its offsets were written already.
+   */
+  replay(slice: string): void {
+    for (const { topic, ...record } of readSlice(slice)) {
+      this.#refuseOther(topic)
+      this.#unsent.push(record)
+    }
+  }
+
+  /** Processes what was sent, without a commit: what it gave is to be seen after the next `flush`. */
+  process(): Promise<void> {
+    return this.#inOrder((run) => this.#take(run))
+  }
+
+  /** Processes and commits what was sent. */
+  flush(): Promise<void> {
+    return this.#inOrder((run) => this.#takeAndCommit(run))
+  }
+
+  /**
+   * Event time has come to `watermarkMs` (ms since the epoch) in every partition, though no record says so: the watermark of
+   * each is at least that, and windows close that end before it. It is kept in the marker, as the time of a quiet input is.
+   */
+  advanceTo(watermarkMs: number): Promise<void> {
+    return this.#inOrder(async (run) => {
+      await this.#take(run)
+      run.advanceTo(watermarkMs)
+      await run.commit()
     })
   }
 
-  /** Lets the input be quiet: `elapsedMs` since its last record. For jobs with `closeOnIdle`. */
-  idle(elapsedMs: number): Promise<void> {
-    return this.#inOrder(async (lanes) => {
-      this.#take(0, await lanes.send(0, { op: 'idle', ...this.#at(0), elapsedMs }))
-      await this.#commit(lanes)
+  /** Lets time pass: for inputs that are quiet, and everything else that the job does by the clock. */
+  advanceWall(ms: number): Promise<void> {
+    return this.#inOrder(async (run) => {
+      await this.#takeAndCommit(run)
+      await run.pass(ms)
+      await run.commit()
     })
   }
 
   /** Ends the input: all windows close, later records are late. */
   end(): Promise<void> {
-    return this.#inOrder(async (lanes) => {
-      this.#take(0, await lanes.send(0, { op: 'end', ...this.#at(0) }))
-      await this.#commit(lanes)
+    return this.#inOrder(async (run) => {
+      await this.#takeAndCommit(run)
+      await run.end()
     })
   }
 
-  /** Stops the lane and starts another one, which restores the state from the changelog. Outputs and counts stay. */
+  /** Stops the job and starts it anew, from its store or its changelog. */
   restart(): Promise<void> {
-    return this.#inOrder(async () => {
-      this.#lanes = undefined
-      await this.#open()
+    return this.#inOrder(async (run) => {
+      await this.#takeAndCommit(run)
+      await run.restart()
     })
   }
 
-  /** Rows written to a sink topic or a view so far, in order. Throws RangeError for a topic that no sink of the job writes. */
-  output<T = Record<string, unknown>>(topicOrView: string): OutputRow<T>[] {
-    const view = `${this.#job.plan.job}-view-${topicOrView}`
-    const topic = this.#formats.has(topicOrView) ? topicOrView : view
-    if (!this.#formats.has(topic)) {
-      const known = [...this.#formats.keys()].join(', ')
-      throw new RangeError(`no sink of the job writes ${topicOrView}; they write ${known}`)
-    }
-    return [...(this.#outputs.get(topic) ?? [])] as OutputRow<T>[]
+  /** Stops the job and starts it anew right behind these records, counted from 1 over all that are sent. */
+  restartAt(...records: number[]): void {
+    for (const record of records) this.#cuts.restartAt(record)
   }
 
-  /** Late records so far. Empty for a job without `late`: there they are counted only. */
+  /**
+   * At the next commit the process dies at this step, and another one takes over. What the job gives is the same.
+   * Throws RangeError for a step that there is not, or one of the store where the job keeps no state.
+   */
+  crashAt(step: CrashStep): void {
+    const before = this.#crashPoint
+    before.set(step)
+    if (!before.isOfStore || statefulSub(this.#job.plan) >= 0) return
+    before.clear()
+    throw new RangeError(`the job keeps no state, it never comes to ${step}`)
+  }
+
+  /** A second instance of the job joins and takes its share of the partitions; called again, it leaves. */
+  rebalance(): Promise<void> {
+    return this.#inOrder(async (run) => {
+      await this.#takeAndCommit(run)
+      await run.rebalance()
+    })
+  }
+
+  /** From now on frames and epochs are cut at random, the same for the same seed. */
+  splitFrames(seed: number): void {
+    this.#cuts.seed(seed)
+  }
+
+  /** Stops the job; its folder is deleted. Needed with `store: 'lmdb'` alone. */
+  async close(): Promise<void> {
+    await this.#last
+    await this.#run?.close()
+    if (this.#folder !== undefined) rmSync(this.#folder, { recursive: true, force: true })
+    this.#folder = undefined
+  }
+
+  /**
+   * Committed rows of a sink topic or a view so far, in the order in which they were produced; those of all when none is
+   * named. Throws RangeError for a topic that no sink of the job writes.
+   */
+  outputs<T = Record<string, unknown>>(topicOrView?: string): OutputRow<T>[] {
+    return this.#outputs.rows(topicOrView) as OutputRow<T>[]
+  }
+
+  /** Committed late records so far. Empty for a job without `late`: there they are counted only. */
   late<T = Record<string, unknown>>(): LateRecord<T>[] {
-    return [...this.#late] as LateRecord<T>[]
+    return this.#outputs.late() as LateRecord<T>[]
   }
 
-  /** Dead records so far, decoded where they can be, with why and where. */
+  /** Committed dead records so far, decoded where they can be, with why and where. */
   dead(): DeadRecord[] {
-    return [...this.#dead]
+    return this.#outputs.dead()
   }
 
-  /** Counts so far: in + expanded = accepted + late + dead + filtered. */
+  /** Rows, late and dead records together, in the order in which they were produced, from the `from`-th on. */
+  allOutputs(from = 0): Output[] {
+    return this.#outputs.all(from)
+  }
+
+  /** The latest committed row of each key of a view. Throws RangeError when the job has no such view. */
+  view<T = Record<string, unknown>>(name: string): Map<string, OutputRow<T>> {
+    const rows = new Map<string, OutputRow<T>>()
+    for (const row of this.outputs<T>(this.#outputs.viewTopic(name))) {
+      if (row.value === undefined) rows.delete(row.key ?? '')
+      else rows.set(row.key ?? '', row)
+    }
+    return rows
+  }
+
+  /** The committed rows that each stateful operator keeps: none of it is left when all windows are closed. */
+  state(): Record<string, StateRow[]> {
+    const { names, changelog } = planTopics(this.#job.plan)
+    const partitionCount = this.#world?.jobTopics.partitionCounts[statefulSub(this.#job.plan)] ?? 0
+    const logs = Array.from({ length: partitionCount }, (_, partition) => this.#kafka.log(names[changelog]!, partition))
+    return stateRows(this.#job, logs)
+  }
+
+  /** What became of the committed records so far: in + expanded = accepted + late + dead + filtered. */
   get counts(): TaskCounts {
-    return { ...this.#counts }
+    return { ...(this.#world?.counts ?? noCounts()) }
   }
 
-  /** The watermark, ms since the epoch; -Infinity before the first record, +Infinity after the end. */
+  /**
+   * The least watermark of all partitions, ms since the epoch, as committed; -Infinity while one has had no record, +Infinity
+   * after the end.
+   */
   get watermarkMs(): number {
-    return this.#watermarkMs
+    const last = inputTopics(this.#job.plan).length - 1
+    const partitionCount = this.#world?.jobTopics.partitionCounts[last] ?? 1
+    const ids = Array.from({ length: partitionCount }, (_, partition) => `${last}_${partition}`)
+    return Math.min(...ids.map((id) => this.#world?.positions.get(id)?.watermarkMs ?? Number.NEGATIVE_INFINITY))
   }
 
-  /** Queues an action behind those before it; the lane is opened for the first. */
-  #inOrder(act: (lanes: Lanes) => Promise<void>): Promise<void> {
-    const run = this.#last.then(async () => act(this.#lanes ?? (await this.#open())))
-    // A failure is the caller's to see; the next call goes on from the last commit, as the supervisor would.
-    this.#last = run.catch(() => {
-      this.#lanes = undefined
-      this.#nextOffset = this.#positions[0]?.inputOffset ?? 0
+  /** Everything that happened: steps, and each committed record in its place. The same for the same calls and seed. */
+  trace(): string[] {
+    return this.#outputs.trace()
+  }
+
+  /** Queues an action behind those before it; the job is started for it. */
+  #inOrder(act: (run: JobRun) => Promise<void>): Promise<void> {
+    const result = this.#last.then(async () => {
+      this.#run ??= await this.#open()
+      await this.#run.start()
+      await act(this.#run)
     })
+    // A failure is the caller's to see; the next call starts the job anew.
+    this.#last = result.catch(() => {})
+    return result
+  }
+
+  /** Hands over what was sent, cut as the test wants it. */
+  async #take(run: JobRun): Promise<void> {
+    const { topic } = this.#job.plan.source
+    const unsent = this.#unsent
+    this.#unsent = []
+    for (let at = 0; at < unsent.length; ) {
+      const { records, commits, restarts } = this.#cuts.next(unsent.length - at)
+      for (const end = at + records; at < end; at++) this.#kafka.append(topic, unsent[at]!)
+      await run.process()
+      if (commits || restarts) await run.commit()
+      if (restarts) await run.restart()
+    }
+  }
+
+  async #takeAndCommit(run: JobRun): Promise<void> {
+    await this.#take(run)
+    await run.commit()
+  }
+
+  #refuseOther(topic: string): void {
+    const { source } = this.#job.plan
+    if (topic !== source.topic) throw new RangeError(`the job reads ${source.topic}, not ${topic}`)
+  }
+
+  /** Makes the topics, once. */
+  async #open(): Promise<JobRun> {
+    const { plan } = this.#job
+    const topics = planTopics(plan)
+    const admin = await this.#kafka.openAdmin()
+    const made = { plan, topics, createTopics: true, replicationFactor: 1, timeoutMs: CALL_MS }
+    const jobTopics = await prepareTopics(admin, made)
+    const described = await admin.describe(topics.names, CALL_MS)
+    this.#outputs.watch(new Map(described.map(({ name, partitionCount }) => [name, partitionCount])))
+    const world = this.#worldOf(jobTopics)
+    const run = new JobRun(world)
+    this.#world = world
+    this.#watchProducers(world, run)
     return run
   }
 
-  /** The task of a sub-topology, as the next request names it. */
-  #at(sub: number): { taskId: string; attempt: number; epoch: number } {
-    return { taskId: `${sub}_${PARTITION}`, attempt: this.#attempt, epoch: this.#epoch }
-  }
-
-  async #open(): Promise<Lanes> {
-    this.#attempt++
-    const lanes = inlineLanes([this.#lane()])
-    for (const sub of this.#inputs.keys()) await this.#openTask(lanes, sub)
-    this.#lanes = lanes
-    return lanes
-  }
-
-  async #openTask(lanes: Lanes, sub: number): Promise<void> {
-    const { taskId, attempt } = this.#at(sub)
-    const target = { taskId, attempt }
-    const where = { sub, partition: PARTITION, changelogTopicId: undefined, changelogLow: 0 }
-    await lanes.send(0, { op: 'open', ...target, ...where })
-    const frame = sub === statefulSub(this.#job.plan) ? this.#changelog.frame() : undefined
-    // What the marker of the changelog says; a task without state has the committed offsets alone.
-    let position = frame === undefined ? this.#positions[sub] : undefined
-    if (frame !== undefined) position = (await lanes.send(0, { op: 'restore', ...target, frame })).position
-    const isStateless = frame === undefined
-    const inputOffset = position?.inputOffset ?? 0
-    const ready = { position: isStateless ? undefined : position, inputOffset, clock: position }
-    await lanes.send(0, { op: 'ready', ...target, ...ready })
-  }
-
-  #lane(): Lane {
-    const { messageBytesMax = MESSAGE_BYTES_MAX, limits } = this.#options
-    const setup = {
-      lane: 0,
-      jobUrl: '',
-      stateDir: undefined,
-      instanceId: 'test',
-      limits: { ...defaultLimits(), ...limits },
-      messageBytesMax: this.#topics.names.map(() => messageBytesMax),
-      partitionCounts: this.#inputs.map(() => 1),
-    }
-    // State in memory has no age, so its clock may stand still.
-    return new Lane(this.#job, setup, { nowMs: () => 0 })
-  }
-
-  /** Commits; what moved to the repartition topic is visible then, and goes on in an epoch of its own. */
-  async #commit(lanes: Lanes): Promise<void> {
-    const { attempt, epoch } = this.#at(0)
-    this.#epoch++
-    const sealed = await lanes.send(0, { op: 'seal', epoch, attempt })
-    for (const record of sealed.out === undefined ? [] : sinkRecords(sealed.out)) {
-      if (record.topicIndex === this.#topics.changelog) this.#changelog.append(record)
-      else this.#moved.push(record)
-    }
-    for (const { taskId, position } of sealed.tasks) this.#positions[Number(taskId.split('_')[0])] = position
-    await lanes.send(0, { op: 'committed', epoch, attempt })
-    if (this.#moved.length === 0) return
-    const frame = this.#movedFrame()
-    this.#take(1, await lanes.send(0, { op: 'frame', ...this.#at(1), frame }))
-    await this.#commit(lanes)
-  }
-
-  #movedFrame(): ArrayBuffer {
-    const writer = new FrameWriter()
-    for (const { timestampMs, key, value, headers } of this.#moved) {
-      const packed = headers.length === 0 ? undefined : encodeHeaders(headers)
-      writer.appendSource(this.#movedOffset++, timestampMs, key, value, packed)
-    }
-    this.#moved = []
-    return writer.take(PARTITION, this.#movedOffset, this.#movedOffset)!
-  }
-
-  #frameOf(records: readonly TestRecord[]): ArrayBuffer {
-    const writer = new FrameWriter()
-    for (const record of records) {
-      this.#lastTimestampMs = record.timestampMs ?? this.#timestampMsOf(record.value)
-      const headers = Object.entries(record.headers ?? {}).map(([name, value]) => ({ name, value: Buffer.from(value) }))
-      writer.appendSource(
-        this.#nextOffset++,
-        this.#lastTimestampMs,
-        this.#keyOf(record),
-        this.#valueOf(record.value),
-        headers.length === 0 ? undefined : encodeHeaders(headers),
-      )
-    }
-    return writer.take(PARTITION, this.#nextOffset, this.#nextOffset)!
-  }
-
-  #timestampMsOf(value: unknown): number {
-    const { eventTime } = this.#job.plan.source
-    const timeMs = eventTime.kind === 'field' ? fieldOf(value, eventTime.field) : undefined
-    return typeof timeMs === 'number' && Number.isFinite(timeMs) ? timeMs : this.#lastTimestampMs
-  }
-
-  #keyOf({ key, value }: TestRecord): Uint8Array | undefined {
-    if (key !== undefined) return Buffer.from(key)
-    const { keyField } = this.#job.plan.source
-    const field = keyField === undefined ? undefined : fieldOf(value, keyField)
-    return typeof field === 'string' || typeof field === 'number' ? Buffer.from(String(field)) : undefined
-  }
-
-  #valueOf(value: unknown): Uint8Array | undefined {
-    if (value === undefined || value instanceof Uint8Array) return value
-    return encodeValue(this.#job.plan.source.format, value)
-  }
-
-  #take(sub: number, processed: LaneProcessed): void {
-    const isLast = sub === this.#inputs.length - 1
-    addCounts(this.#counts, shareOfJob(processed.counts, { isFirst: sub === 0, isLast }))
-    if (isLast) this.#watermarkMs = processed.watermarkMs
-    const { format } = subPlans(this.#job.plan)[sub]!.source
-    for (const record of processed.out === undefined ? [] : sinkRecords(processed.out)) {
-      const topic = this.#topics.names[record.topicIndex]!
-      const sinkFormat = this.#formats.get(topic)
-      if (record.topicIndex === this.#topics.repartition) this.#moved.push(record)
-      else if (record.topicIndex === this.#topics.dlq) this.#dead.push(deadRecord(record, format))
-      else if (sinkFormat === undefined) this.#late.push(lateRecord(record, format))
-      else this.#rowsOf(topic).push(outputRow(record, sinkFormat))
+  #worldOf(jobTopics: JobTopics): RunWorld {
+    const limits = testLimits(this.#options.limits ?? {})
+    return {
+      job: this.#job,
+      topics: planTopics(this.#job.plan),
+      jobTopics,
+      kafka: this.#kafka,
+      time: this.#time,
+      engineLimits: engineLimits(limits),
+      laneSetups: Array.from({ length: this.#options.lanes ?? 1 }, (_, lane) =>
+        this.#laneSetup(lane, limits, jobTopics),
+      ),
+      crashPoint: this.#crashPoint,
+      stateDirOf: (id) => (this.#options.store === 'lmdb' ? join(this.#stateFolder(), id) : undefined),
+      outsideCount: 0,
+      commitCount: 0,
+      taskCount: jobTopics.partitionCounts.reduce((sum, count) => sum + count, 0),
+      counts: noCounts(),
+      positions: new Map(),
+      onStep: (step) => this.#outputs.step(step),
     }
   }
 
-  #rowsOf(topic: string): OutputRow<unknown>[] {
-    const rows = this.#outputs.get(topic) ?? []
-    this.#outputs.set(topic, rows)
-    return rows
+  #laneSetup(lane: number, limits: TestLimits, jobTopics: JobTopics): Omit<LaneSetup, 'stateDir' | 'instanceId'> {
+    const { messageBytesMax, partitionCounts } = jobTopics
+    return { lane, jobUrl: '', limits: laneLimits(limits), messageBytesMax, partitionCounts }
   }
-}
 
-/** A field of a value, or of the first event of an envelope. */
-function fieldOf(value: unknown, field: string): unknown {
-  const event: unknown = Array.isArray(value) ? value[0] : value
-  return typeof event === 'object' && event !== null ? (event as Record<string, unknown>)[field] : undefined
-}
-
-function sinkFormats(job: CompiledJob): Map<string, ValueFormat> {
-  const formats = new Map<string, ValueFormat>()
-  for (const operator of job.plan.operators) {
-    if (operator.kind === 'to' || operator.kind === 'view') formats.set(operator.topic, operator.sink.format)
+  #stateFolder(): string {
+    this.#folder ??= mkdtempSync(join(tmpdir(), 'millrace-test-'))
+    return this.#folder
   }
-  return formats
-}
 
-/** The defaults of the configuration: a test meets the limits that production has. */
-function defaultLimits(): LaneLimits {
-  const limit = (name: keyof LaneLimits): number => {
-    const row = CONFIG_ROWS.find(({ key }) => key === `limits.${name}`)
-    if (typeof row?.default !== 'number') throw new RangeError(`the configuration has no limit ${name}`)
-    return row.default
-  }
-  return {
-    stateMemoryBytesMax: limit('stateMemoryBytesMax'),
-    unflushedBytesMax: limit('unflushedBytesMax'),
-    valueBytesMax: limit('valueBytesMax'),
-    keyBytesMax: limit('keyBytesMax'),
-    decodeDepthMax: limit('decodeDepthMax'),
-    decodeNodesMax: limit('decodeNodesMax'),
+  /** Sees each commit in its place, and lets a process die at the step that was set. */
+  #watchProducers(world: RunWorld, run: JobRun): void {
+    const { faults } = this.#kafka
+    faults.before = ({ call, client }) => {
+      const step = this.#crashPoint.pass('before', call, false)
+      return step === undefined ? undefined : run.instanceOf(client)!.die(step)
+    }
+    faults.after = ({ call, client }) => {
+      if (call === 'commit') {
+        world.commitCount++
+        run.instanceOf(client)!.committed()
+        this.#outputs.collect()
+      }
+      const step = this.#crashPoint.pass('after', call, false)
+      return step === undefined ? undefined : run.instanceOf(client)!.die(step)
+    }
   }
 }

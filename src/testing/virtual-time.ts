@@ -77,7 +77,7 @@ export class VirtualTime implements Clock, Scheduler {
     for (;;) {
       await this.settle()
       if (isMet()) return
-      if (!this.#runNext(endMs)) throw new Error(`not met within ${limitMs} ms of simulated time: ${isMet}`)
+      if (!this.runNext(endMs)) throw new Error(`not met within ${limitMs} ms of simulated time: ${isMet}`)
     }
   }
 
@@ -85,12 +85,12 @@ export class VirtualTime implements Clock, Scheduler {
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms
     do await this.settle()
-    while (this.#runNext(endMs))
+    while (this.runNext(endMs))
     this.#nowMs = endMs
   }
 
   /** Lets the next timer go off; false when none does up to `endMs`. */
-  #runNext(endMs: number): boolean {
+  runNext(endMs: number): boolean {
     const next = this.#next()
     if (next === undefined || next.atMs > endMs) return false
     this.#timers.delete(next)

@@ -6,8 +6,9 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import type { FaultCall } from '../../src/kafka/memory-kafka/faults.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
-import { candlesJob, committedRows, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
+import { candlesJob, committedRows, PARTITIONS, TradeFeed } from '../harness/trades-in-memory.ts'
 
 const exact = { lost: 0, duplicated: 0, wrong: 0, examples: [] }
 const job = candlesJob()

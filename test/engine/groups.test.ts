@@ -7,10 +7,11 @@ import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { decodeMarker } from '../../src/lane/marker.ts'
 import { isMarkerKey } from '../../src/state/keys.ts'
+import { seeded } from '../../src/testing/seeded.ts'
+import { VirtualTime } from '../../src/testing/virtual-time.ts'
 import { failCalls } from '../harness/failing-calls.ts'
 import { lanesOf, type MemoryJob, type MemoryJobOptions, startMemoryJob } from '../harness/memory-job.ts'
-import { candlesJob, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
-import { VirtualTime } from '../../src/testing/virtual-time.ts'
+import { candlesJob, PARTITIONS, TradeFeed } from '../harness/trades-in-memory.ts'
 
 /** An attempt may end for what was injected alone, never for an error of ours. */
 const KAFKA_ERROR = /[A-Z_]+ \(-?\d+\): /

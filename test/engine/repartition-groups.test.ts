@@ -2,11 +2,11 @@
 // Holds SPEC: REPART-2, GROUP-1, GROUP-2, EPOCH-4, R1.
 import { expect, test } from 'vitest'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { seeded } from '../../src/testing/seeded.ts'
+import { VirtualTime } from '../../src/testing/virtual-time.ts'
 import { failCalls } from '../harness/failing-calls.ts'
 import { type MemoryJob, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
-import { seeded } from '../harness/trades-in-memory.ts'
-import { VirtualTime } from '../../src/testing/virtual-time.ts'
 
 /** An attempt may end for what was injected alone, never for an error of ours. */
 const KAFKA_ERROR = /[A-Z_]+ \(-?\d+\): /

@@ -8,9 +8,9 @@ import type { Lanes } from '../../src/engine/lanes.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError, partitionKey, type TopicPartition } from '../../src/kafka/port.ts'
 import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { lanesOf, startMemoryJob } from '../harness/memory-job.ts'
 import { ORDER_PARTITIONS, OrderFeed, totalsJob } from '../harness/orders-in-memory.ts'
-import { seeded } from '../harness/trades-in-memory.ts'
 
 const START_MS = 1_760_000_000_000
 const HOUR_MS = 3_600_000

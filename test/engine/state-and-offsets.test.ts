@@ -6,8 +6,9 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { startMemoryJob } from '../harness/memory-job.ts'
-import { candlesJob, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
+import { candlesJob, TradeFeed } from '../harness/trades-in-memory.ts'
 
 const PARTITIONS = 32
 const ROUNDS = 6

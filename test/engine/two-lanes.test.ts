@@ -6,8 +6,9 @@ import type { LaneRequest, LaneResponse } from '../../src/core/message.ts'
 import type { Lanes } from '../../src/engine/lanes.ts'
 import { kafkaError } from '../../src/kafka/memory-kafka/failure.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { lanesOf, type MemoryJob, startMemoryJob } from '../harness/memory-job.ts'
-import { candlesJob, PARTITIONS, seeded, TradeFeed } from '../harness/trades-in-memory.ts'
+import { candlesJob, PARTITIONS, TradeFeed } from '../harness/trades-in-memory.ts'
 
 /** Partition 0 is of lane 0, partition 1 of lane 1; each record is one result. */
 const copies = newJob('copies')

@@ -99,11 +99,11 @@ test('the job gives what the computation says on the first 60,000 flights, over 
   })
   const t = testJob(job)
   for (let from = 0; from < records.length; from += 20_000) {
-    await t.send('flights', ...records.slice(from, from + 20_000))
+    t.send('flights', ...records.slice(from, from + 20_000))
     await t.restart()
   }
   await t.end()
-  const rows = t.output('flights-by-hour').map(({ value }) => value)
+  const rows = t.outputs('flights-by-hour').map(({ value }) => value)
   const byId = new Map(rows.map((row) => [`${row.origin} ${row.windowStart}`, row]))
   expect(byId).toEqual(expected.hours)
   expect(rows.length).toBe(expected.hours.size)

@@ -4,7 +4,7 @@ import { count, job, json, kafka, last, sum, tumbling } from 'millrace'
 import type { Duration } from '../../src/job/duration.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import { seeded } from './trades-in-memory.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 
 export const ORDER_PARTITIONS = 3
 export const SIZE_MS = 1_000

@@ -8,9 +8,10 @@ import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
 import { type ResetOptions, type ResetReport, resetJob } from '../../src/reset/reset-job.ts'
 import { parseTarget } from '../../src/reset/target.ts'
 import { isMarkerKey } from '../../src/state/keys.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { TEST_ENGINE_LIMITS } from './memory-job.ts'
 import { CandleOracle, type OracleTrade } from './oracle.ts'
-import { PARTITIONS, seeded } from './trades-in-memory.ts'
+import { PARTITIONS } from './trades-in-memory.ts'
 
 export const RESET_RULES = { sizeMs: 1_000, graceMs: 100, outOfOrderMs: 500 }
 export const VIEW_TOPIC = 'candles-view-now'

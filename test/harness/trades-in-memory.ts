@@ -2,6 +2,7 @@
 import { count, first, job, json, kafka, last, max, min, sum, tumbling, weightedMean } from 'millrace'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { seeded } from '../../src/testing/seeded.ts'
 import { CandleOracle, type OracleTrade, RowComparer, type RowDifferences } from './oracle.ts'
 
 export const PARTITIONS = 3
@@ -31,17 +32,6 @@ export function candlesJob(
     .filter((row) => keep(row))
     .to(kafka('rows', { value: json() }), { emit: 'final' })
     .build()
-}
-
-/** mulberry32: a seed, then numbers in [0, 1). */
-export function seeded(seed: number): () => number {
-  let state = seed >>> 0
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0
-    let mixed = Math.imul(state ^ (state >>> 15), state | 1)
-    mixed ^= mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)
-    return ((mixed ^ (mixed >>> 14)) >>> 0) / 2 ** 32
-  }
 }
 
 /** Appends trades and keeps the oracle up to date with them. */

@@ -26,9 +26,10 @@ const order = (id: string, user: Order['user'], amount: number, ts: number) => (
 describe('records that are keyed by another field', () => {
   test('are aggregated by it, and the rows have it as their key', async () => {
     const t = testJob(byUser)
-    await t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', 7, 200), order('c', 'ann', 1, 300))
-    await t.send('orders', order('d', 7, 2, 1_100), order('e', 'ann', 4, 1_200))
-    const rows = t.output('totals')
+    t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', 7, 200), order('c', 'ann', 1, 300))
+    t.send('orders', order('d', 7, 2, 1_100), order('e', 'ann', 4, 1_200))
+    await t.flush()
+    const rows = t.outputs('totals')
     expect(rows.map(({ key, value }) => [key, value])).toEqual([
       ['ann', { user: 'ann', windowStart: 0, windowEnd: 1_000, total: 6, n: 2, lastId: 'c' }],
       ['bob', { user: 'bob', windowStart: 0, windowEnd: 1_000, total: 7, n: 1, lastId: 'b' }],
@@ -36,7 +37,7 @@ describe('records that are keyed by another field', () => {
     await t.end()
     expect(
       t
-        .output('totals')
+        .outputs('totals')
         .slice(2)
         .map(({ key, value }) => [key, value.total]),
     ).toEqual([
@@ -47,8 +48,8 @@ describe('records that are keyed by another field', () => {
 
   test('are counted once on their way through both tasks', async () => {
     const t = testJob(byUser)
-    await t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', -1, 2_000), order('c', null, 1, 2_100))
-    await t.send('orders', order('d', 'ann', 1, 500), { key: 'other', ...order('e', 'ann', 1, 2_200) })
+    t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', -1, 2_000), order('c', null, 1, 2_100))
+    t.send('orders', order('d', 'ann', 1, 500), { key: 'other', ...order('e', 'ann', 1, 2_200) })
     await t.end()
     expect(t.counts).toEqual({ in: 5, expanded: 0, accepted: 1, late: 1, dead: 2, filtered: 1, refused: 0, results: 1 })
   })
@@ -61,10 +62,11 @@ describe('records that are keyed by another field', () => {
       .aggregate({ n: count() })
       .to(kafka('totals', { value: json() }))
     const t = testJob(wide)
-    await t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', 70, 200), order('c', 'ann', 1, 300))
+    t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', 70, 200), order('c', 'ann', 1, 300))
+    await t.flush()
     expect(t.counts).toMatchObject({ in: 3, accepted: 2, dead: 1, late: 0, filtered: 0 })
     expect(t.dead()).toMatchObject([{ code: 'MR2008' }])
-    expect(t.output('totals').map(({ key, value }) => [key, value.n])).toEqual([
+    expect(t.outputs('totals').map(({ key, value }) => [key, value.n])).toEqual([
       ['ann', 1],
       ['ann', 2],
     ])
@@ -72,8 +74,9 @@ describe('records that are keyed by another field', () => {
 
   test('say where they came from first when they are late or dead', async () => {
     const t = testJob(byUser)
-    await t.send('orders', order('a', 'ann', 5, 2_100), { ...order('b', 'ann', 1, 500), headers: { trace: 'x' } })
-    await t.send('orders', order('c', null, 1, 2_200))
+    t.send('orders', order('a', 'ann', 5, 2_100), { ...order('b', 'ann', 1, 500), headers: { trace: 'x' } })
+    t.send('orders', order('c', null, 1, 2_200))
+    await t.flush()
     const [late] = t.late()
     expect(late).toMatchObject({ key: 'b', value: { id: 'b', user: 'ann', amount: 1, ts: 500 } })
     expect(late!.headers).toMatchObject({
@@ -93,32 +96,34 @@ describe('records that are keyed by another field', () => {
       order(`o${i}`, `u${i % 3}`, 1 + (i % 5), i * 90 - (i % 7) * 60),
     )
     const straight = testJob(byUser)
-    await straight.send('orders', ...records)
+    straight.send('orders', ...records)
     await straight.end()
     const restarted = testJob(byUser)
     for (const record of records) {
-      await restarted.send('orders', record)
+      restarted.send('orders', record)
       await restarted.restart()
     }
     await restarted.end()
-    expect(restarted.output('totals')).toEqual(straight.output('totals'))
+    expect(restarted.outputs('totals')).toEqual(straight.outputs('totals'))
     expect(restarted.late().map(({ value }) => value)).toEqual(straight.late().map(({ value }) => value))
     expect(restarted.counts).toEqual(straight.counts)
   })
 
   test('are told of an input that is quiet, and of one that closes its windows then', async () => {
     const closing = job('totals')
-      .from(kafka('orders', { value: json<Order>(), eventTime: 'ts', closeOnIdle: { maxDelay: '1s' } }))
+      .from(
+        kafka('orders', { value: json<Order>(), eventTime: 'ts', idleAfter: '1s', closeOnIdle: { maxDelay: '1s' } }),
+      )
       .keyBy('user')
       .window('1s', tumbling('1s'))
       .aggregate({ n: count() })
       .to(kafka('totals', { value: json() }))
     const t = testJob(closing)
-    await t.send('orders', order('a', 'ann', 5, 100))
-    await t.idle(1_000)
-    expect(t.output('totals')).toEqual([])
-    await t.idle(2_000)
-    expect(t.output('totals').map(({ value }) => value)).toEqual([
+    t.send('orders', order('a', 'ann', 5, 100))
+    await t.advanceWall(1_800)
+    expect(t.outputs('totals')).toEqual([])
+    await t.advanceWall(100)
+    expect(t.outputs('totals').map(({ value }) => value)).toEqual([
       { user: 'ann', windowStart: 0, windowEnd: 1_000, n: 1 },
     ])
   })
@@ -134,8 +139,9 @@ describe('what a function or a source makes of records', () => {
         .aggregate({ cents: sum('cents') })
         .to(kafka('totals', { value: json() })),
     )
-    await t.send('orders', order('a', 'ann', 5, 100), order('b', 'ann', 1, 200))
-    expect(t.output('totals').map(({ key, value }) => [key, value])).toEqual([
+    t.send('orders', order('a', 'ann', 5, 100), order('b', 'ann', 1, 200))
+    await t.flush()
+    expect(t.outputs('totals').map(({ key, value }) => [key, value])).toEqual([
       ['user-ann', { who: 'user-ann', cents: 500 }],
       ['user-ann', { who: 'user-ann', cents: 600 }],
     ])
@@ -155,9 +161,9 @@ describe('what a function or a source makes of records', () => {
         .to(kafka('totals', { value: json() })),
     )
     const events = [order('a', 'ann', 5, 100), order('b', 'bob', 7, 3_000), order('c', 'ann', 2, 200)]
-    await t.send('orders', { value: events.map(({ value: event }) => event) })
+    t.send('orders', { value: events.map(({ value: event }) => event) })
     await t.end()
-    expect(t.output('totals').map(({ value: row }) => [row.user, row.total])).toEqual([
+    expect(t.outputs('totals').map(({ value: row }) => [row.user, row.total])).toEqual([
       ['ann', 5],
       ['bob', 7],
     ])
@@ -173,8 +179,9 @@ describe('what a function or a source makes of records', () => {
         .keyBy('user')
         .to(kafka('by-user', { value: msgpack() })),
     )
-    await t.send('orders', { ...order('a', 'ann', 5, 100), headers: { trace: 'x' } })
-    expect(t.output('by-user')).toMatchObject([{ key: 'ann', value: { id: 'a', user: 'ann', amount: 5, ts: 100 } }])
+    t.send('orders', { ...order('a', 'ann', 5, 100), headers: { trace: 'x' } })
+    await t.flush()
+    expect(t.outputs('by-user')).toMatchObject([{ key: 'ann', value: { id: 'a', user: 'ann', amount: 5, ts: 100 } }])
   })
 
   test('is multiplied by flatMap before it moves', async () => {
@@ -186,8 +193,9 @@ describe('what a function or a source makes of records', () => {
         .aggregate({ n: count() })
         .to(kafka('counts', { value: json() })),
     )
-    await t.send('lines', { value: { text: 'to be or not to be' } })
-    const newest = new Map(t.output('counts').map(({ value }) => [value.word, value.n]))
+    t.send('lines', { value: { text: 'to be or not to be' } })
+    await t.flush()
+    const newest = new Map(t.outputs('counts').map(({ value }) => [value.word, value.n]))
     expect(Object.fromEntries(newest)).toEqual({ to: 2, be: 2, or: 1, not: 1 })
     expect(t.counts).toMatchObject({ in: 1, expanded: 5, accepted: 6 })
   })

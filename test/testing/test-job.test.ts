@@ -4,20 +4,24 @@ import { testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
-import { MillraceError } from '../../src/core/errors.ts'
 
 const trade = (sym: string, ts: number, price: number, qty = 1) => ({ value: { sym, ts, price, qty } })
 
 test('a candle is final once, with all its fields, when the watermark passes end and grace', async () => {
   const t = testJob(candles)
-  await t.send('trades', trade('A', 100, 10, 2), trade('A', 900, 14, 1), trade('A', 500, 8, 1), trade('A', 600, 9, 0))
-  expect(t.output('candles-1s')).toEqual([])
+  t.send('trades', trade('A', 100, 10, 2), trade('A', 900, 14, 1), trade('A', 500, 8, 1), trade('A', 600, 9, 0))
+  await t.flush()
+  expect(t.outputs('candles-1s')).toEqual([])
   // The watermark is 2 s behind: 3499 closes nothing, 3500 closes [0, 1000) with its grace of 500 ms.
-  await t.send('trades', trade('B', 3499, 1))
-  expect(t.output('candles-1s')).toEqual([])
-  await t.send('trades', trade('B', 3500, 1))
-  expect(t.output('candles-1s')).toEqual([
+  t.send('trades', trade('B', 3499, 1))
+  await t.flush()
+  expect(t.outputs('candles-1s')).toEqual([])
+  t.send('trades', trade('B', 3500, 1))
+  await t.flush()
+  expect(t.outputs('candles-1s')).toEqual([
     {
+      topic: 'candles-1s',
+      partition: 0,
       key: 'A',
       value: {
         sym: 'A',
@@ -41,9 +45,9 @@ test('a candle is final once, with all its fields, when the watermark passes end
 
 test('the view gets a row for each trade and the final one, found by its name', async () => {
   const t = testJob(candles)
-  await t.send('trades', trade('A', 100, 10), trade('A', 200, 12))
+  t.send('trades', trade('A', 100, 10), trade('A', 200, 12))
   await t.end()
-  const rows = t.output<{ n: number; close: number }>('candles')
+  const rows = t.outputs<{ n: number; close: number }>('candles')
   expect(
     rows.map(({ value, headers }) => [value.n, value.close, headers['millrace-phase'], headers['millrace-rev']]),
   ).toEqual([
@@ -51,32 +55,29 @@ test('the view gets a row for each trade and the final one, found by its name', 
     [2, 12, 'early', '2'],
     [2, 12, 'final', '3'],
   ])
-  expect(t.output('candles-view-candles')).toEqual(rows)
+  expect(t.outputs('candles-view-candles')).toEqual(rows)
 })
 
 test('a record after its window closed is late, with the window, the watermark and by how much', async () => {
   const t = testJob(candles)
-  await t.send('trades', trade('A', 3600, 1), { ...trade('A', 999, 7), headers: { from: 'me' } })
+  t.send('trades', trade('A', 3600, 1), { ...trade('A', 999, 7), headers: { from: 'me' } })
+  await t.flush()
   const [late] = t.late<{ price: number }>()
   expect(late).toMatchObject({ key: 'A', windowStartMs: 0, windowEndMs: 1000, watermarkMs: 1600, lateByMs: 100 })
   expect(late?.value.price).toBe(7)
   expect(late?.headers.from).toBe('me')
   expect(t.counts.late).toBe(1)
   await t.end()
-  expect(t.output('candles-1s')).toHaveLength(1)
+  expect(t.outputs('candles-1s')).toHaveLength(1)
 })
 
 test('dead records are decoded where they can be, and say why and where', async () => {
   const t = testJob(candles)
   const garbage = new Uint8Array([0xc1])
-  await t.send(
-    'trades',
-    { key: 'B', ...trade('A', 1, 1) },
-    { key: 'A', value: garbage },
-    { key: 'A', value: undefined },
-  )
-  await t.send('trades', { key: 'A', value: { sym: 'A', ts: 1, price: 'high', qty: 1 } })
-  await t.send('trades', { ...trade('A', 200_000_000, 1), timestampMs: 0 })
+  t.send('trades', { key: 'B', ...trade('A', 1, 1) }, { key: 'A', value: garbage }, { key: 'A', value: undefined })
+  t.send('trades', { key: 'A', value: { sym: 'A', ts: 1, price: 'high', qty: 1 } })
+  t.send('trades', { ...trade('A', 200_000_000, 1), timestampMs: 0 })
+  await t.flush()
   expect(t.dead().map(({ code, key }) => [code, key])).toEqual([
     ['MR2005', 'B'],
     ['MR2001', 'A'],
@@ -112,13 +113,15 @@ test('a restart between any two records changes nothing', async () => {
     [false, true].map(async (isRestarted) => {
       const t = testJob(candles)
       for (const record of records) {
-        await t.send('trades', record)
+        t.send('trades', record)
+        await t.flush()
         if (isRestarted) await t.restart()
       }
       await t.end()
       await t.restart()
-      await t.send('trades', trade('A', 9000, 1))
-      return { finals: t.output('candles-1s'), view: t.output('candles'), late: t.late(), counts: t.counts }
+      t.send('trades', trade('A', 9000, 1))
+      await t.flush()
+      return { finals: t.outputs('candles-1s'), view: t.outputs('candles'), late: t.late(), counts: t.counts }
     }),
   )
   expect(runs[1]).toEqual(runs[0])
@@ -128,10 +131,11 @@ test('a restart between any two records changes nothing', async () => {
 
 test('a running sum gives one row a record and goes on after a restart', async () => {
   const t = testJob(runningSum)
-  await t.send('orders', { value: { user: 'u', amount: 5 } }, { value: { user: 'v', amount: 1 } })
+  t.send('orders', { value: { user: 'u', amount: 5 } }, { value: { user: 'v', amount: 1 } })
   await t.restart()
-  await t.send('orders', { value: { user: 'u', amount: 2.5 } })
-  expect(t.output('running-sums').map(({ key, value }) => [key, value])).toEqual([
+  t.send('orders', { value: { user: 'u', amount: 2.5 } })
+  await t.flush()
+  expect(t.outputs('running-sums').map(({ key, value }) => [key, value])).toEqual([
     ['u', { user: 'u', total: 5, orders: 1 }],
     ['v', { user: 'v', total: 1, orders: 1 }],
     ['u', { user: 'u', total: 7.5, orders: 2 }],
@@ -160,21 +164,23 @@ test('a job without state copies, maps and counts what flatMap adds', async () =
         }),
       ),
   )
-  await t.send('items', item('a', 2), item('b', 0), item('c', 1))
-  expect(t.output('copy').map(({ value }) => value)).toEqual([
+  t.send('items', item('a', 2), item('b', 0), item('c', 1))
+  await t.flush()
+  expect(t.outputs('copy').map(({ value }) => value)).toEqual([
     { id: 'a', n: 2 },
     { id: 'b', n: 0 },
     { id: 'c', n: 1 },
   ])
-  expect(t.output('out').map(({ key, value, headers }) => [key, value, headers.at])).toEqual([
+  expect(t.outputs('out').map(({ key, value, headers }) => [key, value, headers.at])).toEqual([
     ['a/0', { id: 'a', at: 0 }, '0'],
     ['a/1', { id: 'a', at: 1 }, '1'],
     ['c/0', { id: 'c', at: 0 }, '0'],
   ])
   expect(t.counts).toMatchObject({ in: 3, expanded: 1, accepted: 3, filtered: 1 })
   await t.restart()
-  await t.send('items', item('d', 1))
-  expect(t.output('out')).toHaveLength(4)
+  t.send('items', item('d', 1))
+  await t.flush()
+  expect(t.outputs('out')).toHaveLength(4)
 })
 
 test('a map before the aggregate keeps the key, a map after it changes the rows', async () => {
@@ -188,8 +194,9 @@ test('a map before the aggregate keeps the key, a map after it changes the rows'
       .map((row) => ({ text: `${row.id}=${row.total}` }))
       .to(kafka('out', { value: json() })),
   )
-  await t.send('items', item('a', 1), item('a', 2))
-  expect(t.output('out').map(({ key, value }) => [key, value])).toEqual([['a', { text: 'a=6' }]])
+  t.send('items', item('a', 1), item('a', 2))
+  await t.flush()
+  expect(t.outputs('out').map(({ key, value }) => [key, value])).toEqual([['a', { text: 'a=6' }]])
 })
 
 test('every event of an envelope is a record', async () => {
@@ -200,14 +207,15 @@ test('every event of an envelope is a record', async () => {
       .aggregate({ n: count(), total: sum('n') })
       .to(kafka('out')),
   )
-  await t.send('items', {
+  t.send('items', {
     value: [
       { id: 'a', n: 1 },
       { id: 'a', n: 2 },
       { id: 'other', n: 3 },
     ],
   })
-  expect(t.output('out').at(-1)?.value).toEqual({ id: 'a', n: 2, total: 3 })
+  await t.flush()
+  expect(t.outputs('out').at(-1)?.value).toEqual({ id: 'a', n: 2, total: 3 })
   expect(t.dead().map(({ code }) => code)).toEqual(['MR2005'])
   expect(t.dead()[0]?.source).toMatchObject({ partition: 0, event: 2 })
   expect(t.counts).toMatchObject({ in: 3, accepted: 2, dead: 1 })
@@ -231,10 +239,11 @@ test('custom accumulators keep their state over a restart, and what throws is de
       })
       .to(kafka('out')),
   )
-  await t.send('items', item('a', 1), item('a', -1), item('a', 2))
+  t.send('items', item('a', 1), item('a', -1), item('a', 2))
   await t.restart()
-  await t.send('items', item('a', 3))
-  expect(t.output('out').map(({ value }) => value.seen)).toEqual(['1', '1+2', '1+2+3'])
+  t.send('items', item('a', 3))
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value.seen)).toEqual(['1', '1+2', '1+2+3'])
   expect(t.dead()[0]).toMatchObject({ code: 'MR2008', text: expect.stringContaining('below zero') })
 })
 
@@ -256,25 +265,27 @@ test('a schema decides which records are dead and what the fields are', async ()
       .aggregate({ total: sum('n') })
       .to(kafka('out')),
   )
-  await t.send('items', item('a', 1), item('a', -1))
-  expect(t.output('out').map(({ value }) => value)).toEqual([{ id: 'a', total: 10 }])
+  t.send('items', item('a', 1), item('a', -1))
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([{ id: 'a', total: 10 }])
   expect(t.dead().map(({ text }) => text)).toEqual([expect.stringContaining('n: must not be negative')])
 })
 
 test('a quiet input closes its windows when the job says so', async () => {
   const t = testJob(
     job('x')
-      .from(kafka('items', { value: json<Item>(), key: 'id', closeOnIdle: { maxDelay: '5s' } }))
+      .from(kafka('items', { value: json<Item>(), key: 'id', idleAfter: '1s', closeOnIdle: { maxDelay: '5s' } }))
       .keyBy('id')
       .window('w', tumbling('1s'))
       .aggregate({ first: first('n') })
       .to(kafka('out')),
   )
-  await t.send('items', { ...item('a', 1), timestampMs: 500 })
-  await t.idle(5_000)
-  expect(t.output('out')).toEqual([])
-  await t.idle(5_500)
-  expect(t.output('out').map(({ value }) => value)).toEqual([{ id: 'a', windowStart: 0, windowEnd: 1000, first: 1 }])
+  t.send('items', { ...item('a', 1), timestampMs: 500 })
+  // 500 + 5,500 - 5,000 is the end of the window; it is looked at every 100 ms.
+  await t.advanceWall(5_400)
+  expect(t.outputs('out')).toEqual([])
+  await t.advanceWall(100)
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([{ id: 'a', windowStart: 0, windowEnd: 1000, first: 1 }])
 })
 
 test('a late record without a late topic is counted only, and dead letters go where the job says', async () => {
@@ -286,7 +297,8 @@ test('a late record without a late topic is counted only, and dead letters go wh
       .aggregate({ n: count() })
       .to(kafka('out')),
   )
-  await t.send('items', { ...item('a', 1), timestampMs: 5000 }, { ...item('a', 1), timestampMs: 10 }, { value: 'text' })
+  t.send('items', { ...item('a', 1), timestampMs: 5000 }, { ...item('a', 1), timestampMs: 10 }, { value: 'text' })
+  await t.flush()
   expect(t.counts).toMatchObject({ late: 1, dead: 1, accepted: 1 })
   expect(t.late()).toEqual([])
   expect(t.dead()).toHaveLength(1)
@@ -312,7 +324,8 @@ test('a late record that does not fit its topic with its headers is dead, and th
     value: { user: 'u', ts, pad: 'x'.repeat(bytes) },
     timestampMs: 10_000,
   })
-  await t.send('items', sized(9_000, 1), sized(10, 400), sized(20, 1))
+  t.send('items', sized(9_000, 1), sized(10, 400), sized(20, 1))
+  await t.flush()
   expect(t.late()).toHaveLength(1)
   expect(t.dead().map(({ code }) => code)).toEqual(['MR2010'])
   expect(t.counts).toMatchObject({ in: 3, accepted: 1, late: 1, dead: 1 })
@@ -321,21 +334,21 @@ test('a late record that does not fit its topic with its headers is dead, and th
 test('limits and topics that do not exist are told', async () => {
   const t = testJob(runningSum, { limits: { valueBytesMax: 10 } })
   expect(() => t.send('trades')).toThrow('the job reads orders, not trades')
-  expect(() => t.output('nowhere')).toThrow('no sink of the job writes nowhere; they write running-sums')
-  await t.send('orders', { value: { user: 'somebody', amount: 1 } })
+  expect(() => t.outputs('nowhere')).toThrow('no sink of the job writes nowhere; they write running-sums')
+  t.send('orders', { value: { user: 'somebody', amount: 1 } })
+  await t.flush()
   expect(t.dead()[0]?.code).toBe('MR2002')
 })
 
-test('a row that does not fit its topic stops the call with its code, and the job goes on from the last commit', async () => {
+test('a row that does not fit its topic stops the job with its code, now and at every start; what was committed stays', async () => {
   const t = testJob(runningSum, { messageBytesMax: 400 })
-  await t.send('orders', { value: { user: 'u', amount: 1 } })
-  const failed = await t
-    .send('orders', { value: { user: 'x'.repeat(300), amount: 1 } })
-    .catch((error: unknown) => error)
-  expect(failed).toBeInstanceOf(MillraceError)
-  expect((failed as MillraceError).code).toBe('MR4008')
-  await t.send('orders', { value: { user: 'u', amount: 1 } })
-  expect(t.output('running-sums').map(({ value }) => value.total)).toEqual([1, 2])
+  t.send('orders', { value: { user: 'u', amount: 1 } })
+  await t.flush()
+  t.send('orders', { value: { user: 'x'.repeat(300), amount: 1 } }, { value: { user: 'u', amount: 1 } })
+  await expect(t.flush()).rejects.toMatchObject({ code: 'MR4008' })
+  await expect(t.flush()).rejects.toMatchObject({ code: 'MR4008' })
+  expect(t.outputs('running-sums').map(({ value }) => value.total)).toEqual([1])
+  expect(t.counts).toMatchObject({ in: 1, accepted: 1 })
 })
 
 test('a job that is not valid is refused with its code', () => {
