@@ -28,7 +28,15 @@ export interface CommandSpec {
 }
 
 /** Errors of the request itself. */
-const REQUEST_ERRORS: ReadonlySet<ErrorCode> = new Set(['MR1001', 'MR1002', 'MR1005', 'MR3001', 'MR3002', 'MR3003'])
+const REQUEST_ERRORS: ReadonlySet<ErrorCode> = new Set([
+  'MR1001',
+  'MR1002',
+  'MR1005',
+  'MR3001',
+  'MR3002',
+  'MR3003',
+  'MR3007',
+])
 
 /** The exit code for an error that ended a command. */
 export function exitCodeOf(error: unknown): 1 | 2 {

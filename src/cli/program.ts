@@ -12,6 +12,7 @@ import {
   errorWords,
   exitCodeOf,
 } from './command.ts'
+import { capture } from './commands/capture.ts'
 import { demo } from './commands/demo.ts'
 import { explain } from './commands/explain.ts'
 import { genTrades } from './commands/gen-trades.ts'
@@ -19,12 +20,15 @@ import { health } from './commands/health.ts'
 import { plan } from './commands/plan.ts'
 import { reset } from './commands/reset.ts'
 import { run } from './commands/run.ts'
+import { test } from './commands/test.ts'
 import { type Streams, Terminal } from './terminal.ts'
 
 /** All commands by the words that call them. */
 export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   run,
   plan,
+  test,
+  capture,
   reset,
   demo,
   'gen trades': genTrades,

@@ -136,6 +136,11 @@ export const ERRORS = {
     text: 'No answer from {url}: {reason}',
     remedy: 'Is the job running, with this `http.host` and `http.port`? Set both as it has them.',
   },
+  MR3007: {
+    action: 'report',
+    text: 'Line {line} of the input is not valid: {reason}',
+    remedy: 'See the guide to testing (docs/guide/testing.md) for the lines that there are.',
+  },
   MR4001: {
     action: 'stop',
     text: 'No broker of {brokers} answered within {waitedMs} ms; last seen: {reason}.',
@@ -318,7 +323,8 @@ export const ERRORS = {
   MR6006: {
     action: 'report',
     text: 'The job under test did not get there within {limitMs} ms of its own time ({goal}): {states}',
-    remedy: 'This is a defect of Millrace or of a function that the job never comes back from: report it with the test.',
+    remedy:
+      'This is a defect of Millrace or of a function that the job never comes back from: report it with the test.',
   },
   MR7001: {
     action: 'report',

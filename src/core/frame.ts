@@ -26,6 +26,7 @@ export const RECORD_HEADER_BYTES = 32
 export const FRAME_BYTES_LIMIT = 1 << 30
 
 const textEncoder = new TextEncoder()
+const NO_HEADERS = new Uint8Array(0)
 const textDecoder = new TextDecoder()
 
 /** A header of a record, decoded. The order is kept and names may repeat, as in Kafka. */
@@ -161,6 +162,7 @@ export function decodeHeaders(packed: Uint8Array): RecordHeader[] {
 
 /** Packs headers as frames carry them. Names longer than 65,535 bytes are refused. */
 export function encodeHeaders(headers: readonly RecordHeader[]): Uint8Array {
+  if (headers.length === 0) return NO_HEADERS
   const names = headers.map((header) => textEncoder.encode(header.name))
   let size = 0
   headers.forEach((header, i) => {

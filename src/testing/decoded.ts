@@ -7,7 +7,7 @@ import type { FrameRecord, RecordHeader } from '../core/frame.ts'
 import { STATUS_OK } from '../core/record-status.ts'
 import type { ValueFormat } from '../job/plan.ts'
 
-/** A row or record that the job wrote. */
+/** A row or record that the job wrote. Its offset is not told: that counts the commits before it too. */
 export interface OutputRow<T = Record<string, unknown>> {
   /** Where it was written. */
   topic: string
@@ -58,34 +58,35 @@ export interface DeadRecord {
 }
 
 /** A record of a topic that a job wrote. */
-export interface WrittenRecord extends FrameRecord {
+export interface WrittenRecord extends Omit<FrameRecord, 'offset'> {
   topic: string
   partition: number
-}
-
-const textDecoder = new TextDecoder()
-
-/** A value's bytes as the format says. Throws TypeError when they are not what it says. */
-export function decodeValue(format: ValueFormat, bytes: Uint8Array | undefined): unknown {
-  if (bytes === undefined) return undefined
-  if (format === 'json') return JSON.parse(textDecoder.decode(bytes))
-  const guard = new MsgpackGuard(DEPTH_MAX, NODES_MAX)
-  guard.nodeCount = 1
-  if (guard.walk(bytes, 0, bytes.length, 1) !== STATUS_OK || guard.end !== bytes.length) {
-    throw new TypeError(`not one msgpack value: ${Buffer.from(bytes).toString('hex')}`)
-  }
-  const decoder = new MsgpackDecoder()
-  decoder.begin(bytes)
-  return decoder.value(0, bytes.length)
 }
 
 /** Far above what the lane itself lets through. */
 const DEPTH_MAX = 1000
 const NODES_MAX = 10_000_000
 
+const textDecoder = new TextDecoder()
+const guard = new MsgpackGuard(DEPTH_MAX, NODES_MAX)
+const decoder = new MsgpackDecoder()
+
+/** A value's bytes as the format says. Throws TypeError when they are not what it says. */
+export function decodeValue(format: ValueFormat, bytes: Uint8Array | undefined): unknown {
+  if (bytes === undefined) return undefined
+  if (format === 'json') return JSON.parse(textDecoder.decode(bytes))
+  guard.nodeCount = 1
+  if (guard.walk(bytes, 0, bytes.length, 1) !== STATUS_OK || guard.end !== bytes.length) {
+    throw new TypeError(`not one msgpack value: ${Buffer.from(bytes).toString('hex')}`)
+  }
+  decoder.begin(bytes)
+  return decoder.value(0, bytes.length)
+}
+
 export function outputRow(record: WrittenRecord, format: ValueFormat): OutputRow<unknown> {
   return {
-    ...placeOf(record),
+    topic: record.topic,
+    partition: record.partition,
     key: text(record.key),
     value: decodeValue(format, record.value),
     timestampMs: record.timestampMs,
@@ -110,7 +111,8 @@ export function deadRecord(record: WrittenRecord, formats: readonly ValueFormat[
   const headers = headerTexts(record.headers)
   const source = sourcePosition(headers)
   return {
-    ...placeOf(record),
+    topic: record.topic,
+    partition: record.partition,
     key: text(record.key),
     // A result row is written as msgpack, whatever the source is.
     value: decodedOrBytes(source === undefined ? ['msgpack'] : formats, record.value),
@@ -121,11 +123,6 @@ export function deadRecord(record: WrittenRecord, formats: readonly ValueFormat[
     source,
     headers,
   }
-}
-
-/** Not its offset: that counts the commits before it too. */
-function placeOf({ topic, partition }: WrittenRecord): { topic: string; partition: number } {
-  return { topic, partition }
 }
 
 function sourcePosition(headers: Record<string, string>): SourcePosition | undefined {

@@ -196,8 +196,8 @@ export class Instance {
     this.#attempt = attempt
     const sub = Number(taskId.split('_')[0])
     const place = { isFirst: sub === 0, isLast: sub === inputTopics(this.#world.job.plan).length - 1 }
-    let work = this.#work.find((one) => one.epoch === epoch)
-    if (work === undefined) this.#work.push((work = { epoch, counts: noCounts() }))
+    const work = this.#work.find((one) => one.epoch === epoch) ?? { epoch, counts: noCounts() }
+    if (!this.#work.includes(work)) this.#work.push(work)
     addCounts(work.counts, shareOfJob(counts, place))
   }
 }

@@ -2,9 +2,11 @@
 // main thread.
 // Keeps SPEC: TEST-2 (the same seed gives the same trace).
 
+import { decodeHeaders } from '../core/frame.ts'
 import { type CompiledJob, type PlanTopics, planTopics, type ValueFormat } from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
-import type { LoggedRecord, MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
+import type { MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
+import type { LogRecord } from '../kafka/memory-kafka/partition-log.ts'
 import {
   type DeadRecord,
   deadRecord,
@@ -23,7 +25,9 @@ export type Output =
 
 /** A record that was read, decoded when it is asked for. */
 interface Read {
-  record: WrittenRecord & LoggedRecord
+  topic: string
+  partition: number
+  record: LogRecord
   output: Output | undefined
 }
 
@@ -74,8 +78,8 @@ export class JobOutputs {
       const { topic, partition } = at
       const { stable } = this.#kafka.offsets(topic, partition)
       if (stable <= at.nextOffset) continue
-      for (const record of this.#kafka.log(topic, partition, at.nextOffset)) {
-        fresh.push({ record: Object.assign(record, { topic, partition }), output: undefined })
+      for (const record of this.#kafka.logFrom(topic, partition, at.nextOffset)) {
+        fresh.push({ topic, partition, record, output: undefined })
       }
       at.nextOffset = stable
     }
@@ -93,7 +97,7 @@ export class JobOutputs {
 
   /** Steps and committed records, in their order. */
   trace(): string[] {
-    return this.#trace.map((entry) => (typeof entry === 'string' ? entry : words(entry.record)))
+    return this.#trace.map((entry) => (typeof entry === 'string' ? entry : words(entry)))
   }
 
   /** Everything that the job gave, decoded, from the `from`-th on. */
@@ -113,7 +117,7 @@ export class JobOutputs {
   }
 
   late(): LateRecord<unknown>[] {
-    const isLate = ({ topic }: WrittenRecord): boolean => !this.#formats.has(topic) && !this.#isDead(topic)
+    const isLate = ({ topic }: Read): boolean => !this.#formats.has(topic) && !this.#isDead(topic)
     return this.#of(isLate).map(({ row }) => row as LateRecord<unknown>)
   }
 
@@ -140,17 +144,17 @@ export class JobOutputs {
     return topic === this.#topics.names[this.#topics.dlq]
   }
 
-  #of(isWanted: (record: WrittenRecord) => boolean): Output[] {
-    return this.#read.filter(({ record }) => isWanted(record)).map((read) => this.#decoded(read))
+  #of(isWanted: (read: Read) => boolean): Output[] {
+    return this.#read.filter(isWanted).map((read) => this.#decoded(read))
   }
 
   #decoded(read: Read): Output {
-    read.output ??= this.#decode(read.record)
+    read.output ??= this.#decode(read)
     return read.output
   }
 
-  #decode(record: WrittenRecord): Output {
-    const { topic } = record
+  #decode({ topic, partition, record: { timestampMs, key, value, headers } }: Read): Output {
+    const record: WrittenRecord = { topic, partition, timestampMs, key, value, headers: decodeHeaders(headers) }
     const format = this.#formats.get(topic)
     if (format !== undefined) return { kind: 'row', row: outputRow(record, format) }
     if (this.#isDead(topic)) return { kind: 'dead', row: deadRecord(record, this.#sourceFormats) }
@@ -158,7 +162,8 @@ export class JobOutputs {
   }
 }
 
-function words({ topic, partition, offset, timestampMs, key, value }: WrittenRecord): string {
+function words({ topic, partition, record }: Read): string {
+  const { offset, timestampMs, key, value } = record
   const hex = (bytes: Uint8Array | undefined): string =>
     bytes === undefined ? '-' : Buffer.from(bytes).toString('hex')
   return `${topic}/${partition}@${offset} ${timestampMs} ${hex(key)} ${hex(value)}`

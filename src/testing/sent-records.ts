@@ -7,8 +7,8 @@ import type { AppendedRecord } from '../kafka/memory-kafka/memory-kafka.ts'
 
 /** A record as a producer would send it. */
 export interface TestRecord {
-  /** Default: the text of the source's declared key field, else none. */
-  key?: string | Uint8Array | undefined
+  /** Default: the text of the source's declared key field, else none. `null`: none in any case. */
+  key?: string | Uint8Array | null | undefined
   /** Encoded in the source's format; bytes go as they are; `undefined` is a null value. */
   value: unknown
   /** Kafka timestamp, ms since the epoch. Default: the event time field of the value, else what the test's clock says. */
@@ -41,6 +41,7 @@ export function sentRecord(source: SourcePlan, record: TestRecord, nowMs: number
 }
 
 function keyOf({ keyField }: SourcePlan, { key, value }: TestRecord): Uint8Array | undefined {
+  if (key === null) return undefined
   if (key !== undefined) return Buffer.from(key)
   const field = keyField === undefined ? undefined : fieldOf(value, keyField)
   return typeof field === 'string' || typeof field === 'number' ? Buffer.from(String(field)) : undefined

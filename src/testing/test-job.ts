@@ -19,7 +19,7 @@ import { FrameCuts } from './frame-cuts.ts'
 import { JobOutputs, type Output } from './job-outputs.ts'
 import { JobRun, type RunWorld } from './job-run.ts'
 import { type SentRecord, sentRecord, type TestRecord } from './sent-records.ts'
-import { readSlice } from './slice-file.ts'
+import { readSlice, type SliceRecord } from './slice-file.ts'
 import { type StateRow, stateRows } from './state-rows.ts'
 import { engineLimits, laneLimits, type TestLimits, testLimits } from './test-limits.ts'
 import { VirtualTime } from './virtual-time.ts'
@@ -94,22 +94,23 @@ export class TestJob {
 
   /**
    * Sends records to the source topic. They are processed with the next call that is awaited, at the latest by `flush`.
-   * Throws RangeError when the job does not read the topic.
+   * Throws RangeError when the job does not read the topic, or there is no such partition.
    */
   send(topic: string, ...records: TestRecord[]): void {
     this.#refuseOther(topic)
+    for (const { partition } of records) this.#refuseOther(topic, partition)
     for (const record of records) this.#unsent.push(sentRecord(this.#job.plan.source, record, this.#time.wallMs()))
   }
 
   /**
-   * Sends a captured slice of the source topic, byte for byte: key, value, headers, timestamp, partition and offset.
-   * Throws RangeError when it is not of the source topic, or its offsets were written already.
+   * Sends a captured slice of the source topic (its text, or its records), byte for byte: key, value, headers, timestamp,
+   * partition and offset. Throws RangeError when it is not of the source topic; the next call rejects when its offsets were
+   * written already.
    */
-  replay(slice: string): void {
-    for (const { topic, ...record } of readSlice(slice)) {
-      this.#refuseOther(topic)
-      this.#unsent.push(record)
-    }
+  replay(slice: string | readonly SliceRecord[]): void {
+    const records = typeof slice === 'string' ? readSlice(slice) : slice
+    for (const { topic, partition } of records) this.#refuseOther(topic, partition)
+    for (const { topic: _, ...record } of records) this.#unsent.push(record)
   }
 
   /** Processes what was sent, without a commit: what it gave is to be seen after the next `flush`. */
@@ -290,9 +291,11 @@ export class TestJob {
     await run.commit()
   }
 
-  #refuseOther(topic: string): void {
+  #refuseOther(topic: string, partition = 0): void {
     const { source } = this.#job.plan
+    const { partitions = 1 } = this.#options
     if (topic !== source.topic) throw new RangeError(`the job reads ${source.topic}, not ${topic}`)
+    if (partition >= partitions) throw new RangeError(`partition ${partition} is not one of ${partitions}`)
   }
 
   /** Makes the topics, once. */

@@ -25,13 +25,13 @@ describe('millrace', () => {
   test('prints help to stdout when asked', async () => {
     const { code, stdout, stderr } = await called('--help')
     expect([code, stderr]).toEqual([0, ''])
-    for (const command of ['run', 'plan', 'reset', 'demo', 'gen', 'health', 'explain'])
+    for (const command of ['run', 'plan', 'test', 'capture', 'reset', 'demo', 'gen', 'health', 'explain'])
       expect(stdout).toContain(`  ${command} `)
     expect((await called('run', '--help')).stdout).toMatch(/--limits-poll-bytes-max <value> +bytes from/)
   })
 
   test.each([
-    [[], 'a command is needed: run, plan, reset, demo, gen trades, health, explain'],
+    [[], 'a command is needed: run, plan, test, capture, reset, demo, gen trades, health, explain'],
     [['rum'], "unknown command 'rum'"],
     [['run'], "missing required argument 'job'"],
     [['run', 'job.ts', '--http-prot', '1'], "unknown option '--http-prot' (Did you mean --http-port?)"],

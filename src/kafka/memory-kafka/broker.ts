@@ -5,7 +5,7 @@ import type { Clock, Scheduler } from '../../core/clock.ts'
 import type { KafkaFailure, TopicDescription, TopicPartition } from '../port.ts'
 import { Bell } from './bell.ts'
 import { failure, kafkaError } from './failure.ts'
-import { PartitionLog } from './partition-log.ts'
+import { type LogLedger, PartitionLog } from './partition-log.ts'
 
 /** Kafka's own defaults, for the settings that Millrace reads. */
 const DEFAULT_CONFIG: Record<string, string> = {
@@ -47,7 +47,7 @@ export class Broker {
   readonly #topics = new Map<string, Topic>()
   readonly #topicConfig: Record<string, string>
   #createdCount = 0
-  #sequence = 0
+  readonly #ledger: LogLedger = { sequence: 0, bytes: 0 }
 
   constructor(options: BrokerOptions) {
     this.clock = options.clock
@@ -61,8 +61,7 @@ export class Broker {
   create(name: string, partitionCount: number, config: Record<string, string> = {}): void {
     if (this.#topics.has(name)) return
     if (!(partitionCount >= 1)) throw kafkaError('INVALID_PARTITIONS', `${name} needs a partition`, { topic: name })
-    const nextSequence = (): number => this.#sequence++
-    const partitions = Array.from({ length: partitionCount }, (_, at) => new PartitionLog(name, at, nextSequence))
+    const partitions = Array.from({ length: partitionCount }, (_, at) => new PartitionLog(name, at, this.#ledger))
     const topicId = `memory-${++this.#createdCount}`
     this.#topics.set(name, { name, topicId, config: { ...this.#topicConfig, ...config }, partitions })
     this.onTopicsChanged([name])
@@ -74,7 +73,10 @@ export class Broker {
     const topic = this.#topics.get(name)
     if (topic === undefined) return
     this.#topics.delete(name)
-    for (const log of topic.partitions) log.isDeleted = true
+    for (const log of topic.partitions) {
+      log.deleteBefore(log.high)
+      log.isDeleted = true
+    }
     this.onTopicsChanged([name])
     this.bell.ring()
   }
@@ -109,15 +111,9 @@ export class Broker {
     if (bytes > limit) {
       return failure('MSG_SIZE_TOO_LARGE', `${bytes} bytes are over max.message.bytes ${limit}`, where)
     }
-    if (this.#bytes() + bytes > this.#bytesMax) {
+    if (this.#ledger.bytes + bytes > this.#bytesMax) {
       return failure('KAFKA_STORAGE_ERROR', `the memory broker holds ${this.#bytesMax} bytes at most`, where)
     }
     return undefined
-  }
-
-  #bytes(): number {
-    let bytes = 0
-    for (const topic of this.#topics.values()) for (const log of topic.partitions) bytes += log.bytes
-    return bytes
   }
 }

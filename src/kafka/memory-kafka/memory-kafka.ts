@@ -11,7 +11,7 @@ import { kafkaError } from './failure.ts'
 import { FaultGate, type Faults } from './faults.ts'
 import { Group } from './group.ts'
 import { MemoryGroupConsumer } from './group-consumer.ts'
-import type { PartitionLog } from './partition-log.ts'
+import type { LogRecord, PartitionLog } from './partition-log.ts'
 import { MemoryProducer } from './producer.ts'
 import { MemoryReader } from './reader.ts'
 import { TransactionCoordinator } from './transaction-coordinator.ts'
@@ -39,12 +39,6 @@ export interface AppendedRecord {
   offset?: number | undefined
 }
 
-/** A record of a log. */
-export interface LoggedRecord extends FrameRecord {
-  /** Grows with every record of the broker: which of two came first, whatever their partitions. */
-  sequence: number
-}
-
 /** The broker and what a test may look at and do to it. */
 export interface MemoryKafka extends Kafka {
   readonly kind: 'memory'
@@ -52,8 +46,10 @@ export interface MemoryKafka extends Kafka {
   createTopic(name: string, partitionCount: number, config?: Record<string, string>): void
   /** Appends outside any transaction; returns the offset. */
   append(topic: string, record: AppendedRecord): number
-  /** The records that a read_committed reader gets to see, in offset order; from an offset on, or from the first. */
-  log(topic: string, partition: number, fromOffset?: number): LoggedRecord[]
+  /** The records that a read_committed reader gets to see, in offset order. */
+  log(topic: string, partition: number): FrameRecord[]
+  /** The same from an offset on, as the log has them. */
+  logFrom(topic: string, partition: number, fromOffset: number): LogRecord[]
   /** Offsets of a partition: first, last stable, high watermark. */
   offsets(topic: string, partition: number): { low: number; stable: number; high: number }
   committedOffset(groupId: string, topic: string, partition: number): CommittedOffset
@@ -115,7 +111,8 @@ export function createMemoryKafka(options: MemoryKafkaOptions = {}): MemoryKafka
     openAdmin: async () => memoryAdmin(broker, gate, groups),
     createTopic: (name, partitionCount, config) => broker.create(name, partitionCount, config),
     append: (topic, record) => append(broker, topic, record),
-    log: (topic, partition, fromOffset = 0) => committedRecords(logOf(broker, topic, partition), fromOffset),
+    log: (topic, partition) => committedRecords(logOf(broker, topic, partition), 0).map(decoded),
+    logFrom: (topic, partition, fromOffset) => committedRecords(logOf(broker, topic, partition), fromOffset),
     offsets: (topic, partition) => {
       const { low, stable, high } = logOf(broker, topic, partition)
       return { low, stable, high }
@@ -151,15 +148,17 @@ function logOf(broker: Broker, topic: string, partition: number): PartitionLog {
   return log
 }
 
-function committedRecords(log: PartitionLog, fromOffset: number): LoggedRecord[] {
-  const records: LoggedRecord[] = []
+function committedRecords(log: PartitionLog, fromOffset: number): LogRecord[] {
+  const records: LogRecord[] = []
   for (let offset = Math.max(log.low, fromOffset); offset < log.stable; offset++) {
     const record = log.at(offset)!
-    if (!log.isShown(record, false)) continue
-    const { timestampMs, key, value, sequence } = record
-    records.push({ offset, timestampMs, key, value, headers: decodeHeaders(record.headers), sequence })
+    if (log.isShown(record, false)) records.push(record)
   }
   return records
+}
+
+function decoded({ offset, timestampMs, key, value, headers }: LogRecord): FrameRecord {
+  return { offset, timestampMs, key, value, headers: decodeHeaders(headers) }
 }
 
 function append(broker: Broker, topic: string, record: AppendedRecord): number {

@@ -26,6 +26,14 @@ export type NewRecord = Omit<LogRecord, 'offset' | 'sequence' | 'span' | 'isCont
 
 const NO_BYTES = new Uint8Array(0)
 
+/** What all logs of a broker count together. */
+export interface LogLedger {
+  /** Of the next record. */
+  sequence: number
+  /** Bytes of keys, values and headers. */
+  bytes: number
+}
+
 /**
  * The log of one partition.
  *
@@ -37,18 +45,16 @@ export class PartitionLog {
   readonly partition: number
   /** True once the topic is deleted: readers that still hold the log are told. */
   isDeleted = false
-  /** Bytes of keys, values and headers, for the memory limit. */
-  bytes = 0
   #low = 0
   #records: LogRecord[] = []
   readonly #openSpans = new Set<Span>()
 
-  readonly #nextSequence: () => number
+  readonly #ledger: LogLedger
 
-  constructor(topic: string, partition: number, nextSequence: () => number) {
+  constructor(topic: string, partition: number, ledger: LogLedger) {
     this.topic = topic
     this.partition = partition
-    this.#nextSequence = nextSequence
+    this.#ledger = ledger
   }
   /** The first offset that is still there. */
   get low(): number {
@@ -80,7 +86,7 @@ export class PartitionLog {
 
   append(record: NewRecord, span: Span | undefined): number {
     const { timestampMs, key, value, headers } = record
-    const sequence = this.#nextSequence()
+    const sequence = this.#ledger.sequence++
     return this.#push({ offset: this.high, timestampMs, key, value, headers, sequence, span, isControl: false })
   }
 
@@ -106,7 +112,7 @@ export class PartitionLog {
   /** Drops the records below `offset`, as retention and DeleteRecords do. */
   deleteBefore(offset: number): void {
     const count = Math.max(0, Math.min(offset, this.high) - this.#low)
-    for (const record of this.#records.splice(0, count)) this.bytes -= bytesOf(record)
+    for (const record of this.#records.splice(0, count)) this.#ledger.bytes -= bytesOf(record)
     this.#low += count
   }
 
@@ -117,14 +123,14 @@ export class PartitionLog {
   }
 
   #pushControl(timestampMs: number, span: Span | undefined): void {
-    const sequence = this.#nextSequence()
+    const sequence = this.#ledger.sequence++
     const nothing = { key: undefined, value: undefined, headers: NO_BYTES }
     this.#push({ offset: this.high, timestampMs, ...nothing, sequence, span, isControl: true })
   }
 
   #push(record: LogRecord): number {
     this.#records.push(record)
-    this.bytes += bytesOf(record)
+    this.#ledger.bytes += bytesOf(record)
     return record.offset
   }
 }
@@ -134,6 +140,13 @@ function bytesOf(record: LogRecord): number {
 }
 
 const BATCH_HEADER_BYTES = 61
+/** Attributes, differences and lengths of a record, at most. */
+const LENGTHS_BYTES = 32
+
+/** No less than `batchBytes`, and quick: a header has lengths of 6 bytes in a frame and of 10 at most in a batch. */
+export function batchBytesAtMost({ key, value, headers }: NewRecord): number {
+  return BATCH_HEADER_BYTES + LENGTHS_BYTES + (key?.length ?? 0) + (value?.length ?? 0) + 2 * headers.length
+}
 
 /** Bytes of a record batch that holds this record alone, uncompressed: what max.message.bytes is compared with. */
 export function batchBytes(

@@ -18,7 +18,7 @@ import type { Broker, Topic } from './broker.ts'
 import { failure, kafkaError } from './failure.ts'
 import type { FaultCall, FaultGate } from './faults.ts'
 import { MemoryGroupMetadata } from './group-consumer.ts'
-import { batchBytes, type NewRecord } from './partition-log.ts'
+import { batchBytes, batchBytesAtMost, type NewRecord } from './partition-log.ts'
 import type { TransactionCoordinator } from './transaction-coordinator.ts'
 
 /*
@@ -187,9 +187,10 @@ export class MemoryProducer implements Producer {
     const timestampMs = view.timestampMs(at)
     const record: NewRecord = {
       timestampMs: timestampMs < 0 ? this.#broker.clock.wallMs() : timestampMs,
-      key: view.key(at)?.slice(),
-      value: view.value(at)?.slice(),
-      headers: view.bytes.slice(view.headersStart(at), view.headersStart(at) + view.headersBytes(at)),
+      // Views: whoever produces a frame hands it over.
+      key: view.key(at),
+      value: view.value(at),
+      headers: view.bytes.subarray(view.headersStart(at), view.headersStart(at) + view.headersBytes(at)),
     }
     const topic = this.#broker.find(name)
     if (topic === undefined) {
@@ -197,7 +198,10 @@ export class MemoryProducer implements Producer {
       return
     }
     const partition = this.#partitionOf(view.sinkPartition(at), record.key, topic)
-    const refusal = this.#broker.refusal(topic, partition, batchBytes(record, decodeHeaders(record.headers)))
+    const atMost = batchBytesAtMost(record)
+    const isSmall = atMost <= Number(topic.config['max.message.bytes'])
+    const bytes = isSmall ? atMost : batchBytes(record, decodeHeaders(record.headers))
+    const refusal = this.#broker.refusal(topic, partition, bytes)
     if (refusal === undefined) this.#deliver(topic, partition, record)
     else this.#fail(refusal, name, partition, record)
   }
