@@ -1,8 +1,9 @@
 // `npm run bench`: the parts of Millrace on one thread, each against a baseline of the same run: frames, decoding and
-// projecting, windows, state, commit. Answers are checked. Main thread.
+// projecting, windows, state, commit, the test driver. Answers are checked. Main thread.
 import { readNumbers } from './lib/arguments.ts'
 import { commitCase } from './lib/commit-cases.ts'
 import { decodeCases } from './lib/decode-cases.ts'
+import { driverCases } from './lib/driver-cases.ts'
 import { frameCases } from './lib/frame-cases.ts'
 import { laneCases } from './lib/lane-bench.ts'
 import { type MicroResult, runCases, WrongAnswer } from './lib/micro-case.ts'
@@ -16,7 +17,14 @@ await runBench(async () => {
   const { 'time-ms': timeMs } = readNumbers(process.argv.slice(2), OPTIONS)
   const cases: MicroResult[] = []
   try {
-    for (const group of [frameCases(), decodeCases(), await laneCases(), await stateCases(), [await commitCase()]]) {
+    for (const group of [
+      frameCases(),
+      decodeCases(),
+      await laneCases(),
+      await stateCases(),
+      [await commitCase()],
+      driverCases(),
+    ]) {
       const results = await runCases(group, { timeMs })
       for (const result of results) tell(words(result))
       cases.push(...results)

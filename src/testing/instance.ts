@@ -189,7 +189,8 @@ export class Instance {
     }
   }
 
-  #noteWork({ op, taskId, attempt, epoch, counts, inputOffset }: LaneProcessed): void {
+  #noteWork({ op, taskId, attempt, epoch, counts, inputOffset, isDropped }: LaneProcessed): void {
+    if (isDropped) return
     if (op !== 'idle') this.#world.onStep(`${op} ${taskId} to ${inputOffset}`)
     // What an earlier attempt did not commit is done again.
     if (attempt !== this.#attempt) this.#work = []

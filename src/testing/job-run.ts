@@ -52,15 +52,21 @@ export class JobRun {
 
   /** Until everything is processed and committed, also what that makes visible behind a repartition topic. */
   async commit(): Promise<void> {
-    do await this.#drive('all is committed', () => this.#hasDied || this.#isCommitted(), true)
+    do await this.#driveCommit()
     while (await this.#replaceDead())
     // The store is written at a stop: that is where it dies.
     if (this.#world.crashPoint.isOfStore) await this.restart()
   }
 
-  advanceTo(watermarkMs: number): void {
+  /** Moves event time in every partition of the source, and commits that; a process that died on the way is told again. */
+  async advanceTo(watermarkMs: number): Promise<void> {
     this.#world.onStep(`advance to ${watermarkMs}`)
-    for (const { engine } of this.#instances) engine.advanceTo(watermarkMs)
+    do {
+      await this.process()
+      for (const { engine } of this.#instances) engine.advanceTo(watermarkMs)
+      await this.#driveCommit()
+    } while (await this.#replaceDead())
+    await this.commit()
   }
 
   /** Lets so much time pass. */
@@ -114,6 +120,10 @@ export class JobRun {
     await this.#drive('the job stops', () => instances.every(({ isOver }) => isOver))
     for (const instance of instances) if (instance.isKilled) await instance.bury()
     this.#instances = this.#instances.filter((instance) => !instances.includes(instance))
+  }
+
+  #driveCommit(): Promise<void> {
+    return this.#drive('all is committed', () => this.#hasDied || this.#isCommitted(), true)
   }
 
   get #hasDied(): boolean {

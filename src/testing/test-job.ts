@@ -130,8 +130,7 @@ export class TestJob {
   advanceTo(watermarkMs: number): Promise<void> {
     return this.#inOrder(async (run) => {
       await this.#take(run)
-      run.advanceTo(watermarkMs)
-      await run.commit()
+      await run.advanceTo(watermarkMs)
     })
   }
 

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { commitCase } from '../../bench/lib/commit-cases.ts'
 import { decodeCases } from '../../bench/lib/decode-cases.ts'
+import { driverCases } from '../../bench/lib/driver-cases.ts'
 import { frameCases } from '../../bench/lib/frame-cases.ts'
 import { laneCases } from '../../bench/lib/lane-bench.ts'
 import { type MicroCase, runCases } from '../../bench/lib/micro-case.ts'
@@ -41,6 +42,11 @@ describe('the micro benches', () => {
   test('commit epochs over Kafka in memory', async () => {
     const [result] = await runCases([await commitCase(50)], SMOKE)
     expect(result!.runs).toBeGreaterThanOrEqual(3)
+  })
+
+  test('run whole jobs in the test driver', async () => {
+    const results = await runCases(driverCases(2_000), SMOKE)
+    expect(results.map(({ runs }) => runs > 0)).toEqual([true, true])
   })
 })
 

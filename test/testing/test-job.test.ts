@@ -1,9 +1,10 @@
-// The test driver, on the example jobs and on small ones: what a user sees of a job.
+// The test driver, on the example jobs and on small ones: what a user sees of a job. Holds SPEC: TEST-1, TEST-3.
 import { count, custom, envelope, first, job, json, kafka, msgpack, sum, tumbling } from 'millrace'
-import { testJob } from 'millrace/test'
+import { type TestJob, testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
+import { partitionOfKey } from '../../src/kafka/murmur2.ts'
 
 const trade = (sym: string, ts: number, price: number, qty = 1) => ({ value: { sym, ts, price, qty } })
 
@@ -353,4 +354,91 @@ test('a row that does not fit its topic stops the job with its code, now and at 
 
 test('a job that is not valid is refused with its code', () => {
   expect(() => testJob(job('X').from(items).to(kafka('out')))).toThrow(/MR1002/)
+})
+
+test('event time that is told closes windows without a record, in every partition, and a restart or a death does not lose it', async () => {
+  const runs = await Promise.all(
+    [async () => {}, (t: TestJob) => t.restart(), (t: TestJob) => t.crashAt('commit-lost')].map(async (meanwhile) => {
+      const t = testJob(candles, { partitions: 3 })
+      t.send('trades', trade('A', 100, 10), trade('B', 300, 5), trade('C', 1200, 7))
+      await t.flush()
+      await meanwhile(t)
+      // A window is closed at its end and its grace of 500 ms.
+      await t.advanceTo(1499)
+      expect(t.outputs('candles-1s')).toEqual([])
+      await meanwhile(t)
+      await t.advanceTo(1500)
+      expect(t.watermarkMs).toBe(1500)
+      await meanwhile(t)
+      await t.advanceTo(1000)
+      expect(t.watermarkMs).toBe(1500)
+      t.send('trades', trade('A', 900, 1), trade('C', 1300, 8))
+      await t.end()
+      return { rows: t.outputs('candles-1s').map(({ key, value }) => [key, value.n]), late: t.late(), counts: t.counts }
+    }),
+  )
+  expect([...runs[0]!.rows].sort()).toEqual([
+    ['A', 1],
+    ['B', 1],
+    ['C', 2],
+  ])
+  expect(runs[0]!.late).toMatchObject([{ key: 'A', windowStartMs: 0, watermarkMs: 1500, lateByMs: 0 }])
+  expect(runs[1]).toEqual(runs[0])
+  expect(runs[2]).toEqual(runs[0])
+})
+
+test('what is processed and not committed is not to be seen; a flush commits it', async () => {
+  const t = testJob(runningSum)
+  t.send('orders', { value: { user: 'u', amount: 5 } })
+  expect(t.trace()).toEqual([])
+  await t.process()
+  expect(t.outputs()).toEqual([])
+  expect(t.counts.in).toBe(0)
+  expect(t.trace()).toEqual(['start test-1', 'frame 0_0 to 1'])
+  await t.flush()
+  expect(t.outputs()).toMatchObject([{ topic: 'running-sums', partition: 0, value: { user: 'u', total: 5 } }])
+  expect(t.counts.in).toBe(1)
+})
+
+test('a view is the latest row of each key, and the state what a restart would find', async () => {
+  const t = testJob(candles)
+  t.send('trades', trade('A', 100, 10), trade('A', 200, 12), trade('B', 300, 5))
+  await t.flush()
+  expect([...t.view('candles')].map(([key, row]) => [key, row.value.n, row.value.close])).toEqual([
+    ['A', 2, 12],
+    ['B', 1, 5],
+  ])
+  const rows = t.state()['1s-aggregate']!
+  expect(rows).toMatchObject([
+    { key: 'A', partition: 0, windowEndMs: 1000 },
+    { key: 'B', partition: 0, windowEndMs: 1000 },
+  ])
+  expect(rows[0]!.slots.slice(0, 2)).toEqual([200, 2])
+  await t.end()
+  expect(t.state()).toEqual({ '1s-aggregate': [] })
+  expect(() => t.view('nowhere')).toThrow('the job has no view nowhere')
+})
+
+test('records go to the partition of their key or to the one that is named, and no other', async () => {
+  const t = testJob(runningSum, { partitions: 4 })
+  const order = { value: { user: 'u', amount: 1 } }
+  const own = partitionOfKey(new TextEncoder().encode('u'), 4)
+  const other = (own + 1) % 4
+  t.send('orders', order, { ...order, partition: other })
+  await t.flush()
+  // In another partition than its key's it is another task's, with a state of its own.
+  expect(t.outputs().map(({ value }) => value.total)).toEqual([1, 1])
+  expect(t.trace()).toContain(`frame 0_${own} to 1`)
+  expect(t.trace()).toContain(`frame 0_${other} to 1`)
+  expect(() => t.send('orders', { ...order, partition: 4 })).toThrow('partition 4 is not one of 4')
+})
+
+test('a step that the job does not come to is refused, and so is a record that was processed already', async () => {
+  const t = testJob(job('x').from(items).to(kafka('copy')))
+  expect(() => t.crashAt('before-flush')).toThrow('the job keeps no state, it never comes to before-flush')
+  expect(() => t.crashAt('sometime' as 'before-begin')).toThrow('there is no step sometime; there are before-begin, ')
+  t.send('items', item('a', 1), item('b', 2))
+  await t.flush()
+  expect(t.outputs('copy')).toHaveLength(2)
+  expect(() => t.restartAt(2)).toThrow('record 2 cannot be restarted at: 2 were processed already')
 })
