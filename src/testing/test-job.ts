@@ -71,6 +71,8 @@ export class TestJob {
   readonly #cuts = new FrameCuts()
   readonly #crashPoint = new CrashPoint()
   #unsent: SentRecord[] = []
+  /** What the clock says by the calls so far, ms since the epoch. */
+  #nowMs: number
   #world: RunWorld | undefined
   #run: JobRun | undefined
   #folder: string | undefined
@@ -89,6 +91,7 @@ export class TestJob {
       bytesMax: KAFKA_BYTES_MAX,
     })
     this.#outputs = new JobOutputs(job, this.#kafka)
+    this.#nowMs = startMs
     if (seed !== undefined) this.#cuts.seed(seed)
   }
 
@@ -99,7 +102,7 @@ export class TestJob {
   send(topic: string, ...records: TestRecord[]): void {
     this.#refuseOther(topic)
     for (const { partition } of records) this.#refuseOther(topic, partition)
-    for (const record of records) this.#unsent.push(sentRecord(this.#job.plan.source, record, this.#time.wallMs()))
+    for (const record of records) this.#unsent.push(sentRecord(this.#job.plan.source, record, this.#nowMs))
   }
 
   /**
@@ -136,6 +139,7 @@ export class TestJob {
 
   /** Lets time pass: for inputs that are quiet, and everything else that the job does by the clock. */
   advanceWall(ms: number): Promise<void> {
+    this.#nowMs += ms
     return this.#inOrder(async (run) => {
       await this.#takeAndCommit(run)
       await run.pass(ms)

@@ -1,9 +1,11 @@
-// `gen trades` and `run` on a real Kafka, as processes. Keeps SPEC: CLI-1, CLI-2, CLI-3, GEN-2, STOP-1, COUNT-1.
+// `gen trades` and `run` on a real Kafka, as processes. Keeps SPEC: CLI-1, CLI-2, CLI-3, GEN-2, STOP-1, COUNT-1, TEST-6.
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { readSlice, testJob } from 'millrace/test'
 import { afterEach, beforeEach, describe, expect, inject, test } from 'vitest'
+import { loadJob } from '../../src/cli/load-job.ts'
 import { openRdKafka } from '../../src/kafka/rdkafka/rdkafka.ts'
 import { CommandProcess, endCommandProcesses, LAUNCHER } from '../harness/command-process.ts'
 
@@ -70,6 +72,24 @@ function run(...more: string[]): CommandProcess {
   ]
   return new CommandProcess([LAUNCHER, 'run', jobFile(), ...flags, ...more])
 }
+
+describe('capture', () => {
+  test('prints the records of a partition from an offset on, which replay byte for byte', async () => {
+    await generated(2_000)
+    const flags = ['--brokers', brokers, '--partition', '1', '--from-offset', '40', '--records', '300', '--json']
+    const captured = new CommandProcess([LAUNCHER, 'capture', name, ...flags])
+    expect(await captured.exit(), captured.stderr).toBe(0)
+    expect(captured.json()).toEqual({ command: 'capture', topic: name, partition: 1, records: 300, nextOffset: 340 })
+    const slice = captured.stdout.trimEnd().split('\n').slice(0, -1).join('\n')
+    const records = readSlice(slice)
+    expect(records.map(({ offset }) => offset)).toEqual(Array.from({ length: 300 }, (_, i) => 40 + i))
+    const t = testJob((await loadJob(jobFile(), { folder })).job, { partitions: 2 })
+    t.replay(slice)
+    await t.flush()
+    expect(t.counts).toMatchObject({ in: 300, dead: 0, late: 0 })
+    expect(records.map(({ timestampMs }) => timestampMs)).not.toContain(-1)
+  })
+})
 
 describe('run', () => {
   test('--until-end reads all that was generated, counts every record and exits 0 by itself', async () => {

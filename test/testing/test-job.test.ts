@@ -442,3 +442,22 @@ test('a step that the job does not come to is refused, and so is a record that w
   expect(t.outputs('copy')).toHaveLength(2)
   expect(() => t.restartAt(2)).toThrow('record 2 cannot be restarted at: 2 were processed already')
 })
+
+test('the clock stands still but for what it is told: records without a time get it', async () => {
+  const t = testJob(runningSum, { startMs: 1_000_000 })
+  const order = { value: { user: 'u', amount: 1 } }
+  for (const ms of [0, 0, 250, 0]) {
+    if (ms > 0) await t.advanceWall(ms)
+    t.send('orders', order)
+    await t.flush()
+  }
+  expect(t.outputs().map(({ timestampMs }) => timestampMs)).toEqual([1_000_000, 1_000_000, 1_000_250, 1_000_250])
+})
+
+test('a job that comes to no end is told after the time that anything may take, with what it waits for', async () => {
+  const t = testJob(runningSum, { limits: { laneBytesMax: 0 } })
+  t.send('orders', { value: { user: 'u', amount: 1 } })
+  const failure = await t.flush().catch((error: unknown) => error)
+  expect(failure).toMatchObject({ code: 'MR6006' })
+  expect(String(failure)).toContain('(records are processed): test-1 is running, 1 tasks, ')
+})
