@@ -144,14 +144,14 @@ export function outputLine({ kind, row }: Output, windows: RowWindows): string {
 /** The window of a row: what its value says, else what its id does; nothing where it is of none. */
 function boundsOf({ value, headers }: OutputRow<unknown>, windows: RowWindows) {
   const id = headers['millrace-id'] ?? ''
-  const operator = [...windows.keys()].find((name) => id.startsWith(`${name}:`))
-  if (operator === undefined) return {}
-  const { windowEnd } = (value ?? {}) as { windowEnd?: unknown }
-  const windowStart = Number(id.slice(id.lastIndexOf(':') + 1))
-  return {
-    windowStart,
-    windowEnd: typeof windowEnd === 'number' ? windowEnd : windowStart + windows.get(operator)!.sizeMs,
-  }
+  const [, window] = [...windows].find(([operator]) => id.startsWith(`${operator}:`)) ?? []
+  if (window === undefined) return {}
+  const { windowStart, windowEnd } = (value ?? {}) as { windowStart?: unknown; windowEnd?: unknown }
+  if (typeof windowStart === 'number' && typeof windowEnd === 'number') return { windowStart, windowEnd }
+  const [first, last] = id.split(':').slice(-2).map(Number)
+  // Windows of one start have their end in the id.
+  if (window.kind === 'cumulate') return { windowStart: first, windowEnd: last }
+  return { windowStart: last, windowEnd: last! + window.sizeMs }
 }
 
 function asJson(_name: string, value: unknown): unknown {

@@ -108,6 +108,36 @@ test('a final row may wait for the end of what is processed together; with --eac
   expect(await kinds('--commit-each')).toEqual(['row', 'late'])
 })
 
+test.each([
+  ["tumbling('1s')", [[0, 1_000]]],
+  [
+    "hopping('2s', '1s')",
+    [
+      [-1_000, 1_000],
+      [0, 2_000],
+    ],
+  ],
+  [
+    "cumulate('2s', '1s')",
+    [
+      [0, 1_000],
+      [0, 2_000],
+    ],
+  ],
+])('rows of %s have their window, also where their value does not say it', async (window, bounds) => {
+  const job = join(folder, `job-${window.replaceAll(/\W/g, '')}.ts`)
+  const text = `import { count, cumulate, hopping, job, json, kafka, tumbling } from 'millrace'
+    export default job('counts')
+      .from(kafka('trades', { value: json<{ sym: string; ts: number }>(), key: 'sym', eventTime: 'ts' }))
+      .keyBy('sym').window('w', ${window}).aggregate({ n: count() })
+      .map(({ n }) => ({ n })).to(kafka('rows', { value: json() }))`
+  writeFileSync(job, text)
+  const { rows, summary } = await playedBy(job, [trade(500, 10), { flush: true }, { end: true }])
+  expect(rows.map(({ windowStart, windowEnd }) => [windowStart, windowEnd])).toEqual(bounds)
+  expect(rows.map(({ value }) => value)).toEqual(bounds.map(() => ({ n: 1 })))
+  expect(summary.state).toEqual({ 'w-aggregate': 0 })
+})
+
 test('on partitions and lanes, and cut by a seed, the rows are the same', async () => {
   const lines = [trade(500, 10), { ...trade(700, 5), partition: 0 }, trade(4_000, 11), trade(5_000, 12), { end: true }]
   const plain = await played(lines)

@@ -1,6 +1,6 @@
 // One input in every mode of the test driver: cut at random, restarted, killed at every step of a commit, rebalanced, on
 // several partitions and lanes, in memory and on disk. The results are the same. Holds SPEC: TEST-2, TEST-4, TEST-5.
-import { count, job, json, kafka, last, sum, tumbling } from 'millrace'
+import { count, hopping, job, json, kafka, last, sum, tumbling } from 'millrace'
 import { CRASH_STEPS, type TestJob, type TestJobOptions, testJob } from 'millrace/test'
 import { describe, expect, test } from 'vitest'
 import { seeded } from '../../src/testing/seeded.ts'
@@ -32,12 +32,20 @@ const byUser = job('by-user')
   .late(kafka('late'))
   .to(kafka('totals', { value: json() }), { emit: 'final' })
 
+const panes = job('panes')
+  .from(source)
+  .keyBy('id')
+  .window('2s', hopping('2s', '500ms'))
+  .aggregate({ total: sum('amount'), n: count() })
+  .late(kafka('late'))
+  .to(kafka('totals', { value: json() }), { emit: 'final' })
+
 const copy = job('copy')
   .from(source)
   .filter(['amount'], (amount) => amount > 0)
   .to(kafka('copied', { value: json() }))
 
-const JOBS = { byId, byUser, copy }
+const JOBS = { byId, byUser, panes, copy }
 
 /**
  * 120 orders over 6 seconds, some filtered, some dead, some late. On several partitions none is: behind a repartition topic
