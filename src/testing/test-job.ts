@@ -131,6 +131,7 @@ export class TestJob {
    * each is at least that, and windows close that end before it. It is kept in the marker, as the time of a quiet input is.
    */
   advanceTo(watermarkMs: number): Promise<void> {
+    if (!Number.isFinite(watermarkMs)) throw new RangeError(`${watermarkMs} is no event time`)
     return this.#inOrder(async (run) => {
       await this.#take(run)
       await run.advanceTo(watermarkMs)
@@ -139,6 +140,7 @@ export class TestJob {
 
   /** Lets time pass: for inputs that are quiet, and everything else that the job does by the clock. */
   advanceWall(ms: number): Promise<void> {
+    if (!(ms >= 0)) throw new RangeError(`time does not go by ${ms} ms`)
     this.#nowMs += ms
     return this.#inOrder(async (run) => {
       await this.#takeAndCommit(run)

@@ -441,6 +441,8 @@ test('a step that the job does not come to is refused, and so is a record that w
   await t.flush()
   expect(t.outputs('copy')).toHaveLength(2)
   expect(() => t.restartAt(2)).toThrow('record 2 cannot be restarted at: 2 were processed already')
+  expect(() => t.advanceWall(-1)).toThrow('time does not go by -1 ms')
+  expect(() => t.advanceTo(Number.NaN)).toThrow('NaN is no event time')
 })
 
 test('the clock stands still but for what it is told: records without a time get it', async () => {
