@@ -199,7 +199,8 @@ test.each([1, 2])('a slow lane of two and commits that fail, seed %i: every row 
   const random = seeded(seed)
   let faults = 8
   kafka.faults.before = ({ call }) => {
-    if (call !== 'commit' || faults === 0 || random() > 0.3) return undefined
+    // The first always fails: on a busy machine there are few commits.
+    if (call !== 'commit' || faults === 0 || (faults < 8 && random() > 0.3)) return undefined
     faults--
     throw kafkaError('_TIMED_OUT', 'injected', { requiresAbort: true })
   }
