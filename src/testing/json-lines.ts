@@ -151,6 +151,8 @@ function boundsOf({ value, headers }: OutputRow<unknown>, windows: RowWindows) {
   const [first, last] = id.split(':').slice(-2).map(Number)
   // Windows of one start have their end in the id.
   if (window.kind === 'cumulate') return { windowStart: first, windowEnd: last }
+  // Where a session ends is in its row alone.
+  if (window.kind === 'session') return { windowStart: last }
   return { windowStart: last, windowEnd: last! + window.sizeMs }
 }
 
