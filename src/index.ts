@@ -44,7 +44,15 @@ export { job } from './job/builder.ts'
 export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
-export { type KafkaTopic, kafka, type RecordTime, recordTime, type SinkTopic } from './job/source.ts'
+export {
+  type KafkaTopic,
+  kafka,
+  type ProcessingTime,
+  processingTime,
+  type RecordTime,
+  recordTime,
+  type SinkTopic,
+} from './job/source.ts'
 export type {
   Complete,
   JobOptions,

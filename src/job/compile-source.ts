@@ -21,6 +21,8 @@ const SOURCE_OPTIONS = [
 const SINK_OPTIONS = ['value', 'key', 'headers', 'resultTime'] as const
 
 const IDLE_AFTER_MS_DEFAULT = 10_000
+/** By processing time, windows of a quiet input close by the clock: as soon as the engine can tell that it is quiet. */
+const PROCESSING_IDLE_AFTER_MS = 100
 /** A producer's clock is rarely off by a day; one record further ahead would close a day of windows. */
 const MAX_FUTURE_MS_DEFAULT = 86_400_000
 
@@ -31,17 +33,20 @@ export function compileSource(found: Findings, given: unknown): SourcePlan {
   const where = `source ${show(name)}`
   const options = topicOptions(found, where, raw, SOURCE_OPTIONS, 'a source')
   const { format, shape } = valueFormat(found, where, options.value)
+  const time = eventTime(found, where, options.eventTime)
+  if (time.kind === 'processing') checkProcessing(found, where, options)
+  const idleAfterDefault = time.kind === 'processing' ? PROCESSING_IDLE_AFTER_MS : IDLE_AFTER_MS_DEFAULT
   return {
     topic: name,
     format,
     shape,
     keyField: keyField(found, where, options.key),
-    eventTime: eventTime(found, where, options.eventTime),
+    eventTime: time,
     outOfOrderMs: found.durationMs(`${where}: outOfOrder`, options.outOfOrder, 0),
     maxFutureMs: found.durationMs(`${where}: maxFuture`, options.maxFuture, MAX_FUTURE_MS_DEFAULT),
     maxPastMs: options.maxPast === undefined ? undefined : found.durationMs(`${where}: maxPast`, options.maxPast, 0),
-    idleAfterMs: found.durationMs(`${where}: idleAfter`, options.idleAfter, IDLE_AFTER_MS_DEFAULT, 1),
-    closeOnIdle: closeOnIdle(found, where, options.closeOnIdle),
+    idleAfterMs: found.durationMs(`${where}: idleAfter`, options.idleAfter, idleAfterDefault, 1),
+    closeOnIdle: time.kind === 'processing' ? { maxDelayMs: 0 } : closeOnIdle(found, where, options.closeOnIdle),
     schemaFn: schemaFn(found, where, options.schema),
   }
 }
@@ -59,10 +64,19 @@ function eventTime(found: Findings, where: string, given: unknown): EventTimePla
   if (given === undefined) return { kind: 'record' }
   if (typeof given === 'string') return { kind: 'field', field: found.field(`${where}: eventTime`, given) }
   if (typeof given === 'function') return { kind: 'function', fn: found.fn(`${where}: eventTime`, given) }
-  if (typeof given === 'object' && given !== null && 'kind' in given && given.kind === 'record')
-    return { kind: 'record' }
-  found.add(`${where}: eventTime must be a field name, a function of the record or recordTime(), not ${show(given)}`)
+  const kind = typeof given === 'object' && given !== null && 'kind' in given ? given.kind : undefined
+  if (kind === 'record' || kind === 'processing') return { kind }
+  const choices = 'a field name, a function of the record, recordTime() or processingTime()'
+  found.add(`${where}: eventTime must be ${choices}, not ${show(given)}`)
   return { kind: 'record' }
+}
+
+/** What bounds a time that records bring has no meaning where they bring none. */
+function checkProcessing(found: Findings, where: string, options: Record<string, unknown>): void {
+  for (const option of ['outOfOrder', 'maxFuture', 'maxPast', 'closeOnIdle']) {
+    if (options[option] === undefined) continue
+    found.add(`${where}: ${option} is for times that records bring; processingTime() is the clock when they are read`)
+  }
 }
 
 function closeOnIdle(found: Findings, where: string, given: unknown): { maxDelayMs: number } | undefined {

@@ -42,6 +42,8 @@ function sourceMeaning({ topic, eventTime }: SourcePlan): string {
       return `${topic} by a function`
     case 'record':
       return `${topic} by the record time`
+    case 'processing':
+      return `${topic} by the time of processing`
     case 'carried':
       return `${topic} by the time it carries`
   }

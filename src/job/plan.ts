@@ -9,6 +9,8 @@ export type EventTimePlan =
   | { kind: 'field'; field: string }
   | { kind: 'function'; fn: number }
   | { kind: 'record' }
+  /** The clock of whoever reads the record, when it reads it: no property of the record. */
+  | { kind: 'processing' }
   /** Of a repartition topic: it was worked out before, and rides with the record (core/carried.ts). */
   | { kind: 'carried' }
 

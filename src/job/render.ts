@@ -60,8 +60,8 @@ function pathText(path: OperatorPath | undefined): string {
 
 function sourceText(source: SourcePlan): string {
   const { eventTime } = source
-  const time =
-    eventTime.kind === 'field' ? eventTime.field : eventTime.kind === 'record' ? 'the record time' : 'a function'
+  const times = { function: 'a function', record: 'the record time', processing: 'the time of processing' }
+  const time = eventTime.kind === 'field' ? eventTime.field : eventTime.kind === 'carried' ? '' : times[eventTime.kind]
   return [
     source.shape === 'envelope' ? `${source.format} envelopes` : source.format,
     source.keyField === undefined ? 'no declared key' : `key ${source.keyField}`,

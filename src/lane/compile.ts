@@ -36,6 +36,8 @@ export interface CompileOptions {
   limits: LaneLimits
   /** max.message.bytes by topic index. */
   messageBytesMax: readonly number[]
+  /** Wall clock, ms since the epoch: the time of records where that is of processing. */
+  nowMs: () => number
   /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
   path?: 'planned' | 'free'
 }
@@ -68,7 +70,7 @@ export interface Pipeline {
  * The pipelines of a job, one a sub-topology, in order. Throws MR1002 when the plan and the functions do not belong together.
  *
  * @example
- * const [pipeline] = compilePipelines(compiledJob, { limits, messageBytesMax: [] })
+ * const [pipeline] = compilePipelines(compiledJob, { limits, messageBytesMax: [], nowMs: Date.now })
  */
 export function compilePipelines(job: CompiledJob, options: CompileOptions): Pipeline[] {
   const { plan, functions } = job
@@ -101,6 +103,7 @@ class JobPipeline implements Pipeline {
   readonly isCarried: boolean
   stateful: StatefulMeaning | undefined
   repartition: Repartition | undefined
+  readonly #isProcessing: boolean
   readonly #topics: PlanTopics
   readonly #job: CompiledJob
   readonly #options: CompileOptions
@@ -119,6 +122,7 @@ class JobPipeline implements Pipeline {
     this.#topics = topics
     this.source = plan.source.topic
     this.isCarried = plan.source.eventTime.kind === 'carried'
+    this.#isProcessing = plan.source.eventTime.kind === 'processing'
     const fields = sourceFields(job)
     this.#fieldNames = [...fields]
     this.#chunk = new Chunk(fields, this.isCarried)
@@ -134,7 +138,7 @@ class JobPipeline implements Pipeline {
     const { recordCount } = run.view
     // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
     const share = Math.max(1, Math.floor((SAMPLES_MAX * this.#chunk.capacity) / Math.max(1, recordCount)))
-    this.#reader.begin(run.view, run.task.clocks)
+    this.#reader.begin(run.view, run.task.clocks, this.#isProcessing ? this.#timeOf(run.task) : 0)
     while (this.#reader.fill()) {
       run.task.requestCounts.in += this.#chunk.count
       sample(this.#chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
@@ -142,6 +146,12 @@ class JobPipeline implements Pipeline {
     }
     this.#followClocks(run.task)
     this.advance(run)
+  }
+
+  /** The clock, and never before the watermark, which a quiet input has moved on with another clock. */
+  #timeOf({ watermarkMs, eventTimeMsMax }: Task): number {
+    const nowMs = Math.floor(this.#options.nowMs())
+    return Math.max(nowMs, eventTimeMsMax, Number.isFinite(watermarkMs) ? Math.ceil(watermarkMs) : nowMs)
   }
 
   /** Markers behind the last record of a frame have moved the clock as well. */

@@ -73,6 +73,7 @@ export class Lane {
     this.#pipelines = compilePipelines(job, {
       limits: setup.limits,
       messageBytesMax: setup.messageBytesMax,
+      nowMs: options.nowMs,
       ...(options.path === undefined ? {} : { path: options.path }),
     })
     this.#planHash = planHash(job.plan)

@@ -29,6 +29,7 @@ export class SourceChecks {
   readonly #chunk: Chunk
   readonly #objects: ObjectSource
   readonly #timeFunction: JobFunction | undefined
+  readonly #isProcessing: boolean
   /** Columns of event time and key, -1: none. */
   readonly #timeField: number
   readonly #keyField: number
@@ -41,14 +42,22 @@ export class SourceChecks {
     this.#chunk = chunk
     this.#objects = objects
     this.#timeFunction = source.eventTime.kind === 'function' ? jobFunction(job, source.eventTime.fn) : undefined
+    this.#isProcessing = source.eventTime.kind === 'processing'
     this.#timeField = source.eventTime.kind === 'field' ? fields.indexOf(source.eventTime.field) : -1
     this.#keyField = source.keyField === undefined ? -1 : fields.indexOf(source.keyField)
   }
 
-  /** Sets the event times of the chunk and ends the records that fail. */
-  check(view: FrameView): void {
-    if (this.#chunk.carried === undefined) this.#readTimes(view)
+  /** Sets the event times of the chunk and ends the records that fail. `nowMs`: the time, where it is that of processing. */
+  check(view: FrameView, nowMs: number): void {
+    if (this.#isProcessing) this.#stamp(nowMs)
+    else if (this.#chunk.carried === undefined) this.#readTimes(view)
     if (this.#keyField >= 0) this.#checkKeys(view)
+  }
+
+  /** Processing time: all records of a frame have one. */
+  #stamp(nowMs: number): void {
+    const { status, timesMs, count } = this.#chunk
+    for (let row = 0; row < count; row++) timesMs[row] = status[row] === STATUS_OK ? nowMs : Number.NEGATIVE_INFINITY
   }
 
   /** Event times, and R7. A record without one ends here. */

@@ -48,6 +48,7 @@ export class SourceReader {
   /** The next record: its place in the frame, and how many are left. */
   #at = 0
   #left = 0
+  #nowMs = 0
   /** Events of the envelope being read, and the next of them. */
   readonly #eventStarts: number[] = []
   #events: unknown[] = []
@@ -73,9 +74,10 @@ export class SourceReader {
     chunk.columns.bytes = this.#decoder
   }
 
-  /** `clocks`: of the task, where the frame comes from a repartition topic. */
-  begin(view: FrameView, clocks?: SourceClocks): void {
+  /** `clocks`: of the task, where the frame comes from a repartition topic; `nowMs`: the time of its records, by processing time. */
+  begin(view: FrameView, clocks?: SourceClocks, nowMs = 0): void {
     this.#view = view
+    this.#nowMs = nowMs
     this.#clocks = clocks
     if (clocks !== undefined) this.#bytes = new DataView(view.buffer)
     this.#at = view.firstAt
@@ -95,7 +97,7 @@ export class SourceReader {
     else if (this.#source.shape === 'envelope') this.#collectEvents()
     else if (this.#isDecoded) this.#collectDecoded()
     else this.#collectScanned()
-    this.#checks.check(this.#view!)
+    this.#checks.check(this.#view!, this.#nowMs)
     return true
   }
 

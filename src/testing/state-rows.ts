@@ -47,7 +47,7 @@ type StoredTable = TableLayout & { operator: string }
 
 /** The one place that knows where the operators of a job keep what. */
 function storedTables(job: CompiledJob): StoredTable[] {
-  const pipelines = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [] })
+  const pipelines = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [], nowMs: () => 0 })
   return pipelines.flatMap(({ stateful }) =>
     stateful === undefined ? [] : stateful.tables.map((table) => ({ ...table, operator: stateful.name })),
   )

@@ -16,6 +16,7 @@ import {
   json,
   kafka,
   msgpack,
+  processingTime,
   quantile,
   quantiles,
   recordTime,
@@ -403,6 +404,14 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
         .aggregate({ n: custom<Trade, number, number>({ init: () => 0, add: (n) => n + 1, result: (n) => n }) })
         .to(kafka('out')),
     "aggregate 'w-aggregate': 'n' needs merge, since sessions that meet become one",
+  ],
+  [
+    'bounds of a time that records do not bring',
+    () =>
+      job('x')
+        .from(kafka('in', { eventTime: processingTime(), outOfOrder: '1s', closeOnIdle: { maxDelay: '1s' } }))
+        .to(kafka('out')),
+    "source 'in': outOfOrder is for times that records bring; processingTime() is the clock when they are read; source 'in': closeOnIdle is for times that records bring; processingTime() is the clock when they are read",
   ],
   [
     'no window',
