@@ -146,6 +146,8 @@ export interface SlabTable {
   seal(epoch: number, changelog: FrameWriter, topicIndex: number, partition: number): void
   /** Evicts clean rows, coldest first, until the table is within its bytes. */
   evict(): void
+  /** Bytes of the cells of rows in memory, as of their last seal or load. */
+  readonly cellBytes: number
   /** Bytes that its operator keeps beside the rows, made from them. */
   besideBytes: number
   /** Bytes of the rows, keys and tombstones in memory, and of what is beside them. */

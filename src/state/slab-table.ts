@@ -115,6 +115,9 @@ class StoredSlabTable implements SlabTable {
     const keyBytes = this.#keys.keyCount * KEY_BYTES + this.#keys.liveBytes
     return this.#columns.bytes + keyBytes + this.#tombstones.bytes + this.besideBytes
   }
+  get cellBytes(): number {
+    return this.#columns.cellBytesTotal
+  }
   get keyArena(): Uint8Array {
     return this.#keys.arena
   }

@@ -305,7 +305,11 @@ export class PaneMerge {
   #tellBytes(): void {
     const perKey = this.#keyStates.byteLength + this.#backwardOf.byteLength + this.#listed.length * 8
     const perBackward = this.#backwardEnds.byteLength + this.#backwardNext.byteLength
-    this.#table.besideBytes = this.#forward.bytes + this.#backward.bytes + perKey + perBackward
+    // Cells of merged rows are as large as those of panes, about: each key has one forward, each pane one backward.
+    const { cellBytes, rowCount } = this.#table
+    const merged = this.#listed.length + this.#backward.cells.length
+    const cells = rowCount === 0 ? 0 : (cellBytes / rowCount) * merged
+    this.#table.besideBytes = this.#forward.bytes + this.#backward.bytes + perKey + perBackward + cells
   }
 }
 

@@ -15,6 +15,7 @@ export class RowBuffer implements AggregateRows {
     this.slots = new Float64Array(rows * width)
   }
 
+  /** Without what its cells hold. */
   get bytes(): number {
     return this.slots.byteLength + this.cells.length * 8
   }
