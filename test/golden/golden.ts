@@ -1,6 +1,8 @@
 // Golden tables: records as text, the time axis drawn beside them, the rows that must come out last. Each table runs in every
-// mode: frames of 1, 2 and all; a restart never, after each and after every second record; memory and LMDB.
-import { unpack } from 'msgpackr'
+// mode: frames of 1, 2 and all; a restart never, after each and after every second record; memory and LMDB; and through the whole
+// engine on one of three partitions, committed after each record or dying there.
+import { type CrashStep, testJob } from 'millrace/test'
+import { pack, unpack } from 'msgpackr'
 import { expect, test } from 'vitest'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { type Driven, type DriveOptions, drive, type InputRecord, type Row } from '../lane/lane-driver.ts'
@@ -29,6 +31,13 @@ const RESTARTS: [name: string, options: DriveOptions][] = [
   ],
 ]
 
+/** After how many records the engine commits, and whether it dies in that commit. */
+const ENGINES: [name: string, every: number, crash: CrashStep | undefined][] = [
+  ['committed after each', 1, undefined],
+  ['dead after every second, its commit lost', 2, 'commit-lost'],
+  ['dead after every second, its commit done', 2, 'answer-lost'],
+]
+
 export interface Golden {
   /** `a@12=3`: key, event time, value; in the order of the partition. */
   input: string
@@ -48,6 +57,21 @@ export function golden(title: string, job: CompiledJob, table: Golden, text: (ro
     const accepted = input.length - late - dead
     expect(driven.counts).toMatchObject({ in: input.length, accepted, late, refused, dead })
     expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
+  })
+
+  test.each(ENGINES)(`${title}: one of three partitions, %s`, async (_, every, crash) => {
+    const t = testJob(job, { partitions: 3, lanes: 2 })
+    for (const [i, { value }] of input.entries()) {
+      t.send('in', { value, partition: 1 })
+      if ((i + 1) % every !== 0) continue
+      if (crash !== undefined) t.crashAt(crash)
+      await t.flush()
+    }
+    await t.end()
+    const rows = t.outputs('out').map((row) => text({ ...row, value: pack(row.value) }))
+    expect(rows.filter((row) => row !== undefined)).toEqual(table.rows)
+    expect(t.counts).toMatchObject({ in: input.length, late, refused, dead })
+    expect(Object.values(t.state()).flat()).toEqual([])
   })
 }
 
