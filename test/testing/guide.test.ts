@@ -1,4 +1,4 @@
-// The testing guide shows the tests that are run. Keeps SPEC: TEST-1.
+// The guides show tests that are run. Holds SPEC: TEST-1.
 import { readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
@@ -6,7 +6,16 @@ import { expect, test } from 'vitest'
 const root = resolve(import.meta.dirname, '../..')
 const text = (path: string): string => readFileSync(join(root, path), 'utf8')
 
-test('the example of the guide is the file that the suite runs, letter for letter', () => {
-  const [, shown] = /```ts\n([\s\S]*?)```/.exec(text('docs/guide/testing.md'))!
-  expect(shown).toBe(text('examples/candles/job.test.ts'))
+/** The blocks of TypeScript of a page. */
+const blocks = (page: string): string[] => [...text(page).matchAll(/```ts\n([\s\S]*?)```/g)].map(([, block]) => block!)
+
+test('the example of the testing guide is the file that the suite runs, letter for letter', () => {
+  expect(blocks('docs/guide/testing.md')[0]).toBe(text('examples/candles/job.test.ts'))
+})
+
+test('each example of the windows guide is in the file that the suite runs, and each test there is in the guide', () => {
+  const shown = blocks('docs/guide/windows.md')
+  const run = text('examples/windows/windows.test.ts')
+  for (const block of shown) expect(run).toContain(block)
+  expect(shown).toHaveLength([...run.matchAll(/^test\(/gm)].length)
 })

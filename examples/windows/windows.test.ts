@@ -1,0 +1,61 @@
+// The windows of docs/guide/windows.md, on a few payments each. Run: npx vitest run examples/windows
+import { count, cumulate, hopping, job, json, kafka, session, sum, tumbling, type WindowSpec } from 'millrace'
+import { testJob } from 'millrace/test'
+import { expect, test } from 'vitest'
+
+interface Payment {
+  account: string
+  amount: number
+  /** Seconds, to be read easily. */
+  at: number
+}
+
+const payments = job('payments')
+  .from(kafka('payments', { value: json<Payment>(), key: 'account', eventTime: (payment) => payment.at * 1_000 }))
+  .keyBy('account')
+
+/** What a window makes of payments, as `[first second, last second) total`. */
+async function totals(window: WindowSpec, ...given: [at: number, amount: number][]): Promise<string[]> {
+  const totalled = payments
+    .window('w', window)
+    .aggregate({ n: count(), total: sum('amount') })
+    .to(kafka('totals', { value: json() }))
+  const t = testJob(totalled)
+  t.send('payments', ...given.map(([at, amount]) => ({ value: { account: 'ann', amount, at } })))
+  await t.end()
+  return t
+    .outputs<{ windowStart: number; windowEnd: number; total: number }>('totals')
+    .map(({ value: { windowStart, windowEnd, total } }) => `${windowStart / 1_000} to ${windowEnd / 1_000}: ${total}`)
+}
+
+test('tumbling', async () => {
+  const window = tumbling('10s')
+  expect(await totals(window, [3, 1], [7, 2], [12, 4])).toEqual(['0 to 10: 3', '10 to 20: 4'])
+})
+
+test('hopping', async () => {
+  const window = hopping('10s', '5s')
+  expect(await totals(window, [3, 1], [7, 2], [12, 4])).toEqual([
+    '-5 to 5: 1', // the first window that holds second 3
+    '0 to 10: 3',
+    '5 to 15: 6',
+    '10 to 20: 4',
+  ])
+})
+
+test('cumulate', async () => {
+  const window = cumulate('15s', '5s')
+  expect(await totals(window, [3, 1], [7, 2], [12, 4], [16, 8])).toEqual([
+    '0 to 5: 1',
+    '0 to 10: 3',
+    '0 to 15: 7',
+    '15 to 20: 8',
+    '15 to 25: 8',
+    '15 to 30: 8',
+  ])
+})
+
+test('session', async () => {
+  const window = session('5s')
+  expect(await totals(window, [3, 1], [7, 2], [13, 4])).toEqual(['3 to 7: 3', '13 to 13: 4'])
+})
