@@ -4,10 +4,12 @@
 
 import { type Findings, show } from './checks.ts'
 import { parseDuration } from './duration.ts'
-import type { AggregatePlan, OperatorPlan, WindowPlan } from './plan.ts'
+import type { AggregatePlan, GapFillPlan, GapValue, OperatorPlan, WindowPlan } from './plan.ts'
 
 /** More windows than this around one time are a slip of the pen: each of them is a row a key. */
 export const OVERLAP_MAX = 10_000
+
+const GAP_VALUES = ['null', 'zero', 'last'] as const satisfies readonly GapValue[]
 
 /** What one description of a window was given, with what is wrong noted under its name. */
 class Given {
@@ -109,6 +111,29 @@ export function decidePanes(operators: readonly OperatorPlan[]): OperatorPlan[] 
       ? { ...operator, window: { ...operator.window, paneMs: undefined } }
       : operator,
   )
+}
+
+/** What rows of empty windows hold, from what was given to `gapFill`. */
+export function compileGapFill(
+  found: Findings,
+  aggregate: string,
+  given: unknown,
+  window: WindowPlan | undefined,
+  aggregates: readonly AggregatePlan[],
+): GapFillPlan | undefined {
+  if (given === undefined) return undefined
+  const where = `${aggregate}: gapFill`
+  if (window?.kind !== 'tumbling') found.add(`${where} is for tumbling windows`)
+  const options = found.options(where, given, ['for', 'fill'])
+  if (options.for === undefined) found.add(`${where} needs for, how long a key without records has rows, e.g. '1h'`)
+  const forMs = found.durationMs(`${where}: for`, options.for, 1, 1)
+  if (window?.kind === 'tumbling' && forMs / window.sizeMs > OVERLAP_MAX) {
+    found.add(`${where}: ${show(options.for)} is more than ${OVERLAP_MAX} windows, a row each`)
+  }
+  const names = aggregates.map(({ as }) => as)
+  const fill = found.options(`${where}: fill`, options.fill, names)
+  const fills = names.map((name) => found.oneOf(`${where}: fill of ${show(name)}`, fill[name], GAP_VALUES, 'null'))
+  return { forMs, fills }
 }
 
 /** What it has of two rows can be put together. */

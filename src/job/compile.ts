@@ -7,7 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
-import { canMerge, compileWindow, decidePanes } from './compile-window.ts'
+import { canMerge, compileGapFill, compileWindow, decidePanes } from './compile-window.ts'
 import type { Draft, Step } from './draft.ts'
 import {
   type CompiledJob,
@@ -149,7 +149,7 @@ function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): vo
 function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggregate' }>): void {
   const window = c.openWindow
   c.openWindow = undefined
-  const options = c.found.options('aggregate', step.options, ['name'])
+  const options = c.found.options('aggregate', step.options, ['name', 'gapFill'])
   const derived = window === undefined ? 'aggregate' : `${window.name}-aggregate`
   const name = options.name === undefined ? derived : c.found.name('the name of an aggregate', options.name)
   const where = `aggregate ${show(name)}`
@@ -167,7 +167,8 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
       c.found.add(`${where}: ${show(aggregate.as)} needs merge, since sessions that meet become one`)
     }
   }
-  c.operators.push({ kind: 'aggregate', name, aggregates })
+  const gapFill = compileGapFill(c.found, where, options.gapFill, window?.plan, aggregates)
+  c.operators.push({ kind: 'aggregate', name, aggregates, ...(gapFill === undefined ? {} : { gapFill }) })
   c.isAggregated = true
   c.isWindowed = window !== undefined
 }

@@ -63,6 +63,14 @@ export interface CustomAggregatePlan {
   merge: number | undefined
 }
 
+/** Rows for windows without records of a key, until it has had none for `forMs`; what stands in them, by aggregate. */
+export interface GapFillPlan {
+  forMs: number
+  fills: GapValue[]
+}
+/** No value, 0, or that of the last window with records. */
+export type GapValue = 'null' | 'zero' | 'last'
+
 export type EmitPlan = { kind: 'final' } | { kind: 'updates' } | { kind: 'every'; everyMs: number }
 
 /**
@@ -88,7 +96,7 @@ export type OperatorPlan =
   /** Records move to the partition of their new key, through a topic of the job's own; a keyBy follows. */
   | { kind: 'repartition'; name: string; field: string; topic: string; format: ValueFormat }
   | { kind: 'window'; name: string; window: WindowPlan }
-  | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[] }
+  | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[]; gapFill?: GapFillPlan }
   | {
       kind: 'to'
       name: string

@@ -5,7 +5,7 @@
 import { aggregateText } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
 import type { OperatorPath } from './paths.ts'
-import { type EmitPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
+import { type EmitPlan, type GapFillPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
 import { planHash } from './plan-hash.ts'
 import { windowText } from './window-text.ts'
 
@@ -93,7 +93,7 @@ function operatorText(operator: OperatorPlan): string {
       return `window ${operator.name}: ${windowText(operator.window)}${offset}, grace ${formatDuration(graceMs)}`
     }
     case 'aggregate':
-      return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}`
+      return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`
     case 'late':
       return `late -> ${operator.topic}`
     case 'to':
@@ -101,6 +101,10 @@ function operatorText(operator: OperatorPlan): string {
     case 'view':
       return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}`
   }
+}
+
+function gapText(gapFill: GapFillPlan | undefined): string {
+  return gapFill === undefined ? '' : `, gaps filled for ${formatDuration(gapFill.forMs)} (${gapFill.fills.join(', ')})`
 }
 
 function emitText(emit: EmitPlan): string {

@@ -14,7 +14,7 @@
 import type { AggregateOf, AggregateResult, Field, FieldValues } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
-import type { CompiledJob } from './plan.ts'
+import type { CompiledJob, GapValue } from './plan.ts'
 import type { KafkaTopic, SinkTopic } from './source.ts'
 import type { WindowSpec } from './windows.ts'
 
@@ -90,17 +90,39 @@ export type KeyText<V> = [V] extends [string] ? V : string
 /** The row of a running aggregate: the key and the results. */
 export type RunningRow<R, K extends string, A> = Flat<KeyPart<R, K> & ResultPart<R, A>>
 /** The row of a window: the key, `[windowStart, windowEnd)` in ms since the epoch, and the results. */
-export type WindowRow<R, K extends string, A> = Flat<
-  KeyPart<R, K> & { windowStart: number; windowEnd: number } & ResultPart<R, A>
+export type WindowRow<R, K extends string, A, G = never> = Flat<
+  KeyPart<R, K> & { windowStart: number; windowEnd: number } & FilledPart<R, A, G>
 >
 type KeyPart<R, K extends string> = { [P in K]: P extends keyof R ? KeyText<R[P]> : string }
 type ResultPart<R, A> = { -readonly [P in keyof A]: AggregateResult<R, A[P]> }
+type FilledPart<R, A, G> = { -readonly [P in keyof A]: Filled<G, P, AggregateResult<R, A[P]>> }
 type Flat<T> = { [P in keyof T]: T[P] }
 
 export interface AggregateOptions {
   /** Name of the state. Default: `<window>-aggregate`, or `aggregate` without a window. Charset `[a-z0-9-]`. */
   readonly name?: string
 }
+
+/**
+ * Rows for windows in which a key had no record, from its first window on until it has had none for `for`. What stands in them
+ * is `null`, `zero` or the `last` value; `null` where nothing is said.
+ */
+export interface GapFill<N extends PropertyKey> {
+  readonly for: Duration
+  readonly fill?: { readonly [P in N]?: GapValue }
+}
+
+export interface WindowAggregateOptions<G> extends AggregateOptions {
+  /** For tumbling windows. */
+  readonly gapFill?: G
+}
+
+/** A result that a row of an empty window may not have. */
+type Filled<G, P, T> = [G] extends [never]
+  ? T
+  : G extends { fill: { readonly [Q in P & string]: 'last' | 'zero' } }
+    ? T
+    : T | null
 
 /** Records grouped by their key. */
 export interface KeyedStream<R, K extends string> {
@@ -129,10 +151,10 @@ export interface KeyedStream<R, K extends string> {
 /** Records in windows, to be aggregated. */
 export interface WindowedStream<R, K extends string> {
   /** One row for each key and window. */
-  aggregate<const A extends Record<string, AggregateOf<R>>>(
+  aggregate<const A extends Record<string, AggregateOf<R>>, const G extends GapFill<keyof A> = never>(
     aggregates: A,
-    options?: AggregateOptions,
-  ): WindowResultStream<WindowRow<R, K, A>>
+    options?: WindowAggregateOptions<G>,
+  ): WindowResultStream<WindowRow<R, K, A, G>>
 }
 
 /** Rows of an aggregate; `E` says when a sink may get them. */

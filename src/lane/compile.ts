@@ -255,7 +255,7 @@ class JobPipeline implements Pipeline {
     }
     const previous = operators[index - 1]
     const window = previous?.kind === 'window' ? previous.window : undefined
-    const kind = windowing(window)
+    const kind = windowing(window, operator.gapFill)
     const { timesMs, capacity } = chunk
     const { aggregates, name } = operator
     const objects = this.#reader

@@ -2,11 +2,12 @@
 // Runs on a lane, once for each.
 // Keeps SPEC: PLAN-1 (the plan decides, nothing else).
 
-import type { WindowPlan } from '../job/plan.ts'
+import type { GapFillPlan, WindowPlan } from '../job/plan.ts'
 import { operatorIdOf } from './operator-id.ts'
 import type { Accumulators } from './operators/accumulators.ts'
 import { type AlignedPlan, alignedBounds, alignedWindows, paneShape } from './operators/aligned-windows.ts'
 import type { ChangedRows } from './operators/changed-rows.ts'
+import { GapFill, KNOWN_SLOTS } from './operators/gap-fill.ts'
 import type { LateRecords } from './operators/late.ts'
 import { PaneAggregate } from './operators/pane-aggregate.ts'
 import type { ResultSinks, RowBounds } from './operators/result-sinks.ts'
@@ -40,8 +41,8 @@ export interface Windowing {
   step(parts: AggregateParts): StatefulStep
 }
 
-/** How records are put into windows; undefined: a running aggregate. */
-export function windowing(window: WindowPlan | undefined): Windowing {
+/** How records are put into windows; undefined: a running aggregate. `gapFill`: what windows without records give. */
+export function windowing(window: WindowPlan | undefined, gapFill: GapFillPlan | undefined): Windowing {
   if (window === undefined) {
     return {
       isMerged: false,
@@ -51,10 +52,10 @@ export function windowing(window: WindowPlan | undefined): Windowing {
       step: (parts) => new RunningAggregate(parts),
     }
   }
-  return window.kind === 'session' ? sessions(window) : aligned(window)
+  return window.kind === 'session' ? sessions(window) : aligned(window, gapFill)
 }
 
-function aligned(window: AlignedPlan): Windowing {
+function aligned(window: AlignedPlan, gapFill: GapFillPlan | undefined): Windowing {
   const windows = alignedWindows(window)
   const shape = paneShape(window)
   const { graceMs } = window
@@ -62,10 +63,16 @@ function aligned(window: AlignedPlan): Windowing {
     isMerged: shape !== undefined,
     bounds: alignedBounds(windows),
     idBounds: window.kind === 'cumulate' ? 'both' : 'start',
-    tables: (name, width) => [{ operatorId: operatorIdOf(name), width, isWindowed: true }],
+    tables: (name, width) => [
+      { operatorId: operatorIdOf(name), width, isWindowed: true },
+      ...(gapFill === undefined
+        ? []
+        : [{ operatorId: operatorIdOf(`${name}~known`), width: KNOWN_SLOTS, isWindowed: false }]),
+    ],
     step(parts) {
       if (shape !== undefined) return new PaneAggregate({ ...parts, windows, graceMs, shape })
-      return new WindowAggregate({ ...parts, windows, graceMs, isOverlapping: 'paneMs' in window })
+      const filler = gapFill === undefined ? undefined : new GapFill(gapFill, parts.accumulators, parts.sinks)
+      return new WindowAggregate({ ...parts, windows, graceMs, isOverlapping: 'paneMs' in window, gapFill: filler })
     },
   }
 }

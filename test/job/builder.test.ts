@@ -414,6 +414,20 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "source 'in': outOfOrder is for times that records bring; processingTime() is the clock when they are read; source 'in': closeOnIdle is for times that records bring; processingTime() is the clock when they are read",
   ],
   [
+    'gaps of windows that overlap, without an end, and of no result',
+    () =>
+      loose(job('x').from(trades).keyBy('sym').window('w', hopping('10s', '5s'))).aggregate!(
+        { n: count() },
+        { gapFill: { fill: { m: 'last', n: 'most' } } },
+      ).to!(kafka('out')),
+    [
+      "aggregate 'w-aggregate': gapFill is for tumbling windows",
+      "aggregate 'w-aggregate': gapFill needs for, how long a key without records has rows, e.g. '1h'",
+      "aggregate 'w-aggregate': gapFill: fill: there is no option 'm', did you mean 'n'?",
+      "aggregate 'w-aggregate': gapFill: fill of 'n' must be 'null' or 'zero' or 'last', not 'most', did you mean 'last'?",
+    ].join('; '),
+  ],
+  [
     'no window',
     () => inWindow({ kind: 'toString' } as unknown as WindowSpec),
     "window 'w' takes a window, e.g. tumbling('1s'), not an object",

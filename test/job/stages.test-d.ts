@@ -79,6 +79,28 @@ test('the row of a window has the key, the bounds and the inferred results', () 
     })
 })
 
+test('results of a filled window may be null where no value is said for them', () => {
+  keyed
+    .window('w', tumbling('1s'))
+    .aggregate(
+      { open: first('price'), close: last('price'), n: count() },
+      { gapFill: { for: '1h', fill: { close: 'last', n: 'zero' } } },
+    )
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{
+        sym: string
+        windowStart: number
+        windowEnd: number
+        open: number | null
+        close: number
+        n: number
+      }>()
+      return row
+    })
+  // @ts-expect-error there is no such result
+  keyed.window('w', tumbling('1s')).aggregate({ n: count() }, { gapFill: { for: '1h', fill: { m: 'last' } } })
+})
+
 test('the row of a running aggregate has the key and the results, and no window', () => {
   keyed.aggregate({ total: sum('qty'), mean: avg('price') }).map((row) => {
     expectTypeOf(row).toEqualTypeOf<{ sym: string; total: number; mean: number }>()

@@ -169,9 +169,22 @@ export class ResultSinks {
     }
   }
 
-  /** The final row of a result, to every sink. */
-  emitFinal(run: FrameRun, result: ResultRow): void {
-    if (!this.#load(run, result)) return
+  /** The row of a window without records, to every sink. `values`: by aggregate. */
+  emitFilled(run: FrameRun, window: Omit<ResultRow, 'rows' | 'row' | 'updateRev'>, values: readonly unknown[]): void {
+    const { numbers, others } = this.#parts
+    this.#take(window)
+    for (const [i, value] of values.entries()) {
+      numbers[i] = typeof value === 'number' ? value : Number.NaN
+      others[i] = typeof value === 'number' ? undefined : value
+    }
+    this.#phase = 'filled'
+    const { startMs, endMs } = window
+    for (const sink of this.#finals) this.#write(run, sink, 1, sink.resultTime === 'start' ? startMs : endMs - 1)
+  }
+
+  /** The final row of a result, to every sink. False when a custom `result` threw. */
+  emitFinal(run: FrameRun, result: ResultRow): boolean {
+    if (!this.#load(run, result)) return false
     const { rows, row, updateRev } = result
     const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(rows, row, -1)
     this.#phase = 'final'
@@ -179,6 +192,7 @@ export class ResultSinks {
       const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? updateRev + 1 : every
       this.#write(run, sink, rev, this.#finalTimeMs(result, sink))
     }
+    return true
   }
 
   /** The row after a record changed it, to the sinks that want every update. */
@@ -269,7 +283,7 @@ export class ResultSinks {
   }
 
   /** Key and window of a result, for what is written next. */
-  #take({ keys, keyId, startMs, endMs }: ResultRow): void {
+  #take({ keys, keyId, startMs, endMs }: Pick<ResultRow, 'keys' | 'keyId' | 'startMs' | 'endMs'>): void {
     const parts = this.#parts
     parts.keySource = keys.keyArena
     parts.keyStart = keys.keyStart(keyId)

@@ -17,8 +17,11 @@ const DIGITS_MAX = 20
 
 const textEncoder = new TextEncoder()
 
-/** What a row is to those before it of its id: one before the close, the one of the close, or none any more. */
-export type Phase = 'early' | 'final' | 'retracted'
+/**
+ * What a row is to those before it of its id: one before the close, the one of the close, or none any more; `filled`: the one
+ * of the close of a window without records, which is final and says so.
+ */
+export type Phase = 'early' | 'final' | 'retracted' | 'filled'
 
 /** What of a window is in the id of its rows: nothing without one, the end where several windows have one start. */
 export type IdBounds = 'none' | 'start' | 'both'
@@ -36,19 +39,21 @@ export class RowHeaders {
     const block = (phase: Phase): Label =>
       new Label(
         encodeHeaders([
-          { name: 'millrace-phase', value: textEncoder.encode(phase) },
+          { name: 'millrace-phase', value: textEncoder.encode(phase === 'filled' ? 'final' : phase) },
+          ...(phase === 'filled' ? [{ name: 'millrace-filled', value: textEncoder.encode('true') }] : []),
           { name: 'millrace-id', value: idPrefix },
         ]),
       )
     this.#bounds = bounds
     this.#idPrefixBytes = idPrefix.length
-    this.#phases = { early: block('early'), final: block('final'), retracted: block('retracted') }
+    const [early, final, retracted, filled] = [block('early'), block('final'), block('retracted'), block('filled')]
+    this.#phases = { early, final, retracted, filled }
     this.#rev = new Label(encodeHeaders([{ name: 'millrace-rev', value: new Uint8Array(0) }]))
   }
 
   /** No row with such a key has more bytes of headers. */
   bytesMax(keyBytes: number): number {
-    return this.#phases.retracted.roomBytes + keyBytes + 2 * (1 + DIGITS_MAX) + this.#rev.roomBytes + DIGITS_MAX
+    return this.#phases.filled.roomBytes + keyBytes + 2 * (1 + DIGITS_MAX) + this.#rev.roomBytes + DIGITS_MAX
   }
 
   /** Writes the headers into target[at ..) and returns their end. */

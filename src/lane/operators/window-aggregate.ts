@@ -11,10 +11,13 @@
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { isTickBetween } from '../../core/watermark.ts'
 import { type AlignedWindows, isWindowClosed } from '../../core/window.ts'
+import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
+import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
+import type { GapFill } from './gap-fill.ts'
 import type { LateRecords } from './late.ts'
 import type { ResultSinks } from './result-sinks.ts'
 import type { StatefulStep } from './stateful-step.ts'
@@ -35,6 +38,8 @@ export interface WindowAggregateOptions extends WindowedOptions {
   /** A time may lie in several windows; each has a row of its own. */
   isOverlapping: boolean
   changed: ChangedRows
+  /** Windows without records give rows too. */
+  gapFill: GapFill | undefined
 }
 
 export class WindowAggregate implements StatefulStep {
@@ -46,13 +51,18 @@ export class WindowAggregate implements StatefulStep {
   readonly #sinks: ResultSinks
   readonly #changed: ChangedRows
   readonly #late: LateRecords | undefined
+  readonly #gapFill: GapFill | undefined
+  /** Of tasks whose gaps are filled: the watermark up to which windows are closed. */
+  readonly #closedMs = new WeakMap<Task, number>()
   readonly #rows: Int32Array
   /** The rows of the record at hand, where windows overlap. */
   readonly #places: number[] = []
   #run: FrameRun | undefined
   /** Bound once: a closure a closed window would be garbage. */
   readonly #emitFinal = (row: number): void => {
-    this.#sinks.emitFinal(this.#run!, this.#sinks.resultOf(this.#run!.task.table!, row))
+    const { table, tables } = this.#run!.task
+    const result = this.#sinks.resultOf(table!, row)
+    if (this.#sinks.emitFinal(this.#run!, result)) this.#gapFill?.remember(tables[1]!, result)
   }
 
   constructor(options: WindowAggregateOptions) {
@@ -64,7 +74,12 @@ export class WindowAggregate implements StatefulStep {
     this.#sinks = options.sinks
     this.#changed = options.changed
     this.#late = options.late
+    this.#gapFill = options.gapFill
     this.#rows = new Int32Array(options.capacity)
+  }
+
+  open(task: Task): void {
+    this.#closedMs.set(task, task.watermarkMs)
   }
 
   run(chunk: Chunk, run: FrameRun): void {
@@ -197,10 +212,35 @@ export class WindowAggregate implements StatefulStep {
     const { task } = run
     const table = task.table!
     const graceMs = this.#graceMs
+    if (this.#gapFill !== undefined) {
+      this.#advanceFilling(run, this.#gapFill)
+      return
+    }
     if (!isWindowClosed(table.windowEndMin, graceMs, task.watermarkMs)) return
     this.#run = run
     for (const endMs of table.windowEndsUpTo(task.watermarkMs - graceMs)) {
       table.closeWindow(endMs, this.#emitFinal)
     }
+  }
+
+  /** The same, window after window as long as a key is known; at the end of the input up to the last event time. */
+  #advanceFilling(run: FrameRun, gapFill: GapFill): void {
+    const { task } = run
+    const [table, known] = task.tables as [SlabTable, SlabTable]
+    const { watermarkMs } = task
+    const graceMs = this.#graceMs
+    const lastMs = task.isEnded ? this.#windows.lastEnd(task.eventTimeMsMax) : Number.POSITIVE_INFINITY
+    this.#run = run
+    for (;;) {
+      const isAnyKnown = known.windowEndMin !== Number.POSITIVE_INFINITY
+      const nextMs = isAnyKnown ? this.#windows.firstEnd(this.#closedMs.get(task)! - graceMs) : table.windowEndMin
+      const endMs = Math.min(nextMs, table.windowEndMin)
+      if (!isWindowClosed(endMs, graceMs, watermarkMs) || endMs > lastMs) break
+      table.closeWindow(endMs, this.#emitFinal)
+      gapFill.fill(run, known, this.#windows.startOf(endMs), endMs)
+      this.#closedMs.set(task, endMs + graceMs)
+    }
+    if (task.isEnded) gapFill.clear(known)
+    this.#closedMs.set(task, Math.max(this.#closedMs.get(task)!, watermarkMs))
   }
 }
