@@ -44,6 +44,9 @@ class Chain {
   keyBy(field: unknown): Chain {
     return this.#with({ kind: 'keyBy', field })
   }
+  dedup(field: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'dedup', field, options })
+  }
   window(name: unknown, window: unknown): Chain {
     return this.#with({ kind: 'window', name, window })
   }

@@ -85,6 +85,9 @@ function compileStep(c: Compilation, step: Step): void {
     case 'keyBy':
       compileKeyBy(c, step.field)
       break
+    case 'dedup':
+      compileDedup(c, step)
+      break
     case 'window':
       openWindow(c, step)
       break
@@ -134,6 +137,18 @@ function compileKeyBy(c: Compilation, given: unknown): void {
   }
   c.key = field
   c.operators.push({ kind: 'keyBy', name: `keyby-${field}`, field })
+}
+
+function compileDedup(c: Compilation, step: Extract<Step, { kind: 'dedup' }>): void {
+  const options = c.found.options('dedup', step.options, ['within', 'name'])
+  const name = options.name === undefined ? 'dedup' : c.found.name('the name of a dedup', options.name)
+  const where = `dedup ${show(name)}`
+  if (c.key === undefined) c.found.add(`${where} needs keyed records: put keyBy before it`)
+  if (c.isAggregated) c.found.add(`${where} comes after aggregate; it is for records`)
+  if (c.operators.some(({ kind }) => kind === 'dedup')) c.found.add('dedup is said twice')
+  if (options.within === undefined) c.found.add(`${where} needs within, how long an id is remembered, e.g. '1h'`)
+  const withinMs = c.found.durationMs(`${where}: within`, options.within, 1, 1)
+  c.operators.push({ kind: 'dedup', name, field: c.found.field(where, step.field), withinMs })
 }
 
 function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): void {

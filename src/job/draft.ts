@@ -16,6 +16,7 @@ export interface DraftTopic {
 export type Step =
   | { kind: 'filter' | 'map' | 'flatMap'; fields: unknown; fn: unknown }
   | { kind: 'keyBy'; field: unknown }
+  | { kind: 'dedup'; field: unknown; options: unknown }
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }
   | { kind: 'late'; target: unknown }

@@ -60,6 +60,7 @@ function readingOf(
       return readsFields(operator.fields, decoded, madeBy)
     case 'flatMap':
       return takesWhole('its function', madeBy)
+    case 'dedup':
     case 'repartition':
       return readsFields([operator.field], decoded, madeBy)
     case 'keyBy':

@@ -62,6 +62,8 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     }
     case 'aggregate':
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
+    case 'dedup':
+      return [`'${operator.name}' = dedup(${operator.field}) within ${formatDuration(operator.withinMs)}`]
     case 'repartition':
     case 'filter':
     case 'map':

@@ -93,6 +93,8 @@ export type OperatorPlan =
   | { kind: 'map'; name: string; fields: string[] | undefined; fn: number }
   | { kind: 'flatMap'; name: string; fn: number }
   | { kind: 'keyBy'; name: string; field: string }
+  /** Drops a record whose id, the value of `field`, came for its key and is remembered still. */
+  | { kind: 'dedup'; name: string; field: string; withinMs: number }
   /** Records move to the partition of their new key, through a topic of the job's own; a keyBy follows. */
   | { kind: 'repartition'; name: string; field: string; topic: string; format: ValueFormat }
   | { kind: 'window'; name: string; window: WindowPlan }
@@ -169,7 +171,7 @@ export function planTopics(plan: Plan): PlanTopics {
 
 /** True when the plan keeps state (and so has a changelog). */
 export function isStateful(plan: Plan): boolean {
-  return plan.operators.some((operator) => operator.kind === 'aggregate')
+  return plan.operators.some((operator) => operator.kind === 'aggregate' || operator.kind === 'dedup')
 }
 
 /** What a thread needs to run a job: its plan and the functions that the plan points to. */

@@ -84,6 +84,8 @@ function operatorText(operator: OperatorPlan): string {
       return `${operator.name} (record)`
     case 'keyBy':
       return `keyBy ${operator.field}`
+    case 'dedup':
+      return `dedup ${operator.name}: by ${operator.field} within ${formatDuration(operator.withinMs)}`
     case 'repartition':
       return `repartition by ${operator.field} -> ${operator.topic} (${operator.format})`
     case 'window': {

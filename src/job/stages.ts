@@ -98,6 +98,13 @@ type ResultPart<R, A> = { -readonly [P in keyof A]: AggregateResult<R, A[P]> }
 type FilledPart<R, A, G> = { -readonly [P in keyof A]: Filled<G, P, AggregateResult<R, A[P]>> }
 type Flat<T> = { [P in keyof T]: T[P] }
 
+export interface DedupOptions {
+  /** How long an id is remembered, in event time. */
+  readonly within: Duration
+  /** Name of the state. Default: `dedup`. Charset `[a-z0-9-]`. */
+  readonly name?: string
+}
+
 export interface AggregateOptions {
   /** Name of the state. Default: `<window>-aggregate`, or `aggregate` without a window. Charset `[a-z0-9-]`. */
   readonly name?: string
@@ -137,6 +144,14 @@ export interface KeyedStream<R, K extends string> {
   map<U>(change: (record: R) => U): KeyedStream<U, K>
   /** See `Stream.flatMap`. The key stays what it was. */
   flatMap<U>(change: (record: R) => readonly U[]): KeyedStream<U, K>
+  /**
+   * Drops a record whose id came before for its key; it counts as filtered. An id is remembered until the watermark is `within` past
+   * the time of the first record that had it.
+   *
+   * @example
+   * .keyBy('account').dedup('paymentId', { within: '1h' })
+   */
+  dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K>
   /** Puts records into windows. The name is part of the state's name. */
   window(name: string, window: WindowSpec): WindowedStream<R, K>
   /** A running result by key, without a window and without an end. */

@@ -8,12 +8,14 @@ import type { LaneLimits } from '../core/message.ts'
 import { aggregateFields } from '../job/paths.ts'
 import { type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
 import { subPlans } from '../job/sub-plans.ts'
+import type { SlabTable } from '../state/contract.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
 import { jobFunction } from './job-function.ts'
 import { Accumulators } from './operators/accumulators.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
 import { DeadLetters } from './operators/dead-letters.ts'
+import { Dedup, dedupTables, ID_EXPECTED } from './operators/dedup.ts'
 import { expectedIn } from './operators/field-needs.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
 import { Finish } from './operators/finish.ts'
@@ -92,7 +94,7 @@ export function sourceFields(job: CompiledJob): string[] {
     if (operator.kind === 'filter' || operator.kind === 'map')
       for (const name of operator.fields ?? []) fields.add(name)
     if (operator.kind === 'aggregate') for (const name of operator.aggregates.flatMap(aggregateFields)) fields.add(name)
-    if (operator.kind === 'repartition') fields.add(operator.field)
+    if (operator.kind === 'repartition' || operator.kind === 'dedup') fields.add(operator.field)
     if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') break
   }
   return [...fields]
@@ -113,7 +115,8 @@ class JobPipeline implements Pipeline {
   readonly #steps: readonly Step[]
   /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
   readonly #fieldNames: string[]
-  #statefulStep: StatefulStep | undefined
+  readonly #statefulSteps: StatefulStep[] = []
+  readonly #tables: TableLayout[] = []
 
   constructor(job: CompiledJob, topics: PlanTopics, options: CompileOptions) {
     const { plan } = job
@@ -132,6 +135,8 @@ class JobPipeline implements Pipeline {
       expectedOf: (detail) => this.#expectedOf(this.#fieldNames[detail] ?? ''),
     })
     this.#steps = this.#compile(0, this.#chunk, false)
+    const names = plan.operators.flatMap(({ kind, name }) => (kind === 'aggregate' || kind === 'dedup' ? [name] : []))
+    if (names.length > 0) this.stateful = { name: names.join(', '), tables: this.#tables }
   }
 
   process(run: FrameRun): void {
@@ -163,11 +168,11 @@ class JobPipeline implements Pipeline {
   }
 
   open(task: Task): void {
-    this.#statefulStep?.open?.(task)
+    for (const step of this.#statefulSteps) step.open?.(task)
   }
 
   advance(run: FrameRun): void {
-    this.#statefulStep?.advance(run)
+    for (const step of this.#statefulSteps) step.advance(run)
   }
 
   /** The steps from operator `from` on, over records of `chunk`; `isChanged`: a function has made them. */
@@ -180,6 +185,10 @@ class JobPipeline implements Pipeline {
         const fn = jobFunction(this.#job, operator.fn)
         steps.push(new FlatMap(fn, this.#reader, this.isCarried, (outputs) => this.#compile(i + 1, outputs, true)))
         return steps
+      }
+      if (operator.kind === 'dedup') {
+        steps.push(...this.#compileDedup(operator, chunk, isChanged))
+        continue
       }
       if (operator.kind === 'aggregate') {
         steps.push(...this.#compileAggregate(operator, i, chunk, isChanged))
@@ -236,6 +245,24 @@ class JobPipeline implements Pipeline {
     })
   }
 
+  #compileDedup(operator: Extract<OperatorPlan, { kind: 'dedup' }>, chunk: Chunk, isChanged: boolean): Step[] {
+    const columns = isChanged ? new Columns([operator.field], chunk.capacity) : chunk.columns
+    const field = columns.fields.indexOf(operator.field)
+    const detail = isChanged ? this.#fieldNames.push(operator.field) - 1 : field
+    const tables = dedupTables(operator.name)
+    const { withinMs } = operator
+    const { outOfOrderMs } = this.#job.plan.source
+    const step = new Dedup({ withinMs, outOfOrderMs, columns, field, detail, tables: this.#tablesOf(tables) })
+    this.#statefulSteps.push(step)
+    return isChanged ? [new ObjectFields(columns), step] : [step]
+  }
+
+  /** Adds tables to those of a task. Gives how to find them there. */
+  #tablesOf(layouts: readonly TableLayout[]): (task: Task) => SlabTable[] {
+    this.#tables.push(...layouts)
+    return (task) => layouts.map((layout) => task.tables[this.#tables.indexOf(layout)]!)
+  }
+
   #compileAggregate(
     operator: Extract<OperatorPlan, { kind: 'aggregate' }>,
     index: number,
@@ -264,8 +291,9 @@ class JobPipeline implements Pipeline {
     const changed = new ChangedRows(sinks)
     const { outOfOrderMs } = source
     const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(), capacity })
-    this.#statefulStep = step
-    this.stateful = { name, tables: kind.tables(name, accumulators.width) }
+    this.#statefulSteps.push(step)
+    // The rows of the aggregate are in the first table of a task.
+    this.#tables.unshift(...kind.tables(name, accumulators.width))
     return [...before, step]
   }
 
@@ -308,6 +336,7 @@ class JobPipeline implements Pipeline {
     const isMoved = operators.some((operator) => operator.kind === 'repartition' && operator.field === field)
     if (field === source.keyField || isMoved) return 'string or whole number'
     if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
+    if (operators.some((operator) => operator.kind === 'dedup' && operator.field === field)) return ID_EXPECTED
     const aggregates = operators.flatMap((operator) => (operator.kind === 'aggregate' ? operator.aggregates : []))
     return expectedIn(aggregates, field) ?? 'value'
   }

@@ -12,6 +12,8 @@ import { createSlabTable } from '../state/slab-table.ts'
 
 /** A table of an operator: see SlabTable. */
 export interface TableLayout {
+  /** The name of the operator. */
+  operator: string
   operatorId: number
   width: number
   isWindowed: boolean

@@ -48,7 +48,7 @@ export function windowing(window: WindowPlan | undefined, gapFill: GapFillPlan |
       isMerged: false,
       bounds: undefined,
       idBounds: 'none',
-      tables: (name, width) => [{ operatorId: operatorIdOf(name), width, isWindowed: false }],
+      tables: (name, width) => [{ operator: name, operatorId: operatorIdOf(name), width, isWindowed: false }],
       step: (parts) => new RunningAggregate(parts),
     }
   }
@@ -64,10 +64,10 @@ function aligned(window: AlignedPlan, gapFill: GapFillPlan | undefined): Windowi
     bounds: alignedBounds(windows),
     idBounds: window.kind === 'cumulate' ? 'both' : 'start',
     tables: (name, width) => [
-      { operatorId: operatorIdOf(name), width, isWindowed: true },
+      { operator: name, operatorId: operatorIdOf(name), width, isWindowed: true },
       ...(gapFill === undefined
         ? []
-        : [{ operatorId: operatorIdOf(`${name}~known`), width: KNOWN_SLOTS, isWindowed: false }]),
+        : [{ operator: name, operatorId: operatorIdOf(`${name}~known`), width: KNOWN_SLOTS, isWindowed: false }]),
     ],
     step(parts) {
       if (shape !== undefined) return new PaneAggregate({ ...parts, windows, graceMs, shape })
@@ -83,8 +83,8 @@ function sessions({ gapMs, graceMs }: Extract<WindowPlan, { kind: 'session' }>):
     bounds: sessionBounds,
     idBounds: 'start',
     tables: (name, width) => [
-      { operatorId: operatorIdOf(name), width: width + SESSION_SLOTS, isWindowed: true },
-      { operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
+      { operator: name, operatorId: operatorIdOf(name), width: width + SESSION_SLOTS, isWindowed: true },
+      { operator: name, operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
     ],
     step: (parts) => new SessionAggregate({ ...parts, gapMs, graceMs }),
   }

@@ -42,15 +42,10 @@ export function stateRows(job: CompiledJob, changelog: readonly FrameRecord[][])
   return rows
 }
 
-/** A table of an operator, which may have several. */
-type StoredTable = TableLayout & { operator: string }
-
 /** The one place that knows where the operators of a job keep what. */
-function storedTables(job: CompiledJob): StoredTable[] {
+function storedTables(job: CompiledJob): TableLayout[] {
   const pipelines = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [], nowMs: () => 0 })
-  return pipelines.flatMap(({ stateful }) =>
-    stateful === undefined ? [] : stateful.tables.map((table) => ({ ...table, operator: stateful.name })),
-  )
+  return pipelines.flatMap(({ stateful }) => stateful?.tables ?? [])
 }
 
 /** The newest record of each key that is no tombstone, by key bytes; markers are left out. */
@@ -65,7 +60,7 @@ function liveRecords(records: readonly FrameRecord[]): { key: Uint8Array; value:
   return [...newest.values()].sort((a, b) => Buffer.compare(a.key, b.key))
 }
 
-function stateRow(table: StoredTable, partition: number, key: Uint8Array, value: Uint8Array): StateRow {
+function stateRow(table: TableLayout, partition: number, key: Uint8Array, value: Uint8Array): StateRow {
   const { width, isWindowed } = table
   const slots = new Float64Array(width)
   readSlots(value, slots, 0, width)

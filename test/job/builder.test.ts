@@ -428,6 +428,24 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     ].join('; '),
   ],
   [
+    'a dedup without a key and without an end',
+    () => loose(job('x').from(trades)).dedup!('price', { witin: '1h' }).to!(kafka('out')),
+    [
+      "dedup: there is no option 'witin', did you mean 'within'?",
+      "dedup 'dedup' needs keyed records: put keyBy before it",
+      "dedup 'dedup' needs within, how long an id is remembered, e.g. '1h'",
+    ].join('; '),
+  ],
+  [
+    'two dedups, the second behind an aggregate',
+    () =>
+      loose(job('x').from(trades).keyBy('sym').dedup('ts', { within: '1h' }).aggregate({ n: count() })).dedup!('n', {
+        within: '1s',
+        name: 'again',
+      }).to!(kafka('out')),
+    "dedup 'again' comes after aggregate; it is for records; dedup is said twice",
+  ],
+  [
     'no window',
     () => inWindow({ kind: 'toString' } as unknown as WindowSpec),
     "window 'w' takes a window, e.g. tumbling('1s'), not an object",
