@@ -18,6 +18,8 @@ export interface RowParts {
   keyBytes: number
   windowStartMs: number
   windowEndMs: number
+  /** The time in the row's id; no field of it. */
+  idMs: number
   /** Results by aggregate; NaN: see `others`, and without one there the result is null. */
   readonly numbers: Float64Array
   /** Results that are no numbers, by aggregate. */

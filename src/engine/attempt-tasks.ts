@@ -55,16 +55,29 @@ export class AttemptTasks {
    */
   endsPause(batches: readonly SourceBatch[], nowMs: number): boolean {
     const quiet = batches.some((batch) => this.of(batch)?.isAwaited === false)
-    if (!quiet) return false
-    const before = this.all.filter((task) => task.sub === 0 && !task.isLast && !task.isEndSent)
-    if (before.length === 0 || before.some((task) => task.isAwaited)) return false
-    for (const task of before) {
+    const before = this.#beforeTopic
+    if (!quiet || before.length === 0 || before.some((task) => task.isAwaited)) return false
+    this.#awaitAll(nowMs)
+    return true
+  }
+  /** Tasks have begun anew with records waiting: the same, as those of the others may be on their way. True when some have. */
+  beginsAnew(tasks: readonly TaskState[], nowMs: number): boolean {
+    if (!tasks.some((task) => task.mustAnnounce)) return false
+    this.#awaitAll(nowMs)
+    return true
+  }
+  /** Tasks before a repartition topic whose input goes on. */
+  get #beforeTopic(): TaskState[] {
+    return this.all.filter((task) => task.sub === 0 && !task.isLast && !task.isEndSent)
+  }
+  #awaitAll(nowMs: number): void {
+    for (const task of this.#beforeTopic) {
+      if (task.isAwaited) continue
       task.mustAnnounce = true
       task.isIdleSent = false
       task.isAwaited = true
       task.awaitedSinceMs = nowMs
     }
-    return true
   }
   committed(epoch: number, touched: readonly SealedTask[]): void {
     for (const { taskId, position } of touched) {

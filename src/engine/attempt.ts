@@ -92,7 +92,7 @@ export class Attempt {
     this.#wake = new Wake(engine.scheduler)
     this.#floods = new JobFloods(inputTopics(engine.plan).length, engine.limits)
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
-    this.#isAnnouncing = options.tasks.some((task) => task.mustAnnounce)
+    this.#isAnnouncing = this.#tasks.beginsAnew(options.tasks, engine.clock.monotonicMs())
     // Above all that were committed.
     this.#lastCommitted = this.#tasks.epochMax
     this.#sealedEpoch = this.#lastCommitted
@@ -122,7 +122,7 @@ export class Attempt {
     this.#tasks.add(tasks)
     this.#tasks.isComplete = true
     this.#openEpoch = Math.max(this.#openEpoch, this.#tasks.epochMax + 1)
-    if (tasks.some((task) => task.mustAnnounce)) this.#isAnnouncing = true
+    if (this.#tasks.beginsAnew(tasks, this.#engine.clock.monotonicMs())) this.#isAnnouncing = true
     for (const task of tasks) this.#endIfReached(task)
     this.#wake.ring()
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()

@@ -3,11 +3,13 @@
 // Keeps SPEC: JOB-4 (all problems at once), R2 (window sizes).
 
 import { type Findings, show } from './checks.ts'
-import { parseDuration } from './duration.ts'
+import { formatDuration, parseDuration } from './duration.ts'
 import type { AggregatePlan, GapFillPlan, GapValue, OperatorPlan, WindowPlan } from './plan.ts'
 
 /** More windows than this around one time are a slip of the pen: each of them is a row a key. */
 export const OVERLAP_MAX = 10_000
+/** Sessions of a key that may be open at a time: each record is held against all of them. */
+const SESSIONS_MAX = 1_000
 
 const GAP_VALUES = ['null', 'zero', 'last'] as const satisfies readonly GapValue[]
 
@@ -78,16 +80,7 @@ const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
     return { kind: 'cumulate', sizeMs, stepMs, offsetMs, graceMs: given.graceMs(), paneMs: stepMs }
   },
   session(given) {
-    const gapMs = given.ms('gap')
-    const graceMs = given.graceMs()
-    if (graceMs / gapMs > OVERLAP_MAX) {
-      const why = `${OVERLAP_MAX} sessions of a key may be open`
-      given.addAbout(
-        ['gap', 'grace'],
-        `grace ${given.text('grace')} is too long for the gap ${given.text('gap')}: ${why}`,
-      )
-    }
-    return { kind: 'session', gapMs, graceMs }
+    return { kind: 'session', gapMs: given.ms('gap'), graceMs: given.graceMs() }
   },
 }
 
@@ -134,6 +127,14 @@ export function compileGapFill(
   const fill = found.options(`${where}: fill`, options.fill, names)
   const fills = names.map((name) => found.oneOf(`${where}: fill of ${show(name)}`, fill[name], GAP_VALUES, 'null'))
   return { forMs, fills }
+}
+
+/** Sessions of a key are open as long as records for them may come. */
+export function checkSessions(found: Findings, name: string, window: WindowPlan, outOfOrderMs: number): void {
+  if (window.kind !== 'session' || (window.graceMs + outOfOrderMs) / window.gapMs <= SESSIONS_MAX) return
+  const waits = `${formatDuration(window.graceMs + outOfOrderMs)} of grace and outOfOrder`
+  const gap = `the gap ${formatDuration(window.gapMs)}`
+  found.add(`window ${show(name)}: ${waits} are too long for ${gap}: ${SESSIONS_MAX} sessions of a key may be open`)
 }
 
 /** What it has of two rows can be put together. */

@@ -7,7 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
-import { canMerge, compileGapFill, compileWindow, decidePanes } from './compile-window.ts'
+import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes } from './compile-window.ts'
 import type { Draft, Step } from './draft.ts'
 import {
   type CompiledJob,
@@ -157,6 +157,7 @@ function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): vo
   if (c.isAggregated) c.found.add(`${where} comes after aggregate; a job has one stateful operator`)
   else if (c.key === undefined) c.found.add(`${where} needs keyed records: put keyBy before it`)
   const window = compileWindow(c.found, name, step.window)
+  checkSessions(c.found, name, window, c.source.outOfOrderMs)
   c.openWindow = { name, plan: window }
   c.operators.push({ kind: 'window', name, window })
 }

@@ -12,6 +12,7 @@ import type { SlabTable } from '../state/contract.ts'
 import { Chunk } from './chunk.ts'
 import type { FrameRun, Step } from './frame-run.ts'
 import { jobFunction } from './job-function.ts'
+import { nextOperatorId } from './operator-id.ts'
 import { Accumulators } from './operators/accumulators.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
 import { DeadLetters } from './operators/dead-letters.ts'
@@ -136,7 +137,7 @@ class JobPipeline implements Pipeline {
     })
     this.#steps = this.#compile(0, this.#chunk, false)
     const names = plan.operators.flatMap(({ kind, name }) => (kind === 'aggregate' || kind === 'dedup' ? [name] : []))
-    if (names.length > 0) this.stateful = { name: names.join(', '), tables: this.#tables }
+    if (names.length > 0) this.stateful = { name: names.join(', '), tables: withOwnIds(this.#tables) }
   }
 
   process(run: FrameRun): void {
@@ -340,6 +341,16 @@ class JobPipeline implements Pipeline {
     const aggregates = operators.flatMap((operator) => (operator.kind === 'aggregate' ? operator.aggregates : []))
     return expectedIn(aggregates, field) ?? 'value'
   }
+}
+
+/** Names may have one hash: a table whose id another one before it has takes the next that is free. */
+function withOwnIds(tables: readonly TableLayout[]): TableLayout[] {
+  const taken = new Set<number>()
+  for (const table of tables) {
+    while (taken.has(table.operatorId)) table.operatorId = nextOperatorId(table.operatorId)
+    taken.add(table.operatorId)
+  }
+  return [...tables]
 }
 
 /** Takes the Kafka timestamps of up to `count` records of a chunk, evenly spaced. */

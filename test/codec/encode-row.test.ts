@@ -12,6 +12,7 @@ function parts(key: string, numbers: number[], others: unknown[] = []): RowParts
     keyStart: 2,
     keyBytes: keySource.length - 4,
     windowStartMs: 1_760_000_000_000,
+    idMs: 0,
     windowEndMs: 1_760_000_001_000,
     numbers: Float64Array.from(numbers),
     others,

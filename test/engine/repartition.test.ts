@@ -1,5 +1,6 @@
 // Records that move to the partition of another key, the engine whole on memory-kafka.
 // Holds SPEC: REPART-1, REPART-2, R1 (a partition that is behind makes nothing late), R4, R5, EPOCH-4.
+import { testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 import { CARRIED_IDLE, CarriedPrefix } from '../../src/core/carried.ts'
 import { type Clock, delay } from '../../src/core/clock.ts'
@@ -318,6 +319,25 @@ test.each(['the same process', 'another one'])(
     await (await startMemoryJob({ kafka, job, limits })).done
     expect(kafka.log('late', 0)).toEqual([])
     expect(feed.committed()).toEqual(feed.expected())
+  },
+)
+
+test.each(['before-begin', 'after-marker', 'commit-lost', 'answer-lost'] as const)(
+  'a source that comes back as a whole makes nothing late when its process dies meanwhile, %s',
+  async (step) => {
+    const t = testJob(totalsJob({ idleAfter: '1s' }), { partitions: 2 })
+    const order = (partition: number, ts: number) => ({ partition, value: { id: 'o', user: 'ann', amount: 1, ts } })
+    t.send('orders', order(0, START_MS), order(1, START_MS))
+    await t.flush()
+    await t.advanceWall(5_000)
+    t.crashAt(step)
+    t.send('orders', order(0, START_MS + HOUR_MS), order(0, START_MS + 2 * HOUR_MS))
+    await t.flush()
+    t.send('orders', order(0, START_MS + 2 * HOUR_MS + 1))
+    await t.flush()
+    t.send('orders', order(1, START_MS + HOUR_MS), order(1, START_MS + 2 * HOUR_MS))
+    await t.end()
+    expect(t.counts).toMatchObject({ in: 7, accepted: 7, late: 0 })
   },
 )
 

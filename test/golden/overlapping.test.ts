@@ -190,6 +190,33 @@ describe('custom accumulators of shared panes', () => {
     expect(counts).toMatchObject({ accepted: 5, dead: 1 })
   })
 
+  test('a merge that gives back what it was given shares nothing with it', async () => {
+    const jobOf = (merge: ((state: number[], later: number[]) => number[]) | undefined) =>
+      job('g')
+        .from(kafka('in', { value: msgpack<Tick>(), key: 'key', eventTime: 'ts' }))
+        .keyBy('key')
+        .window('w', hopping('6ms', '2ms'))
+        .aggregate({
+          all: custom<Tick, number[], string, readonly ['value']>({
+            fields: ['value'],
+            init: () => [],
+            add: (state, value) => [...state, value],
+            result: (state) => state.join(' '),
+            ...(merge && { merge }),
+          }),
+        })
+        .to(kafka('out', { value: msgpack() }))
+        .build()
+    const input = ticksOf('a@1=10 a@3=20 a@5=30 a@7=40 a@9=50 a@20=60')
+    const lazily = jobOf((state, later) => {
+      if (state.length === 0) return later
+      state.push(...later)
+      return state
+    })
+    const rows = async (one: CompiledJob) => (await drive(one, input)).rows.map((row) => fieldsOf(row).all)
+    expect(await rows(lazily)).toEqual(await rows(jobOf(undefined)))
+  })
+
   test('a merge that throws makes the row a dead letter, window by window', async () => {
     const merge = (a: number, b: number): number => {
       if (b === 2) throw new RangeError('not this one')

@@ -391,8 +391,8 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   ],
   [
     'a grace of too many gaps',
-    () => inWindow(session('1ms', { grace: '11s' })),
-    "window 'w': grace '11s' is too long for the gap '1ms': 10000 sessions of a key may be open",
+    () => inWindow(session('1ms', { grace: '2s' })),
+    "window 'w': 2s of grace and outOfOrder are too long for the gap 1ms: 1000 sessions of a key may be open",
   ],
   [
     'sessions of a state that cannot be merged',

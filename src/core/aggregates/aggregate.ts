@@ -38,6 +38,8 @@ export interface Aggregate {
   readonly slotCount: number
   /** It has a cell of the row. A cell goes through msgpack, and is packed whenever its row is sealed: keep it small. */
   readonly hasCell: boolean
+  /** Its cell grows with the records, up to its limit. */
+  readonly isGrowing?: boolean
   init(slots: Float64Array, base: number): void
   update(
     slots: Float64Array,

@@ -36,6 +36,7 @@ export function collect(limit: number): Aggregate {
   return {
     slotCount: 3,
     hasCell: true,
+    isGrowing: true,
     init(slots, base) {
       slots.fill(0, base, base + 2)
       slots[base + 2] = Number.POSITIVE_INFINITY

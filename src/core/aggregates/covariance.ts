@@ -37,6 +37,11 @@ const moments: Aggregate = {
   merge(to, toBase, from, fromBase) {
     const more = from[fromBase]!
     if (more === 0) return
+    if (to[toBase] === 0) {
+      // Nothing to put together, whose distance may be beyond all numbers.
+      for (let i = 0; i < 6; i++) to[toBase + i] = from[fromBase + i]!
+      return
+    }
     const count = to[toBase]! + more
     const apartX = from[fromBase + 1]! - to[toBase + 1]!
     const apartY = from[fromBase + 2]! - to[toBase + 2]!

@@ -24,6 +24,7 @@ export function distinctCount(limit: number): Aggregate {
   return {
     slotCount: 2,
     hasCell: true,
+    isGrowing: true,
     init(slots, base) {
       slots.fill(0, base, base + 2)
     },

@@ -55,6 +55,7 @@ export function topK(k: number, capacity: number): Aggregate {
   return {
     slotCount: 2,
     hasCell: true,
+    isGrowing: true,
     init(slots, base) {
       slots.fill(0, base, base + 2)
     },

@@ -30,6 +30,11 @@ export const variance: Aggregate = {
   merge(to, toBase, from, fromBase) {
     const more = from[fromBase]!
     if (more === 0) return
+    if (to[toBase] === 0) {
+      // Nothing to put together, whose distance may be beyond all numbers.
+      for (let i = 0; i < 3; i++) to[toBase + i] = from[fromBase + i]!
+      return
+    }
     const count = to[toBase]! + more
     const apart = from[fromBase + 1]! - to[toBase + 1]!
     to[toBase + 2]! += from[fromBase + 2]! + (apart * apart * to[toBase]! * more) / count

@@ -10,11 +10,11 @@ import type { Aggregate, AggregateInput, MergedCells } from '../../core/aggregat
 import { AGGREGATES } from '../../core/aggregates/catalog.ts'
 import type { Columns } from '../../core/columns.ts'
 import { DEAD_FUNCTION } from '../../core/record-status.ts'
-import type { AggregatePlan, CompiledJob, CustomAggregatePlan } from '../../job/plan.ts'
+import type { AggregatePlan, CompiledJob } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { ObjectSource } from '../frame-run.ts'
-import { type JobFunction, jobFunction } from '../job-function.ts'
+import { CustomAccumulators } from './custom-accumulators.ts'
 import { FieldNeeds } from './field-needs.ts'
 
 export const SLOT_EVENT_TIME_MAX = 0
@@ -29,17 +29,6 @@ interface SlotAggregate {
   readonly input: AggregateInput
 }
 
-/** A custom accumulator at its place. */
-interface CustomAggregate {
-  readonly cell: number
-  readonly init: JobFunction
-  readonly add: JobFunction
-  readonly result: JobFunction
-  readonly merge: JobFunction | undefined
-  /** Calls `add` with named fields; undefined: with the whole record. */
-  readonly fields: readonly number[] | undefined
-}
-
 /** Where rows are: those of a slab table, or others laid out as they are. */
 export type AggregateRows = Pick<SlabTable, 'slots' | 'width' | 'cells'>
 
@@ -50,11 +39,14 @@ type ResultPlace = { kind: 'slot'; index: number } | { kind: 'custom'; index: nu
 export class Accumulators {
   readonly names: readonly string[]
   readonly width: number
+  /** A row may grow with each of its records. */
+  readonly isGrowing: boolean
   /** The results of the row read last, by aggregate; NaN: see `others`. */
   readonly numbers: Float64Array
   readonly others: unknown[]
   readonly #slotted: SlotAggregate[] = []
-  readonly #customs: CustomAggregate[] = []
+  /** What functions of the job add up, in cells of a row. */
+  readonly customs: CustomAccumulators
   readonly #places: ResultPlace[] = []
   readonly #needs: FieldNeeds
   /** Rows of records that a custom accumulator threw on, in this call of `add`. */
@@ -63,8 +55,6 @@ export class Accumulators {
   readonly #hasCells: boolean
   /** The row of the record at hand, where it goes to several one after another. */
   readonly #ofRecord: Int32Array
-  readonly #objects: ObjectSource
-  readonly #columns: Columns
 
   /**
    * `columns`: where the fields are, which are those of the source or those filled after a map; `fieldOffset` is added to a
@@ -82,15 +72,15 @@ export class Accumulators {
     this.names = plans.map((plan) => plan.as)
     this.numbers = new Float64Array(plans.length)
     this.others = new Array(plans.length).fill(undefined)
-    this.#objects = objects
-    this.#columns = columns
+    this.customs = new CustomAccumulators(columns, objects)
     this.#ofRecord = new Int32Array(columns.capacity)
     this.#needs = new FieldNeeds(plans, columns, fieldOffset)
     let slotAt = HEADER_SLOTS
     let cell = 0
     for (const plan of plans) {
       if (plan.kind === 'custom') {
-        this.#addCustom(job, plan, cell++)
+        this.#places.push({ kind: 'custom', index: this.customs.count })
+        this.customs.push(job, plan, cell++)
         continue
       }
       const aggregate = AGGREGATES[plan.kind].make(plan.options ?? {}, isMerged)
@@ -109,25 +99,13 @@ export class Accumulators {
       slotAt += aggregate.slotCount
     }
     this.width = slotAt
+    this.isGrowing = this.hasCustoms || this.#slotted.some(({ aggregate }) => aggregate.isGrowing === true)
     this.#hasCells = cell > 0
-  }
-
-  #addCustom(job: CompiledJob, plan: CustomAggregatePlan, cell: number): void {
-    const fields = plan.fields?.map((name) => this.#columns.fields.indexOf(name))
-    this.#places.push({ kind: 'custom', index: this.#customs.length })
-    this.#customs.push({
-      cell,
-      init: jobFunction(job, plan.init),
-      add: jobFunction(job, plan.add),
-      result: jobFunction(job, plan.result),
-      merge: plan.merge === undefined ? undefined : jobFunction(job, plan.merge),
-      fields,
-    })
   }
 
   /** A record may be refused while it is added. */
   get hasCustoms(): boolean {
-    return this.#customs.length > 0
+    return this.customs.count > 0
   }
 
   /** Ends records whose fields are not what the aggregates need. */
@@ -148,12 +126,27 @@ export class Accumulators {
   /**
    * Adds the records [from, to) to their rows; rows[i] < 0 is left out. Custom accumulators go first: a record whose `add`
    * throws is dead (rows[i] becomes -1), no built-in aggregate sees it, and a row made for it alone is deleted again.
-   * Gives false when that happened.
+   * Gives false when a row was deleted.
    */
   add(table: SlabTable, chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
-    if (this.#customs.length > 0) {
+    if (this.hasCustoms) {
       for (let i = from; i < to; i++) if (rows[i]! >= 0) this.#addToCustoms(table, chunk, rows, i)
     }
+    this.addBuiltIns(table, chunk, rows, from, to)
+    if (this.#refused.size === 0) return true
+    let isWhole = true
+    // A row that accepted nothing must not become final.
+    for (const row of this.#refused) {
+      if (table.slots[row * table.width + SLOT_COUNT] !== 0) continue
+      table.deleteRow(row)
+      isWhole = false
+    }
+    this.#refused.clear()
+    return isWhole
+  }
+
+  /** The same without custom accumulators, whose states the caller has set. */
+  addBuiltIns(table: SlabTable, chunk: Chunk, rows: Int32Array, from: number, to: number): void {
     const { slots, width } = table
     addToHeader(slots, width, rows, chunk.timesMs, from, to)
     for (let a = 0; a < this.#slotted.length; a++) {
@@ -161,29 +154,18 @@ export class Accumulators {
       input.cells = table.cells
       aggregate.update(slots, width, slotAt, rows, input, from, to)
     }
-    if (this.#refused.size === 0) return true
-    // A row that accepted nothing must not become final.
-    for (const row of this.#refused) if (table.slots[row * width + SLOT_COUNT] === 0) table.deleteRow(row)
-    this.#refused.clear()
-    return false
   }
 
   /**
    * Adds record `i` to each of some rows: to all of them or, when a custom accumulator throws, to none; then the record is dead
-   * and the result false. States are copied first, as a function may change the one it is given.
+   * and the result false.
    */
   addToEach(table: SlabTable, chunk: Chunk, places: readonly number[], i: number): boolean {
-    if (this.#customs.length > 0 && !this.#addToCustomsOfEach(table, chunk, places, i)) return false
-    const { slots, width } = table
+    if (this.hasCustoms && !this.#addToCustomsOfEach(table, chunk, places, i)) return false
     const place = this.#ofRecord
     for (const row of places) {
       place[i] = row
-      addToRow(slots, row * width, chunk.timesMs[i]!)
-      for (let a = 0; a < this.#slotted.length; a++) {
-        const { aggregate, slotAt, input } = this.#slotted[a]!
-        input.cells = table.cells
-        aggregate.update(slots, width, slotAt, place, input, i, i + 1)
-      }
+      this.addBuiltIns(table, chunk, place, i, i + 1)
     }
     return true
   }
@@ -191,20 +173,23 @@ export class Accumulators {
   #addToCustomsOfEach(table: SlabTable, chunk: Chunk, places: readonly number[], i: number): boolean {
     const states: unknown[][] = []
     try {
-      for (const row of places) states.push(this.#nextStates(table, chunk, row, i, true))
+      for (const row of places) states.push(this.statesAfter(table, row, -1, chunk, i))
     } catch (error) {
       chunk.failThrown(i, DEAD_FUNCTION, error)
       for (const row of places) if (table.slots[row * table.width + SLOT_COUNT] === 0) table.deleteRow(row)
       return false
     }
-    for (const [n, row] of places.entries()) this.#setStates(table, row, states[n]!)
+    for (const [n, row] of places.entries()) this.setStates(table, row, states[n]!)
     return true
   }
 
   #addToCustoms(table: SlabTable, chunk: Chunk, rows: Int32Array, i: number): void {
     const row = rows[i]!
+    const { customs } = this
     try {
-      this.#setStates(table, row, this.#nextStates(table, chunk, row, i, false))
+      // One may change its state in place; of several, the first must not when the second throws.
+      const before = isNew(table, row) ? customs.initial() : customs.statesOf(table.cells[row], customs.count > 1)
+      this.setStates(table, row, customs.withRecord(before, chunk, i))
     } catch (error) {
       rows[i] = -1
       this.#refused.add(row)
@@ -212,30 +197,21 @@ export class Accumulators {
     }
   }
 
-  #nextStates(table: SlabTable, chunk: Chunk, row: number, i: number, isCopied: boolean): unknown[] {
-    const cells = table.cells[row] ?? []
-    const isNew = table.slots[row * table.width + SLOT_COUNT] === 0 && table.cells[row] === undefined
-    return this.#customs.map((custom) => {
-      const state = isNew ? custom.init() : cells[custom.cell]
-      return this.#nextState(custom, isCopied && !isNew ? structuredClone(state) : state, chunk, i)
-    })
+  /**
+   * The custom states of a row with those of `later` merged (-1: none) and record `i` added, on copies: nothing is changed.
+   * Throws what a function of the job throws.
+   */
+  statesAfter(table: AggregateRows, row: number, later: number, chunk: Chunk, i: number): unknown[] {
+    const { customs } = this
+    let states = isNew(table, row) ? customs.initial() : customs.statesOf(table.cells[row], true)
+    if (later >= 0) states = customs.withStates(states, customs.statesOf(table.cells[later], false))
+    return customs.withRecord(states, chunk, i)
   }
 
-  #setStates(table: SlabTable, row: number, states: readonly unknown[]): void {
+  setStates(table: AggregateRows, row: number, states: readonly unknown[]): void {
     const cells = table.cells[row] ?? []
-    this.#customs.forEach((custom, n) => {
-      while (cells.length <= custom.cell) cells.push(null)
-      cells[custom.cell] = states[n]
-    })
+    this.customs.set(cells, states)
     table.cells[row] = cells
-  }
-
-  #nextState(custom: CustomAggregate, state: unknown, chunk: Chunk, i: number): unknown {
-    if (custom.fields === undefined) {
-      return custom.add(state, chunk.isChanged ? chunk.objects[i] : this.#objects.objectAt(i))
-    }
-    const columns = this.#columns
-    return custom.add(state, ...custom.fields.map((field) => columns.valueAt(field, i)))
   }
 
   /**
@@ -243,12 +219,22 @@ export class Accumulators {
    * those of `toRow` come first. Hot where windows overlap. Throws what a custom `merge` throws.
    */
   merge(to: AggregateRows, toRow: number, from: AggregateRows, fromRow: number): void {
+    if (this.hasCustoms) {
+      const { customs } = this
+      const isFirst = isNew(to, toRow)
+      const later = customs.statesOf(from.cells[fromRow], isFirst)
+      this.setStates(to, toRow, isFirst ? later : customs.withStates(customs.statesOf(to.cells[toRow], false), later))
+    }
+    this.mergeBuiltIns(to, toRow, from, fromRow)
+  }
+
+  /** The same without custom accumulators, whose states the caller has set. */
+  mergeBuiltIns(to: AggregateRows, toRow: number, from: AggregateRows, fromRow: number): void {
     const toBase = toRow * to.width
     const fromBase = fromRow * from.width
     const toSlots = to.slots
     const fromSlots = from.slots
     const cells = this.#mergedCells
-    const isNew = toSlots[toBase + SLOT_COUNT] === 0
     if (this.#hasCells) {
       cells.to = to.cells[toRow] ??= []
       cells.from = from.cells[fromRow]
@@ -259,7 +245,6 @@ export class Accumulators {
       const { aggregate, slotAt, input } = this.#slotted[a]!
       aggregate.merge(toSlots, toBase + slotAt, fromSlots, fromBase + slotAt, cells, input.cell)
     }
-    for (const custom of this.#customs) mergeCustom(custom, cells, isNew)
   }
 
   /** Reads the results of a row into `numbers` and `others`. Throws what a custom `result` throws. */
@@ -275,9 +260,8 @@ export class Accumulators {
         this.numbers[i] = number
         if (Number.isNaN(number)) this.others[i] = aggregate.other?.(table.slots, base + slotAt, cell)
       } else {
-        const custom = this.#customs[place.index]!
         this.numbers[i] = Number.NaN
-        this.others[i] = custom.result(cells?.[custom.cell])
+        this.others[i] = this.customs.result(place.index, cells)
       }
     }
   }
@@ -289,10 +273,9 @@ export class Accumulators {
   }
 }
 
-/** A new row takes a copy: what its functions may change in place belongs to the other row. */
-function mergeCustom({ cell, merge }: CustomAggregate, { to, from }: MergedCells, isNew: boolean): void {
-  while (to.length <= cell) to.push(null)
-  to[cell] = isNew ? structuredClone(from?.[cell]) : merge!(to[cell], from?.[cell])
+/** No record was added to the row yet, by custom accumulators neither, which go first. */
+function isNew({ slots, width, cells }: AggregateRows, row: number): boolean {
+  return slots[row * width + SLOT_COUNT] === 0 && cells[row] === undefined
 }
 
 /** Greatest event time and count of each row: what every row has, whatever its aggregates. */

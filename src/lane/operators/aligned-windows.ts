@@ -40,6 +40,7 @@ export function alignedBounds(windows: AlignedWindows): RowBounds {
       const { keys, row } = result
       result.endMs = keys.windowEndOf(row)
       result.startMs = windows.startOf(result.endMs)
+      result.idMs = result.startMs
       result.updateRev = keys.slots[row * keys.width + SLOT_COUNT]!
     },
     lastMomentMs: (endMs) => endMs - 1,

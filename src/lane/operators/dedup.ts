@@ -20,7 +20,8 @@ import type { StatefulStep } from './stateful-step.ts'
 const ID_BYTES_MAX = 256
 /** What a dead letter says was expected of an id. */
 export const ID_EXPECTED = `whole number, or text of at most ${ID_BYTES_MAX} bytes`
-const BUCKETS_WITHIN = 16
+/** Each time something of a bucket is due, its ids are looked at: there are so many buckets in `within`. */
+const BUCKETS_WITHIN = 4096
 /** Rows without a window have this end. */
 const NO_WINDOW = 0
 const KEY_LENGTH_BYTES = 2

@@ -49,7 +49,7 @@ export class GapFill {
       if (isForgotten || lastEndMs >= endMs) continue
       const values = known.cells[row] ?? []
       const filled = this.#plan.fills.map((fill, i) => (fill === 'last' ? values[i] : fill === 'zero' ? 0 : null))
-      this.#sinks.emitFilled(run, { keys: known, keyId: known.keyOf(row), startMs, endMs }, filled)
+      this.#sinks.emitFilled(run, { keys: known, keyId: known.keyOf(row), startMs, endMs, idMs: startMs }, filled)
     }
     if (!isAny) this.clear(known)
   }

@@ -14,6 +14,9 @@
  *   backward   by key and pane of the block before, that pane and all after it: made once, when the first window of a block closes
  *   The windows of cumulate all begin with their block: they have no part before it.
  *
+ * Where a row grows with its records (a set of values, a state of the job's), merged panes would be as large as all of them, many
+ * times: there every window is merged from its panes.
+ *
  * A record for a pane that has been merged makes its key `changed`: until the next block its windows are merged from the panes
  * themselves. Where panes of a window are not all in memory, the rows of its panes are walked side by side.
  */
@@ -78,7 +81,17 @@ export class PaneMerge {
     this.#scratch = new RowBuffer(accumulators.width)
     this.#forward = new RowBuffer(accumulators.width)
     this.#backward = new RowBuffer(accumulators.width)
-    this.#result = { rows: this.#scratch, row: 0, keys: table, keyId: 0, startMs: 0, endMs: 0, updateRev: 0 }
+    this.#result = {
+      rows: this.#scratch,
+      row: 0,
+      keys: table,
+      keyId: 0,
+      startMs: 0,
+      endMs: 0,
+      idMs: 0,
+      updateRev: 0,
+      sentEvery: 0,
+    }
   }
 
   /** A key may have its first row. */
@@ -120,6 +133,7 @@ export class PaneMerge {
     if (blockMs !== this.#blockMs) this.#beginBlock(blockMs, startMs)
     else if (this.#evictedRowCount !== this.#table.evictedRowCount) this.#isWhole = false
     this.#result.startMs = startMs
+    this.#result.idMs = startMs
     this.#result.endMs = endMs
     if (!this.#isWhole) {
       this.#emitWalking(run, startMs, endMs)
@@ -127,7 +141,10 @@ export class PaneMerge {
     }
     this.#listFresh()
     const panes = this.#table.windowEndsIn(this.#mergedMs, endMs)
-    for (const keyId of this.#listed) this.#emitKey(run, keyId, panes, startMs, endMs)
+    for (const keyId of this.#listed) {
+      if (this.#accumulators.isGrowing) this.#emitFromPanes(run, keyId, startMs, endMs)
+      else this.#emitKey(run, keyId, panes, startMs, endMs)
+    }
     this.#mergedMs = endMs
     this.#tellBytes()
   }
@@ -247,11 +264,12 @@ export class PaneMerge {
     this.#fresh = []
     this.#keyStates.fill(0)
     this.#backward = new RowBuffer(this.#accumulators.width)
+    table.besideBytes = 0
     if (!this.#isWhole) return
     for (const paneMs of table.windowEndsUpTo(Number.POSITIVE_INFINITY)) {
       for (const row of table.rowsInMemory(paneMs)) this.added(table.keyOf(row))
     }
-    this.#makeBackward(table.windowEndsIn(startMs, blockMs))
+    if (!this.#accumulators.isGrowing) this.#makeBackward(table.windowEndsIn(startMs, blockMs))
   }
 
   #makeBackward(panes: readonly number[]): void {

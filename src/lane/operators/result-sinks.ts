@@ -56,14 +56,23 @@ export interface ResultRow {
   keyId: number
   startMs: number
   endMs: number
+  /** The time in its id: the start of the window, of a session the time that it was opened at. */
+  idMs: number
   /** Rows of its id that were sent to sinks with `updates`, this one included when it is early. */
   updateRev: number
+  /** The intervals of `every` that have had a row of its id, a bit each; kept where rows can be taken back. */
+  sentEvery: number
 }
+
+/** A key and a window of its. */
+export type OutgoingWindow = Pick<ResultRow, 'keys' | 'keyId' | 'startMs' | 'endMs' | 'idMs'>
 
 /** Where the window of a row is. */
 export interface RowBounds {
   /** Window and rev of `result`, whose row is given. */
   fill(result: ResultRow): void
+  /** Keeps what has been sent, where rows can be taken back. */
+  sentEvery?(result: ResultRow, bits: number): void
   /** The last moment of a window, as the Kafka timestamp of its final row. */
   lastMomentMs(endMs: number): number
 }
@@ -97,7 +106,7 @@ export class ResultSinks {
   readonly #parts: RowParts
   readonly #headers = new HeaderBytes()
   readonly #rowHeaders: RowHeaders
-  readonly #result = { startMs: 0, endMs: 0, updateRev: 0 } as ResultRow
+  readonly #result = { startMs: 0, endMs: 0, idMs: 0, updateRev: 0, sentEvery: 0 } as ResultRow
   #phase: Phase = 'early'
 
   constructor(options: ResultSinksOptions) {
@@ -109,6 +118,7 @@ export class ResultSinks {
       keyStart: 0,
       keyBytes: 0,
       windowStartMs: 0,
+      idMs: 0,
       windowEndMs: 0,
       numbers: accumulators.numbers,
       others: accumulators.others,
@@ -170,7 +180,7 @@ export class ResultSinks {
   }
 
   /** The row of a window without records, to every sink. `values`: by aggregate. */
-  emitFilled(run: FrameRun, window: Omit<ResultRow, 'rows' | 'row' | 'updateRev'>, values: readonly unknown[]): void {
+  emitFilled(run: FrameRun, window: OutgoingWindow, values: readonly unknown[]): void {
     const { numbers, others } = this.#parts
     this.#take(window)
     for (const [i, value] of values.entries()) {
@@ -205,22 +215,24 @@ export class ResultSinks {
   }
 
   /**
-   * Takes back a result that is none any more, from the sinks that have had a row of it: the row as it is, of phase `retracted`. A
-   * view, which keeps the latest row per key, gets a tombstone, or nothing where the next row has the same key.
+   * Takes back a result that is none any more, from the sinks that have had a row of it: the row as it is by now, of phase
+   * `retracted`. A view, which keeps the latest row per key, gets a tombstone, or nothing where the next row has the same key.
    */
   emitRetracted(run: FrameRun, result: ResultRow): void {
-    const { rows, row, updateRev } = result
-    const at = row * rows.width + SLOT_EVERY
+    const { rows, row, updateRev, sentEvery } = result
     const isSent = updateRev > 0 && this.#updates.length > 0
-    const isSentEvery = this.everyMs.length > 0 && rows.slots[at]! >= EVERY_REV_UNIT
-    if ((!isSent && !isSentEvery) || !this.#load(run, result)) return
+    if ((!isSent && sentEvery === 0) || !this.#load(run, result)) return
     this.#phase = 'retracted'
     const timeMs = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
     if (isSent) for (const sink of this.#updates) this.#write(run, sink, updateRev + 1, timeMs)
-    if (!isSentEvery) return
+    if (sentEvery === 0) return
+    const at = row * rows.width + SLOT_EVERY
     rows.slots[at]! += EVERY_REV_UNIT
     const rev = Math.floor(rows.slots[at]! / EVERY_REV_UNIT)
-    for (const sink of this.#every.flat()) this.#write(run, sink, rev, timeMs)
+    this.#every.forEach((sinks, n) => {
+      if ((sentEvery & (1 << n)) !== 0) for (const sink of sinks) this.#write(run, sink, rev, timeMs)
+    })
+    this.#options.bounds?.sentEvery?.(result, 0)
   }
 
   /** The row at a tick of interval `n`, if it changed since the last one; its changed bit is cleared. */
@@ -229,7 +241,9 @@ export class ResultSinks {
     if ((table.slots[at]! & (1 << n)) === 0) return
     const rev = this.#nextEveryRev(table, row, n)
     table.touch(row)
-    if (!this.#load(run, this.resultOf(table, row))) return
+    const result = this.resultOf(table, row)
+    if (!this.#load(run, result)) return
+    this.#options.bounds?.sentEvery?.(result, result.sentEvery | (1 << n))
     this.#phase = 'early'
     const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
     for (const sink of this.#every[n]!) this.#write(run, sink, rev, timeMs)
@@ -283,12 +297,13 @@ export class ResultSinks {
   }
 
   /** Key and window of a result, for what is written next. */
-  #take({ keys, keyId, startMs, endMs }: Pick<ResultRow, 'keys' | 'keyId' | 'startMs' | 'endMs'>): void {
+  #take({ keys, keyId, startMs, endMs, idMs }: OutgoingWindow): void {
     const parts = this.#parts
     parts.keySource = keys.keyArena
     parts.keyStart = keys.keyStart(keyId)
     parts.keyBytes = keys.keyBytes(keyId)
     parts.windowStartMs = startMs
+    parts.idMs = idMs
     parts.windowEndMs = endMs
   }
 
@@ -323,7 +338,7 @@ export class ResultSinks {
     const row = this.#rowObject()
     this.#rowHeaders.pack(this.#headers, this.#parts, rev, this.#phase)
     try {
-      const value = applyFunctions(sink.functions, row)
+      const value = applyFunctions(sink.functions, row, this.#phase === 'retracted' && sink.emit.kind === 'every')
       if (value === DROPPED) return
       const key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
       if (key === undefined && sink.isView) throw new TypeError('the key of a row of a view is undefined')
@@ -351,9 +366,9 @@ export class ResultSinks {
 
   #idBounds(): string {
     const { idBounds } = this.#options
-    const { windowStartMs, windowEndMs } = this.#parts
+    const { idMs, windowEndMs } = this.#parts
     if (idBounds === 'none') return ''
-    return idBounds === 'start' ? `:${windowStartMs}` : `:${windowStartMs}:${windowEndMs}`
+    return idBounds === 'start' ? `:${idMs}` : `:${idMs}:${windowEndMs}`
   }
 
   #checkSize(sink: ResultSink, bytes: number): void {

@@ -18,13 +18,16 @@ export interface RowFunction {
 /** What `applyFunctions` gives for a row that a filter drops. */
 export const DROPPED = Symbol('dropped by a filter')
 
-/** The row as the functions leave it, or `DROPPED`. Throws what they throw. */
-export function applyFunctions(functions: readonly RowFunction[], row: unknown): unknown {
+/**
+ * The row as the functions leave it, or `DROPPED`. Throws what they throw. `keepsAll`: filters are passed over, as what is taken
+ * back may be no more what was sent.
+ */
+export function applyFunctions(functions: readonly RowFunction[], row: unknown, keepsAll: boolean): unknown {
   let value = row
   for (const { kind, fields, fn } of functions) {
     const result = fields === undefined ? fn(value) : callOnObject(fn, fields, value)
     if (kind === 'map') value = result
-    else if (!result) return DROPPED
+    else if (!result && !keepsAll) return DROPPED
   }
   return value
 }

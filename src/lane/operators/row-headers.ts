@@ -23,7 +23,7 @@ const textEncoder = new TextEncoder()
  */
 export type Phase = 'early' | 'final' | 'retracted' | 'filled'
 
-/** What of a window is in the id of its rows: nothing without one, the end where several windows have one start. */
+/** What of a window is in the id of its rows: nothing without one, its end too where several have one start. */
 export type IdBounds = 'none' | 'start' | 'both'
 
 /** Writes the headers of the rows of one operator. */
@@ -65,7 +65,7 @@ export class RowHeaders {
     end += keyBytes
     if (this.#bounds !== 'none') {
       target[end] = 0x3a
-      end = writeDigits(target, end + 1, parts.windowStartMs)
+      end = writeDigits(target, end + 1, parts.idMs)
     }
     if (this.#bounds === 'both') {
       target[end] = 0x3a

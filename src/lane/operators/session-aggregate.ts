@@ -10,7 +10,7 @@
  *   A session is closed when the watermark is past its last record + gap + grace. It may still have its row until the end of the
  *   frame; no record gets into it.
  */
-import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
+import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { isTickBetween } from '../../core/watermark.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
@@ -24,8 +24,8 @@ import type { ResultSinks } from './result-sinks.ts'
 import { SessionRows } from './session-rows.ts'
 import type { StatefulStep } from './stateful-step.ts'
 
-/** Keys are looked at so often in the time of a gap, at most. */
-const BUCKETS_A_GAP = 16
+/** Each time something of a bucket is due, its keys are looked at: there are so many buckets in the time of a gap. */
+const BUCKETS_A_GAP = 4096
 
 export interface SessionAggregateOptions {
   gapMs: number
@@ -53,6 +53,8 @@ interface Due {
   keyId: number
   row: number
   lastMs: number
+  /** All of the key that are due, whose rows may move when one is removed. */
+  others: Due[]
 }
 
 export class SessionAggregate implements StatefulStep {
@@ -142,41 +144,58 @@ export class SessionAggregate implements StatefulStep {
       return
     }
     const fresh = rows.newRow(keyId, count)
-    this.#rows[i] = fresh
-    if (this.#accumulators.hasCustoms && !this.#add(chunk, own, i + 1)) return
+    if (!this.#setStates(chunk, i, own, fresh, -1)) {
+      table.deleteRow(fresh)
+      return
+    }
     rows.opened(fresh, timeMs)
     own.quietUntilMs = Math.min(own.quietUntilMs, rows.deadlineMs(fresh))
+    this.#rows[i] = fresh
     this.#tell(chunk, i, run, own, fresh)
   }
 
-  #addTo(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number, other: number): void {
+  #addTo(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, one: number, other: number): void {
     const { rows } = own
     const timeMs = chunk.timesMs[i]!
-    // A record that an accumulator throws on joins nothing and moves no bound.
-    if (this.#accumulators.hasCustoms) {
-      this.#rows[i] = row
-      if (!this.#add(chunk, own, i + 1)) return
-    }
-    const isRenamed = timeMs < rows.firstMs(row)
-    if (isRenamed || other >= 0) this.#retract(run, own, row)
-    if (other >= 0) row = this.#join(chunk, i, run, own, row, other)
-    if (rows.extend(row, timeMs)) rows.renamed(row)
-    if (!this.#accumulators.hasCustoms) this.#rows[i] = row
-    this.#tell(chunk, i, run, own, row)
+    const isOrdered = other < 0 || rows.firstMs(one) < rows.firstMs(other)
+    const [row, later] = isOrdered ? [one, other] : [other, one]
+    const states = this.#statesAfter(chunk, i, own, row, later)
+    if (states === undefined) return
+    if (later >= 0) this.#retract(run, own, later)
+    if (later >= 0 || timeMs < rows.firstMs(row)) this.#retract(run, own, row)
+    const joined = later < 0 ? row : this.#join(chunk, i, run, own, row, later)
+    rows.extend(joined, timeMs)
+    if (states.length > 0) this.#accumulators.setStates(own.table, joined, states)
+    this.#rows[i] = joined
+    this.#tell(chunk, i, run, own, joined)
   }
 
   /** Two sessions are one from here on, that of the earlier one. Gives its row. */
-  #join(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number, other: number): number {
+  #join(chunk: Chunk, i: number, run: FrameRun, own: SessionTask, row: number, later: number): number {
     const { rows } = own
-    this.#retract(run, own, other)
-    this.#add(chunk, own, this.#accumulators.hasCustoms ? i + 1 : i)
-    const isFirst = rows.firstMs(row) < rows.firstMs(other)
-    const [earlier, later] = isFirst ? [row, other] : [other, row]
-    rows.join(earlier, later)
+    this.#add(chunk, own, i)
+    rows.join(row, later)
     const moved = rows.remove(later)
-    if (moved === undefined) return earlier
+    if (moved === undefined) return row
     this.#options.changed.moved(run.task, own.table, moved.to)
-    return moved.from === earlier ? moved.to : earlier
+    return moved.from === row ? moved.to : row
+  }
+
+  /** What custom accumulators make of the record, before anything is changed; undefined: one threw, and the record is dead. */
+  #statesAfter(chunk: Chunk, i: number, own: SessionTask, row: number, later: number): unknown[] | undefined {
+    if (!this.#accumulators.hasCustoms) return []
+    try {
+      return this.#accumulators.statesAfter(own.table, row, later, chunk, i)
+    } catch (error) {
+      chunk.failThrown(i, DEAD_FUNCTION, error)
+      return undefined
+    }
+  }
+
+  #setStates(chunk: Chunk, i: number, own: SessionTask, row: number, later: number): boolean {
+    const states = this.#statesAfter(chunk, i, own, row, later)
+    if (states !== undefined && states.length > 0) this.#accumulators.setStates(own.table, row, states)
+    return states !== undefined
   }
 
   #retract(run: FrameRun, own: SessionTask, row: number): void {
@@ -194,11 +213,11 @@ export class SessionAggregate implements StatefulStep {
     this.#sinks.emitUpdate(run, this.#sinks.resultOf(own.table, row))
   }
 
-  /** Adds the records that wait, up to `to`. False when an accumulator threw on one. */
-  #add(chunk: Chunk, own: SessionTask, to: number): boolean {
+  /** Adds the records that wait, up to `to`. Custom accumulators have them already. */
+  #add(chunk: Chunk, own: SessionTask, to: number): void {
     const from = this.#addedTo
     this.#addedTo = to
-    return this.#accumulators.add(own.table, chunk, this.#rows, from, to)
+    this.#accumulators.addBuiltIns(own.table, chunk, this.#rows, from, to)
   }
 
   advance(run: FrameRun): void {
@@ -218,33 +237,35 @@ export class SessionAggregate implements StatefulStep {
 
   /** Closes what is due of a bucket, by deadline and key. Gives the first deadline that is left in it, +Infinity: none. */
   #closeBucket(run: FrameRun, own: SessionTask, bucketMs: number): number {
-    const { rows, deadlines, table } = own
-    const { watermarkMs } = run.task
-    const due: Due[] = []
+    const { rows, deadlines } = own
+    const keyIds = deadlines.keysOf(bucketMs)
+    const due = keyIds.flatMap((keyId) => this.#dueOf(own, keyId, Math.min(bucketMs, run.task.watermarkMs)))
+    due.sort((a, b) => a.lastMs - b.lastMs || own.table.compareKeys(a.keyId, b.keyId))
+    for (const one of due) this.#close(run, own, one)
     let leastMs = Number.POSITIVE_INFINITY
-    const lookAgain = (keyId: number): void => {
+    for (const keyId of keyIds) {
+      if (rows.countOf(keyId) === 0) continue
       const deadlineMs = rows.indexAgain(keyId)
       if (deadlines.bucketOf(deadlineMs) === bucketMs) leastMs = Math.min(leastMs, deadlineMs)
     }
-    for (const keyId of deadlines.keysOf(bucketMs)) {
-      const before = due.length
-      for (let n = rows.countOf(keyId) - 1; n >= 0; n--) {
-        const row = rows.rowAt(keyId, n)
-        const deadlineMs = rows.deadlineMs(row)
-        const isDue = deadlineMs < watermarkMs && deadlineMs < bucketMs
-        if (isDue) due.push({ keyId, row, lastMs: rows.lastMs(row) })
-      }
-      if (due.length === before) lookAgain(keyId)
-    }
-    due.sort((a, b) => a.lastMs - b.lastMs || table.compareKeys(a.keyId, b.keyId))
-    for (const [n, { keyId, row }] of due.entries()) {
-      this.#sinks.emitFinal(run, this.#sinks.resultOf(table, row))
-      const moved = rows.remove(row)
-      if (moved === undefined) continue
-      this.#options.changed.moved(run.task, table, moved.to)
-      for (const later of due.slice(n + 1)) if (later.row === moved.from) later.row = moved.to
-      lookAgain(keyId)
-    }
     return leastMs
+  }
+
+  /** The sessions of a key whose deadline is before `untilMs`. */
+  #dueOf({ rows }: SessionTask, keyId: number, untilMs: number): Due[] {
+    const due: Due[] = []
+    for (let n = rows.countOf(keyId) - 1; n >= 0; n--) {
+      const row = rows.rowAt(keyId, n)
+      if (rows.deadlineMs(row) < untilMs) due.push({ keyId, row, lastMs: rows.lastMs(row), others: due })
+    }
+    return due
+  }
+
+  #close(run: FrameRun, own: SessionTask, { row, others }: Due): void {
+    this.#sinks.emitFinal(run, this.#sinks.resultOf(own.table, row))
+    const moved = own.rows.remove(row)
+    if (moved === undefined) return
+    this.#options.changed.moved(run.task, own.table, moved.to)
+    for (const other of others) if (other.row === moved.from) other.row = moved.to
   }
 }

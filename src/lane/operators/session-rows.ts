@@ -3,22 +3,26 @@
 
 /*
  *   key a   0: [10, 25]   1: [60, 60]          a third one gets number 2; when one goes, the last takes its number
- *   row     slots of the aggregates | first, last event time | rows sent | sessions of the key, its bucket (number 0 alone)
+ *   row     slots of the aggregates | first, last event time | time that it was opened at, its id | rows sent |
+ *           intervals of `every` that had a row (a bit each) | sessions of the key, its bucket (number 0 alone)
  */
 import type { SlabTable } from '../../state/contract.ts'
-import { type Accumulators, SLOT_EVERY } from './accumulators.ts'
+import type { Accumulators } from './accumulators.ts'
 import type { Deadlines } from './deadlines.ts'
 import type { RowBounds } from './result-sinks.ts'
 
 /** Slots behind those of the aggregates. */
 const FIRST = 0
 const LAST = 1
-const SENT = 2
-const COUNT = 3
-const BUCKET = 4
-export const SESSION_SLOTS = 5
+/** No later session of the key can be opened at this time: the record that did it would be late. */
+const OPENED = 2
+const SENT = 3
+const SENT_EVERY = 4
+const COUNT = 5
+const BUCKET = 6
+export const SESSION_SLOTS = 7
 /** Slots that belong to a session; the others belong to its key. */
-const OWN_SLOTS = 3
+const OWN_SLOTS = 5
 
 /** Where the session of a row is: `[first, last]`, both of them times of records. */
 export const sessionBounds: RowBounds = {
@@ -27,7 +31,12 @@ export const sessionBounds: RowBounds = {
     const at = (result.row + 1) * width - SESSION_SLOTS
     result.startMs = slots[at + FIRST]!
     result.endMs = slots[at + LAST]!
+    result.idMs = slots[at + OPENED]!
     result.updateRev = slots[at + SENT]!
+    result.sentEvery = slots[at + SENT_EVERY]!
+  },
+  sentEvery({ keys, row }, bits) {
+    keys.slots[(row + 1) * keys.width - SESSION_SLOTS + SENT_EVERY] = bits
   },
   lastMomentMs: (endMs) => endMs,
 }
@@ -90,32 +99,25 @@ export class SessionRows {
     const count = this.#table.windowEndOf(row)
     this.#set(row, FIRST, timeMs)
     this.#set(row, LAST, timeMs)
+    this.#set(row, OPENED, timeMs)
     this.#set(row, SENT, 0)
+    this.#set(row, SENT_EVERY, 0)
     this.#setCount(keyId, count + 1)
     this.index(keyId, this.deadlineMs(row))
   }
 
-  /** A session has a record of this time. True when its first time, and so its id, has changed. */
-  extend(row: number, timeMs: number): boolean {
+  /** A session has a record of this time. */
+  extend(row: number, timeMs: number): void {
     if (timeMs > this.#get(row, LAST)) this.#set(row, LAST, timeMs)
-    if (timeMs >= this.#get(row, FIRST)) return false
-    this.#set(row, FIRST, timeMs)
-    return true
+    if (timeMs < this.#get(row, FIRST)) this.#set(row, FIRST, timeMs)
   }
 
-  /** The sessions of both rows are one from now on, in `row`; `other` is still to be removed. */
+  /** The sessions of both rows are one from now on, in `row`, but for custom states; `other` is still to be removed. */
   join(row: number, other: number): void {
-    this.#accumulators.merge(this.#table, row, this.#table, other)
+    this.#accumulators.mergeBuiltIns(this.#table, row, this.#table, other)
     this.#set(row, FIRST, Math.min(this.#get(row, FIRST), this.#get(other, FIRST)))
     this.#set(row, LAST, Math.max(this.#get(row, LAST), this.#get(other, LAST)))
     this.#table.touch(row)
-  }
-
-  /** Its row has another id from now on: nothing of that was sent. */
-  renamed(row: number): void {
-    const at = row * this.#table.width + SLOT_EVERY
-    this.#table.slots[at] = this.#table.slots[at]! % 256
-    this.#set(row, SENT, 0)
   }
 
   /** Forgets a session; the last one of the key takes its number. Gives where that one was and is: rows that the caller holds. */
