@@ -41,6 +41,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   yaml: ['ops'],
   zod: ['ops'],
   '@standard-schema/spec': ['job'],
+  'temporal-polyfill': ['core'],
 }
 
 interface SourceFile {
