@@ -63,6 +63,9 @@ export type {
   WindowResultStream,
 } from './job/stages.ts'
 export {
+  type CalendarOptions,
+  type CalendarUnit,
+  calendar,
   cumulate,
   hopping,
   type SessionOptions,

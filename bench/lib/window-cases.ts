@@ -5,6 +5,7 @@ import { type TradeStream, tradeStream } from '../../src/cli/trades.ts'
 import { FrameWriter, sinkRecords } from '../../src/core/frame.ts'
 import type { LaneLimits, LaneProcessed } from '../../src/core/message.ts'
 import {
+  calendar,
   count,
   hopping,
   job,
@@ -35,6 +36,13 @@ export function windowCases(): WindowCase[] {
   return [
     { name: 'tumbling 1 s', window: tumbling('1s'), windowsOfRecord: 1 },
     { name: 'hopping 60 s by 1 s', window: hopping('60s', '1s'), windowsOfRecord: 60, target: 2 },
+    // Its day ends five seconds into the load: around it records go back and forth between two windows.
+    {
+      name: 'day of Europe/Berlin',
+      window: calendar('day', { timeZone: 'Europe/Berlin', offset: '3605s' }),
+      windowsOfRecord: 1,
+      target: 1.2,
+    },
     { name: 'session of 1 s', window: session('1s'), windowsOfRecord: 1, target: 3 },
   ]
 }

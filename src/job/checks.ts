@@ -2,6 +2,7 @@
 // Runs on every thread; pure.
 // Keeps SPEC: JOB-2 (durations), JOB-4 (all problems of a job are told at once).
 
+import { isTimeZone } from '../core/calendar-unit.ts'
 import { nearest } from '../core/nearest.ts'
 import type { JobFunction } from './draft.ts'
 import { parseDuration } from './duration.ts'
@@ -34,6 +35,16 @@ export class Findings {
     }
     if (ms < minMs) this.add(`${where} must be at least ${minMs}ms, not ${show(value)}`)
     return ms
+  }
+
+  /** A name of the time zone database. */
+  timeZone(where: string, value: unknown): string {
+    if (typeof value !== 'string' || !isTimeZone(value)) {
+      const near = hint(String(value), Intl.supportedValuesOf('timeZone'))
+      this.add(`${where} must be a time zone like 'Europe/Berlin' or 'UTC', not ${show(value)}${near}`)
+      return 'UTC'
+    }
+    return value
   }
 
   /** A name of ours: it becomes part of topic names and state keys. */

@@ -2,6 +2,7 @@
 // Runs on every thread; pure.
 // Keeps SPEC: JOB-4 (all problems at once), R2 (window sizes).
 
+import { CALENDAR_UNITS, type CalendarUnit, UNIT_MS_MIN } from '../core/calendar-unit.ts'
 import { type Findings, show } from './checks.ts'
 import { formatDuration, parseDuration } from './duration.ts'
 import type { AggregatePlan, GapFillPlan, GapValue, OperatorPlan, WindowPlan } from './plan.ts'
@@ -12,6 +13,7 @@ export const OVERLAP_MAX = 10_000
 const SESSIONS_MAX = 1_000
 
 const GAP_VALUES = ['null', 'zero', 'last'] as const satisfies readonly GapValue[]
+const CALENDAR_FIELDS = ['kind', 'unit', 'timeZone', 'offset', 'grace']
 
 /** What one description of a window was given, with what is wrong noted under its name. */
 class Given {
@@ -41,6 +43,27 @@ class Given {
     const offsetMs = this.found.durationMs(`${this.where}: offset`, this.#values.offset, 0)
     if (offsetMs > 0 && offsetMs >= repeatMs && this.#isDuration(name)) {
       this.found.add(`${this.where}: offset ${this.text('offset')} must be shorter than the ${name} ${this.text(name)}`)
+    }
+    return offsetMs
+  }
+  unit(): CalendarUnit {
+    const { unit } = this.#values
+    this.found.options(this.where, this.#values, CALENDAR_FIELDS)
+    if (unit === undefined) this.found.add(`${this.where}: the unit is missing`)
+    return this.found.oneOf(`${this.where}: unit`, unit, CALENDAR_UNITS, 'year')
+  }
+  timeZone(): string {
+    return this.found.timeZone(`${this.where}: timeZone`, this.#values.timeZone)
+  }
+  /** How far the units of a calendar are moved, by the wall clock: less than the shortest of them. */
+  unitOffsetMs(unit: CalendarUnit): number {
+    const offsetMs = this.found.durationMs(`${this.where}: offset`, this.#values.offset, 0)
+    const shortestMs = UNIT_MS_MIN[unit]
+    if (offsetMs >= shortestMs) {
+      const shortest = formatDuration(shortestMs)
+      this.found.add(
+        `${this.where}: offset ${this.text('offset')} must be shorter than the shortest ${unit}, ${shortest}`,
+      )
     }
     return offsetMs
   }
@@ -78,6 +101,16 @@ const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
     checkOverlap(given, 'step', sizeMs / stepMs)
     const offsetMs = given.offsetMs('size', sizeMs)
     return { kind: 'cumulate', sizeMs, stepMs, offsetMs, graceMs: given.graceMs(), paneMs: stepMs }
+  },
+  calendar(given) {
+    const unit = given.unit()
+    return {
+      kind: 'calendar',
+      unit,
+      timeZone: given.timeZone(),
+      offsetMs: given.unitOffsetMs(unit),
+      graceMs: given.graceMs(),
+    }
   },
   session(given) {
     return { kind: 'session', gapMs: given.ms('gap'), graceMs: given.graceMs() }

@@ -3,6 +3,7 @@
 // Keeps SPEC: PLAN-1 (equal job files give equal plans), PLAN-2 (a changed meaning under an old name is refused).
 
 import type { AggregateKind, AggregateOptions } from '../core/aggregates/catalog.ts'
+import type { CalendarUnit } from '../core/calendar-unit.ts'
 
 /** Where event time comes from: a field (ms since the epoch), a function of the record, or the Kafka record's timestamp. */
 export type EventTimePlan =
@@ -112,11 +113,15 @@ export type OperatorPlan =
   /** Late records go here as they came, with headers that say window, watermark and lateness. */
   | { kind: 'late'; name: string; topic: string }
 
-/** All in ms. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset. */
+/**
+ * All in ms. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
+ * begin when the wall clock of their zone reads the begin of a unit plus the offset.
+ */
 export type WindowPlan =
   | { kind: 'tumbling'; sizeMs: number; offsetMs: number; graceMs: number }
   | ({ kind: 'hopping'; sizeMs: number; hopMs: number; offsetMs: number; graceMs: number } & Overlapping)
   | ({ kind: 'cumulate'; sizeMs: number; stepMs: number; offsetMs: number; graceMs: number } & Overlapping)
+  | { kind: 'calendar'; unit: CalendarUnit; timeZone: string; offsetMs: number; graceMs: number }
   | { kind: 'session'; gapMs: number; graceMs: number }
 
 /** Of windows that hold a time together: the size of the panes that they share; undefined: each has rows of its own. */

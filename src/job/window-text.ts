@@ -19,6 +19,8 @@ export function windowText(window: WindowPlan): string {
       return `hopping ${formatDuration(window.sizeMs)} by ${formatDuration(window.hopMs)}${panesText(window.paneMs)}`
     case 'cumulate':
       return `cumulate ${formatDuration(window.sizeMs)} by ${formatDuration(window.stepMs)}${panesText(window.paneMs)}`
+    case 'calendar':
+      return `calendar ${window.unit} in ${window.timeZone}`
     case 'session':
       return `session ${formatDuration(window.gapMs)}`
   }

@@ -1,11 +1,14 @@
 // Windows as a job describes them.
 // Runs on every thread; pure.
-// Keeps SPEC: R2 (windows are [start, end), aligned to the Unix epoch plus an offset).
+// Keeps SPEC: R2 (windows are [start, end), aligned to the Unix epoch plus an offset, or to a calendar: WIN-6, WIN-7).
 
+import type { CalendarUnit } from '../core/calendar-unit.ts'
 import type { Duration } from './duration.ts'
 
+export type { CalendarUnit } from '../core/calendar-unit.ts'
+
 /** A window description, not yet checked; `job(...).window(name, here)` takes it. */
-export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | SessionSpec
+export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | CalendarSpec | SessionSpec
 
 export interface TumblingSpec extends Required<WindowOptions> {
   readonly kind: 'tumbling'
@@ -20,6 +23,10 @@ export interface CumulateSpec extends Required<WindowOptions> {
   readonly kind: 'cumulate'
   readonly size: Duration
   readonly step: Duration
+}
+export interface CalendarSpec extends Required<CalendarOptions> {
+  readonly kind: 'calendar'
+  readonly unit: CalendarUnit
 }
 
 export interface SessionSpec extends Required<SessionOptions> {
@@ -83,6 +90,34 @@ export function hopping(size: Duration, hop: Duration, options: WindowOptions = 
  */
 export function cumulate(size: Duration, step: Duration, options: WindowOptions = {}): CumulateSpec {
   return { kind: 'cumulate', size, step, ...given(options) }
+}
+
+export interface CalendarOptions extends WindowOptions {
+  /** A name of the time zone database, `'Europe/Berlin'`. Default `'UTC'`. */
+  readonly timeZone?: string
+  /**
+   * Moves the begin of all windows, as the wall clock reads: a day with offset `6h` begins when it is 06:00, a week, which begins on
+   * Monday, with offset `6d` on Sunday. Shorter than the shortest unit. Default `0ms`.
+   */
+  readonly offset?: Duration
+}
+
+/**
+ * Hours, days, weeks (from Monday), months, quarters or years by the wall clock of a time zone. They lie back to back, and a day is
+ * as long as it is there: 23 hours where summer time begins, 25 where it ends. A day that the zone skipped has no window.
+ *
+ * ```
+ *   day, Europe/Berlin           event time ->
+ *   |------ Saturday, 24h ------|----- Sunday, 23h -----|------ Monday, 24h ------|
+ *   00:00 (23:00Z)              00:00 (23:00Z)          00:00 (22:00Z)            00:00 (22:00Z)
+ * ```
+ *
+ * @example
+ * .window('day', calendar('day', { timeZone: 'Europe/Berlin', offset: '6h', grace: '10m' }))
+ */
+export function calendar(unit: CalendarUnit, { timeZone = 'UTC', ...options }: CalendarOptions = {}): CalendarSpec {
+  // Options that there are not come along, to be told when the job is built: `timezone` would mean UTC without a word.
+  return { ...options, ...given(options), kind: 'calendar', unit, timeZone }
 }
 
 export interface SessionOptions {

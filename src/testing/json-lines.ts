@@ -5,6 +5,7 @@
 import { MillraceError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
 import type { CompiledJob, OperatorPlan } from '../job/plan.ts'
+import { alignedWindows } from '../lane/operators/aligned-windows.ts'
 import type { OutputRow } from './decoded.ts'
 import type { Output } from './job-outputs.ts'
 import type { TestRecord } from './sent-records.ts'
@@ -153,7 +154,8 @@ function boundsOf({ value, headers }: OutputRow<unknown>, windows: RowWindows) {
   if (window.kind === 'cumulate') return { windowStart: first, windowEnd: last }
   // Where a session ends is in its row alone.
   if (window.kind === 'session') return { windowStart: last }
-  return { windowStart: last, windowEnd: last! + window.sizeMs }
+  // Elsewhere it is the last that holds its start.
+  return { windowStart: last, windowEnd: alignedWindows(window).lastEnd(last!) }
 }
 
 function asJson(_name: string, value: unknown): unknown {

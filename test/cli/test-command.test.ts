@@ -124,9 +124,10 @@ test.each([
       [0, 2_000],
     ],
   ],
+  ["calendar('month', { timeZone: 'Europe/Berlin' })", [[-3_600_000, 31 * 86_400_000 - 3_600_000]]],
 ])('rows of %s have their window, also where their value does not say it', async (window, bounds) => {
   const job = join(folder, `job-${window.replaceAll(/\W/g, '')}.ts`)
-  const text = `import { count, cumulate, hopping, job, json, kafka, tumbling } from 'millrace'
+  const text = `import { calendar, count, cumulate, hopping, job, json, kafka, tumbling } from 'millrace'
     export default job('counts')
       .from(kafka('trades', { value: json<{ sym: string; ts: number }>(), key: 'sym', eventTime: 'ts' }))
       .keyBy('sym').window('w', ${window}).aggregate({ n: count() })

@@ -2,6 +2,8 @@
 import type { StandardSchemaV1 } from '@standard-schema/spec'
 import {
   approxDistinctCount,
+  type CalendarOptions,
+  calendar,
   collect,
   count,
   cumulate,
@@ -388,6 +390,38 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     'an offset as long as the hop',
     () => inWindow(hopping('10s', '2s', { offset: '2s' })),
     "window 'w': offset '2s' must be shorter than the hop '2s'",
+  ],
+  [
+    'a unit that there is not',
+    () => inWindow(calendar('days' as 'day', { offset: '30d' })),
+    "window 'w': unit must be 'hour' or 'day' or 'week' or 'month' or 'quarter' or 'year', not 'days', did you mean 'day'?",
+  ],
+  [
+    'a zone that there is not',
+    () => inWindow(calendar('day', { timeZone: 'Europe/Berln' })),
+    "window 'w': timeZone must be a time zone like 'Europe/Berlin' or 'UTC', not 'Europe/Berln', did you mean 'Europe/Berlin'?",
+  ],
+  [
+    'a distance from UTC as a zone',
+    () => inWindow(calendar('day', { timeZone: '+02:00' })),
+    "window 'w': timeZone must be a time zone like 'Europe/Berlin' or 'UTC', not '+02:00'",
+  ],
+  [
+    'an offset as long as a day',
+    () => inWindow(calendar('day', { offset: '24h' })),
+    "window 'w': offset '24h' must be shorter than the shortest day, 1d",
+  ],
+  [
+    'an offset as long as a February',
+    () => inWindow(calendar('month', { offset: '28d' })),
+    "window 'w': offset '28d' must be shorter than the shortest month, 28d",
+  ],
+  [
+    'an option that there is not, all else at once',
+    () => inWindow(calendar('hour', { timezone: 'UTC', offset: '-1h', grace: 'x' } as unknown as CalendarOptions)),
+    "window 'w': there is no option 'timezone', did you mean 'timeZone'?; " +
+      "window 'w': offset must be a duration like '500ms', '10s' or '1.5h', not '-1h'; " +
+      "window 'w': grace must be a duration like '500ms', '10s' or '1.5h', not 'x'",
   ],
   [
     'a grace of too many gaps',

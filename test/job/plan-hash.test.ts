@@ -3,7 +3,10 @@ import {
   type AggregateOf,
   approxDistinctCount,
   avg,
+  type CalendarOptions,
+  type CalendarUnit,
   type Complete,
+  calendar,
   collect,
   count,
   custom,
@@ -115,6 +118,19 @@ test('panes instead of windows are another meaning, and so is another hop', () =
   const hashes = [hop('1s', 'final'), hop('1s', 'updates'), hop('2s', 'final')].map(hash)
   expect(new Set(hashes).size).toBe(3)
   expect(stateMeaning(hop('1s', 'final').build().plan)).toContain("window 'w' = hopping 1m by 1s in panes of 1s")
+})
+
+test('unit, zone, offset and grace of a calendar are meaning', () => {
+  const by = (unit: CalendarUnit, options?: CalendarOptions) =>
+    keyed.window('w', calendar(unit, options)).aggregate({ n: count() }).to(kafka('out'))
+  const timeZone = 'Europe/Berlin'
+  const all = [
+    ...[by('day'), by('week'), by('day', { timeZone }), by('day', { timeZone, offset: '6h' })],
+    by('day', { timeZone, offset: '6h', grace: '1h' }),
+  ]
+  expect(new Set(all.map(hash)).size).toBe(all.length)
+  expect(hash(by('day', { timeZone: 'UTC', offset: '0ms' }))).toBe(hash(by('day')))
+  expect(stateMeaning(all[4]!.build().plan)).toContain("window 'w' = calendar day in Europe/Berlin offset 6h grace 1h")
 })
 
 test('custom accumulators are told apart by their name and fields', () => {

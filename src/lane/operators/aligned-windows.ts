@@ -1,6 +1,7 @@
 // The windows of a plan as arithmetic. Runs on a lane; pure.
 // Keeps SPEC: R2 (where windows begin and end).
 
+import { CalendarWindows } from '../../core/calendar-windows.ts'
 import { type AlignedWindows, CumulateWindows, HoppingWindows, TumblingWindows } from '../../core/window.ts'
 import type { WindowPlan } from '../../job/plan.ts'
 import { SLOT_COUNT } from './accumulators.ts'
@@ -24,6 +25,8 @@ export function alignedWindows(window: AlignedPlan): AlignedWindows {
       return new HoppingWindows(window.sizeMs, window.hopMs, window.offsetMs)
     case 'cumulate':
       return new CumulateWindows(window.sizeMs, window.stepMs, window.offsetMs)
+    case 'calendar':
+      return new CalendarWindows(window.unit, window.timeZone, window.offsetMs)
   }
 }
 
