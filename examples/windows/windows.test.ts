@@ -1,5 +1,5 @@
 // The windows of docs/guide/windows.md, on a few payments each. Run: npx vitest run examples/windows
-import { count, cumulate, hopping, job, json, kafka, session, sum, tumbling, type WindowSpec } from 'millrace'
+import { calendar, count, cumulate, hopping, job, json, kafka, session, sum, tumbling, type WindowSpec } from 'millrace'
 import { testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 
@@ -21,7 +21,10 @@ async function totals(window: WindowSpec, ...given: [at: number, amount: number]
     .aggregate({ n: count(), total: sum('amount') })
     .to(kafka('totals', { value: json() }))
   const t = testJob(totalled)
-  t.send('payments', ...given.map(([at, amount]) => ({ value: { account: 'ann', amount, at } })))
+  t.send(
+    'payments',
+    ...given.map(([at, amount]) => ({ value: { account: 'ann', amount, at }, timestampMs: at * 1_000 })),
+  )
   await t.end()
   return t
     .outputs<{ windowStart: number; windowEnd: number; total: number }>('totals')
@@ -52,6 +55,16 @@ test('cumulate', async () => {
     '15 to 20: 8',
     '15 to 25: 8',
     '15 to 30: 8',
+  ])
+})
+
+test('calendar', async () => {
+  const window = calendar('day', { timeZone: 'Europe/Berlin' })
+  const noon = Date.UTC(2026, 2, 29, 10) / 1_000 // of the Sunday on which summer time begins
+  const [start, end] = [noon - 11 * 3_600, noon + 12 * 3_600]
+  expect(await totals(window, [noon, 1], [end - 1, 2], [end, 4])).toEqual([
+    `${start} to ${end}: 3`, // 23 hours
+    `${end} to ${end + 24 * 3_600}: 4`,
   ])
 })
 
