@@ -65,8 +65,11 @@ export type {
 export {
   type CalendarOptions,
   type CalendarUnit,
+  type CountOptions,
   calendar,
+  countWindow,
   cumulate,
+  globalWindow,
   hopping,
   type SessionOptions,
   session,

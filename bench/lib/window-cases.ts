@@ -7,6 +7,8 @@ import type { LaneLimits, LaneProcessed } from '../../src/core/message.ts'
 import {
   calendar,
   count,
+  countWindow,
+  globalWindow,
   hopping,
   job,
   kafka,
@@ -43,6 +45,8 @@ export function windowCases(): WindowCase[] {
       windowsOfRecord: 1,
       target: 1.2,
     },
+    { name: 'count of 100', window: countWindow(100), windowsOfRecord: 1, target: 3 },
+    { name: 'global', window: globalWindow(), windowsOfRecord: 1, target: 2 },
     { name: 'session of 1 s', window: session('1s'), windowsOfRecord: 1, target: 3 },
   ]
 }

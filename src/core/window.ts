@@ -1,6 +1,6 @@
 // Aligned windows: which windows hold a time, in the order of their ends, and when one is closed. Plain arithmetic, knows no
 // state. Runs on a lane; pure. Hot.
-// Keeps SPEC: R2 ([start, end), aligned to the epoch plus an offset, closed when watermark >= end + grace).
+// Keeps SPEC: R2 ([start, end), aligned to the epoch plus an offset, closed when watermark >= end + grace), WIN-9 (the global window).
 
 /*
  * tumbling 10, offset 3     -7        3         13        23
@@ -40,6 +40,25 @@ export interface AlignedWindows {
   nextEnd(endMs: number): number
   /** Start of the window that ends at `endMs`. */
   startOf(endMs: number): number
+}
+
+/** The end of a window that ends with the input alone: after every date, and before the watermark of the end, which is +Infinity. */
+export const ENDLESS_MS: number = Number.MAX_SAFE_INTEGER
+
+/** One window for all time. */
+export class GlobalWindow implements AlignedWindows {
+  firstEnd(): number {
+    return ENDLESS_MS
+  }
+  lastEnd(): number {
+    return ENDLESS_MS
+  }
+  nextEnd(): number {
+    return Number.POSITIVE_INFINITY
+  }
+  startOf(): number {
+    return -ENDLESS_MS
+  }
 }
 
 /** Windows of one size, back to back: a time lies in one of them. */

@@ -1,6 +1,6 @@
 // The compiler's part for windows.
 // Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once), R2 (window sizes).
+// Keeps SPEC: JOB-4 (all problems at once), R2 (window sizes), WIN-8 (which of them share panes).
 
 import { CALENDAR_UNITS, type CalendarUnit, UNIT_MS_MIN } from '../core/calendar-unit.ts'
 import { type Findings, show } from './checks.ts'
@@ -34,6 +34,16 @@ class Given {
     const value = this.#values[name]
     if (value === undefined) this.found.add(`${this.where}: the ${name} is missing`)
     return this.found.durationMs(`${this.where}: ${name}`, value, 1, 1)
+  }
+  /** A number of records, at least 1. */
+  records(name: string): number {
+    const value = this.#values[name]
+    if (Number.isSafeInteger(value) && (value as number) >= 1) return value as number
+    this.add(`${name} must be a whole number of records, at least 1, not ${this.text(name)}`)
+    return 1
+  }
+  add(problem: string): void {
+    this.found.add(`${this.where}: ${problem}`)
   }
   graceMs(): number {
     return this.found.durationMs(`${this.where}: grace`, this.#values.grace, 0)
@@ -115,6 +125,22 @@ const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
   session(given) {
     return { kind: 'session', gapMs: given.ms('gap'), graceMs: given.graceMs() }
   },
+  count(given) {
+    const sizeRecords = given.records('size')
+    const hopRecords = given.records('hop')
+    if (hopRecords > sizeRecords) {
+      given.add(`hop ${hopRecords} is more than the size ${sizeRecords}: records between two windows would be in none`)
+    }
+    const windows = Math.ceil(sizeRecords / hopRecords)
+    if (windows > OVERLAP_MAX) {
+      const why = `${windows} windows hold each record, ${OVERLAP_MAX} are possible`
+      given.add(`hop ${hopRecords} is too small for the size ${sizeRecords}: ${why}`)
+    }
+    // Panes of another size would be more rows than windows.
+    const hasPanes = hopRecords < sizeRecords && sizeRecords % hopRecords === 0
+    return { kind: 'count', sizeRecords, hopRecords, paneRecords: hasPanes ? hopRecords : undefined }
+  },
+  global: () => ({ kind: 'global' }),
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -133,10 +159,13 @@ export function decidePanes(operators: readonly OperatorPlan[]): OperatorPlan[] 
   )
   if (isFinalOnly && isMergeable) return [...operators]
   return operators.map((operator) =>
-    operator.kind === 'window' && 'paneMs' in operator.window
-      ? { ...operator, window: { ...operator.window, paneMs: undefined } }
-      : operator,
+    operator.kind === 'window' ? { ...operator, window: withoutPanes(operator.window) } : operator,
   )
+}
+
+function withoutPanes(window: WindowPlan): WindowPlan {
+  if ('paneMs' in window) return { ...window, paneMs: undefined }
+  return 'paneRecords' in window ? { ...window, paneRecords: undefined } : window
 }
 
 /** What rows of empty windows hold, from what was given to `gapFill`. */

@@ -33,6 +33,8 @@ interface Compilation {
   openWindow: { name: string; plan: WindowPlan } | undefined
   isAggregated: boolean
   isWindowed: boolean
+  /** The rows say their window: that for all time has no bounds. */
+  isBounded: boolean
 }
 
 /** Compiles a draft. Pure: the same draft gives an equal plan. Throws MR1002 with all problems. */
@@ -53,6 +55,7 @@ export function compileDraft(draft: Draft): CompiledJob {
     openWindow: undefined,
     isAggregated: false,
     isWindowed: false,
+    isBounded: false,
   }
   for (const step of draft.steps) compileStep(compilation, step)
   checkEnd(compilation)
@@ -175,7 +178,7 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
   }
   const reserved = [
     ...(c.key === undefined ? [] : [c.key]),
-    ...(window === undefined ? [] : ['windowStart', 'windowEnd']),
+    ...(window === undefined || window.plan.kind === 'global' ? [] : ['windowStart', 'windowEnd']),
   ]
   const aggregates = compileAggregates(c.found, where, step.aggregates, reserved)
   if (window?.plan.kind === 'session') {
@@ -187,6 +190,7 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
   c.operators.push({ kind: 'aggregate', name, aggregates, ...(gapFill === undefined ? {} : { gapFill }) })
   c.isAggregated = true
   c.isWindowed = window !== undefined
+  c.isBounded = window !== undefined && window.plan.kind !== 'global'
 }
 
 function compileLate(c: Compilation, target: unknown): void {
@@ -200,8 +204,9 @@ function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): void {
   const { topic, sink, resultTime } = compileSink(c.found, step.sink)
   const where = `to ${show(topic)}`
   const options = c.found.options(where, step.options, ['emit'])
-  if (resultTime !== undefined && !c.isWindowed) {
-    c.found.add(`${where}: resultTime is the time of a window's final row, and there is no window`)
+  if (resultTime !== undefined && !c.isBounded) {
+    const why = c.isWindowed ? 'the global window has no bounds' : 'there is no window'
+    c.found.add(`${where}: resultTime is the time of a window's final row, and ${why}`)
   }
   const emit = compileEmit(c, where, options.emit, c.isWindowed ? 'final' : 'updates')
   c.operators.push({

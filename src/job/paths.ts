@@ -2,7 +2,7 @@
 // Runs on every thread; pure.
 // Keeps SPEC: PATH-1 (both paths give the same; the plan says which is taken).
 
-import type { AggregatePlan, OperatorPlan, Plan, SourcePlan } from './plan.ts'
+import type { AggregatePlan, OperatorPlan, Plan, SourcePlan, WindowPlan } from './plan.ts'
 import { subPlans } from './sub-plans.ts'
 
 /** `fast`: named fields straight from the bytes; `free`: decoded records or made rows; `none`: reads nothing of a record. */
@@ -70,7 +70,7 @@ function readingOf(
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)
     case 'window':
-      return { path: 'none', why: 'works on event time alone' }
+      return { path: 'none', why: windowReading(operator.window) }
     case 'late':
       return { path: 'none', why: 'passes the original bytes on' }
     case 'to':
@@ -112,4 +112,9 @@ export function aggregateFields(aggregate: AggregatePlan): string[] {
 function sinkReading(hasFunctions: boolean, madeBy: string | undefined): Reading {
   if (hasFunctions) return takesWhole('its key or headers function', madeBy)
   return { path: 'none', why: madeBy === undefined ? 'passes the record on' : `encodes the row of ${madeBy}` }
+}
+
+function windowReading({ kind }: WindowPlan): string {
+  if (kind === 'count') return 'counts records'
+  return kind === 'global' ? 'holds all records' : 'works on event time alone'
 }

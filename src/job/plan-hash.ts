@@ -54,7 +54,7 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     case 'keyBy':
       return [`key '${operator.field}'`]
     case 'window': {
-      const { graceMs } = operator.window
+      const graceMs = 'graceMs' in operator.window ? operator.window.graceMs : 0
       const offsetMs = 'offsetMs' in operator.window ? operator.window.offsetMs : 0
       const offset = offsetMs === 0 ? '' : ` offset ${formatDuration(offsetMs)}`
       const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`

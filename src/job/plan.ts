@@ -114,7 +114,7 @@ export type OperatorPlan =
   | { kind: 'late'; name: string; topic: string }
 
 /**
- * All in ms. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
+ * In ms or records. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
  * begin when the wall clock of their zone reads the begin of a unit plus the offset.
  */
 export type WindowPlan =
@@ -123,6 +123,9 @@ export type WindowPlan =
   | ({ kind: 'cumulate'; sizeMs: number; stepMs: number; offsetMs: number; graceMs: number } & Overlapping)
   | { kind: 'calendar'; unit: CalendarUnit; timeZone: string; offsetMs: number; graceMs: number }
   | { kind: 'session'; gapMs: number; graceMs: number }
+  /** `paneRecords`: the hop, where windows share panes of it; undefined: each has rows of its own. */
+  | { kind: 'count'; sizeRecords: number; hopRecords: number; paneRecords: number | undefined }
+  | { kind: 'global' }
 
 /** Of windows that hold a time together: the size of the panes that they share; undefined: each has rows of its own. */
 interface Overlapping {

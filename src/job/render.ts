@@ -89,10 +89,10 @@ function operatorText(operator: OperatorPlan): string {
     case 'repartition':
       return `repartition by ${operator.field} -> ${operator.topic} (${operator.format})`
     case 'window': {
-      const { graceMs } = operator.window
+      const grace = 'graceMs' in operator.window ? `, grace ${formatDuration(operator.window.graceMs)}` : ''
       const offsetMs = 'offsetMs' in operator.window ? operator.window.offsetMs : 0
       const offset = offsetMs === 0 ? '' : `, offset ${formatDuration(offsetMs)}`
-      return `window ${operator.name}: ${windowText(operator.window)}${offset}, grace ${formatDuration(graceMs)}`
+      return `window ${operator.name}: ${windowText(operator.window)}${offset}${grace}`
     }
     case 'aggregate':
       return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`

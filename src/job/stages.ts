@@ -16,7 +16,7 @@ import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 import type { CompiledJob, GapValue } from './plan.ts'
 import type { KafkaTopic, SinkTopic } from './source.ts'
-import type { WindowSpec } from './windows.ts'
+import type { GlobalSpec, TumblingSpec, WindowSpec } from './windows.ts'
 
 /** Shown by `millrace plan`; also marks what a job file exports. */
 export interface Complete {
@@ -89,6 +89,10 @@ export type KeyText<V> = [V] extends [string] ? V : string
 
 /** The row of a running aggregate: the key and the results. */
 export type RunningRow<R, K extends string, A> = Flat<KeyPart<R, K> & ResultPart<R, A>>
+/** The row of windows `W`: that of the global window has no bounds. */
+export type RowOf<R, K extends string, A, W extends WindowSpec, G = never> = W extends GlobalSpec
+  ? RunningRow<R, K, A>
+  : WindowRow<R, K, A, G>
 /** The row of a window: the key, `[windowStart, windowEnd)` in ms since the epoch, and the results. */
 export type WindowRow<R, K extends string, A, G = never> = Flat<
   KeyPart<R, K> & { windowStart: number; windowEnd: number } & FilledPart<R, A, G>
@@ -153,7 +157,7 @@ export interface KeyedStream<R, K extends string> {
    */
   dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K>
   /** Puts records into windows. The name is part of the state's name. */
-  window(name: string, window: WindowSpec): WindowedStream<R, K>
+  window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W>
   /** A running result by key, without a window and without an end. */
   aggregate<const A extends Record<string, AggregateOf<R>>>(
     aggregates: A,
@@ -164,12 +168,12 @@ export interface KeyedStream<R, K extends string> {
 }
 
 /** Records in windows, to be aggregated. */
-export interface WindowedStream<R, K extends string> {
+export interface WindowedStream<R, K extends string, W extends WindowSpec = TumblingSpec> {
   /** One row for each key and window. */
   aggregate<const A extends Record<string, AggregateOf<R>>, const G extends GapFill<keyof A> = never>(
     aggregates: A,
     options?: WindowAggregateOptions<G>,
-  ): WindowResultStream<WindowRow<R, K, A, G>>
+  ): WindowResultStream<RowOf<R, K, A, W, G>>
 }
 
 /** Rows of an aggregate; `E` says when a sink may get them. */

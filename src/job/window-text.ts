@@ -23,7 +23,16 @@ export function windowText(window: WindowPlan): string {
       return `calendar ${window.unit} in ${window.timeZone}`
     case 'session':
       return `session ${formatDuration(window.gapMs)}`
+    case 'count':
+      return countText(window)
+    case 'global':
+      return 'global'
   }
+}
+
+function countText({ sizeRecords, hopRecords, paneRecords }: Extract<WindowPlan, { kind: 'count' }>): string {
+  const hop = hopRecords === sizeRecords ? '' : ` by ${hopRecords}`
+  return `count ${sizeRecords}${hop}${paneRecords === undefined ? '' : ` in panes of ${paneRecords}`}`
 }
 
 function panesText(paneMs: number | undefined): string {

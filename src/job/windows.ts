@@ -1,6 +1,7 @@
 // Windows as a job describes them.
 // Runs on every thread; pure.
-// Keeps SPEC: R2 (windows are [start, end), aligned to the Unix epoch plus an offset, or to a calendar: WIN-6, WIN-7).
+// Keeps SPEC: R2 (windows are [start, end), aligned to the Unix epoch plus an offset, or to a calendar: WIN-6, WIN-7),
+// WIN-8 (windows by count), WIN-9 (the global window).
 
 import type { CalendarUnit } from '../core/calendar-unit.ts'
 import type { Duration } from './duration.ts'
@@ -8,7 +9,7 @@ import type { Duration } from './duration.ts'
 export type { CalendarUnit } from '../core/calendar-unit.ts'
 
 /** A window description, not yet checked; `job(...).window(name, here)` takes it. */
-export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | CalendarSpec | SessionSpec
+export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | CalendarSpec | SessionSpec | CountSpec | GlobalSpec
 
 export interface TumblingSpec extends Required<WindowOptions> {
   readonly kind: 'tumbling'
@@ -32,6 +33,16 @@ export interface CalendarSpec extends Required<CalendarOptions> {
 export interface SessionSpec extends Required<SessionOptions> {
   readonly kind: 'session'
   readonly gap: Duration
+}
+
+export interface CountSpec {
+  readonly kind: 'count'
+  readonly size: number
+  readonly hop: number
+}
+
+export interface GlobalSpec {
+  readonly kind: 'global'
 }
 
 export interface WindowOptions {
@@ -140,6 +151,50 @@ export interface SessionOptions {
  */
 export function session(gap: Duration, { grace = '0ms' }: SessionOptions = {}): SessionSpec {
   return { kind: 'session', gap, grace }
+}
+
+export interface CountOptions {
+  /** A new window begins every so many records of a key. At most the size. Default: the size, so that windows do not overlap. */
+  readonly hop?: number
+}
+
+/**
+ * Windows of `size` records of a key, in the order of the partition; a new one begins every `hop` records. A window is final as soon as
+ * it is full, whatever the times of its records; those that are not full have their row at the end of the input.
+ *
+ * ```
+ *   size 4, hop 2     ● ● ● ● ● ● ● ●             records of a key
+ *                     └──#0─┘
+ *                         └──#1─┘
+ *                             └──#2─┘
+ *                                 └──#3 ...       not full yet
+ * ```
+ *
+ * A row's `windowStart` and `windowEnd` are the least and the greatest event time of its records. A key keeps what is not full for
+ * ever: state grows with the number of keys.
+ *
+ * @example
+ * .window('hundred-trades', countWindow(100))
+ * .window('last-hundred', countWindow(100, { hop: 10 }))
+ */
+export function countWindow(size: number, { hop = size }: CountOptions = {}): CountSpec {
+  return { kind: 'count', size, hop }
+}
+
+/**
+ * One window for all time, a row for each key: a running result that has a final row, at the end of the input (`--until-end`), and that
+ * later records are late for. Rows have no `windowStart` and `windowEnd`.
+ *
+ * ```
+ *   ●  ● ●   ●     ●  ●●   ●  |       event time ->
+ *   └──────── one row ────────┘ the input ends
+ * ```
+ *
+ * @example
+ * .window('all', globalWindow())
+ */
+export function globalWindow(): GlobalSpec {
+  return { kind: 'global' }
 }
 
 function given({ grace = '0ms', offset = '0ms' }: WindowOptions): Required<WindowOptions> {

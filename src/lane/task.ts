@@ -17,6 +17,8 @@ export interface TableLayout {
   operatorId: number
   width: number
   isWindowed: boolean
+  /** Where others have the end of a window, its rows have a number that is no time. */
+  isNumbered?: boolean
 }
 
 export interface TaskOptions {

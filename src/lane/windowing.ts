@@ -2,11 +2,14 @@
 // Runs on a lane, once for each.
 // Keeps SPEC: PLAN-1 (the plan decides, nothing else).
 
+import { GlobalWindow } from '../core/window.ts'
 import type { GapFillPlan, WindowPlan } from '../job/plan.ts'
 import { operatorIdOf } from './operator-id.ts'
 import type { Accumulators } from './operators/accumulators.ts'
 import { type AlignedPlan, alignedBounds, alignedWindows, paneShape } from './operators/aligned-windows.ts'
 import type { ChangedRows } from './operators/changed-rows.ts'
+import { CountAggregate } from './operators/count-aggregate.ts'
+import { COUNT_SLOTS, countBounds } from './operators/count-rows.ts'
 import { GapFill, KNOWN_SLOTS } from './operators/gap-fill.ts'
 import type { LateRecords } from './operators/late.ts'
 import { PaneAggregate } from './operators/pane-aggregate.ts'
@@ -52,7 +55,16 @@ export function windowing(window: WindowPlan | undefined, gapFill: GapFillPlan |
       step: (parts) => new RunningAggregate(parts),
     }
   }
-  return window.kind === 'session' ? sessions(window) : aligned(window, gapFill)
+  switch (window.kind) {
+    case 'session':
+      return sessions(window)
+    case 'count':
+      return counted(window)
+    case 'global':
+      return global()
+    default:
+      return aligned(window, gapFill)
+  }
 }
 
 function aligned(window: AlignedPlan, gapFill: GapFillPlan | undefined): Windowing {
@@ -77,15 +89,45 @@ function aligned(window: AlignedPlan, gapFill: GapFillPlan | undefined): Windowi
   }
 }
 
+/** All time is one window, which the end of the input closes: its rows have no bounds. */
+function global(): Windowing {
+  return {
+    isMerged: false,
+    bounds: undefined,
+    idBounds: 'none',
+    tables: (name, width) => [numbered(name, width)],
+    step(parts) {
+      const windows = new GlobalWindow()
+      return new WindowAggregate({ ...parts, windows, graceMs: 0, isOverlapping: false, gapFill: undefined })
+    },
+  }
+}
+
+function counted({ sizeRecords, hopRecords, paneRecords }: Extract<WindowPlan, { kind: 'count' }>): Windowing {
+  const hasPanes = paneRecords !== undefined
+  return {
+    isMerged: hasPanes,
+    bounds: countBounds,
+    idBounds: 'number',
+    tables: (name, width) => [numbered(name, width + COUNT_SLOTS)],
+    step: (parts) => new CountAggregate({ ...parts, sizeRecords, hopRecords, hasPanes }),
+  }
+}
+
 function sessions({ gapMs, graceMs }: Extract<WindowPlan, { kind: 'session' }>): Windowing {
   return {
     isMerged: true,
     bounds: sessionBounds,
     idBounds: 'start',
     tables: (name, width) => [
-      { operator: name, operatorId: operatorIdOf(name), width: width + SESSION_SLOTS, isWindowed: true },
+      numbered(name, width + SESSION_SLOTS),
       { operator: name, operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
     ],
     step: (parts) => new SessionAggregate({ ...parts, gapMs, graceMs }),
   }
+}
+
+/** A table of rows by key and a number. */
+function numbered(name: string, width: number): TableLayout {
+  return { operator: name, operatorId: operatorIdOf(name), width, isWindowed: true, isNumbered: true }
 }

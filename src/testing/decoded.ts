@@ -20,7 +20,10 @@ export interface OutputRow<T = Record<string, unknown>> {
   headers: Record<string, string>
 }
 
-/** A late record, with what its headers say. Times in ms since the epoch. */
+/**
+ * A late record, with what its headers say. Times in ms since the epoch; of windows that end with the input alone, `windowStartMs` and
+ * `windowEndMs` are NaN.
+ */
 export interface LateRecord<T = Record<string, unknown>> extends OutputRow<T> {
   windowStartMs: number
   windowEndMs: number

@@ -154,6 +154,8 @@ function boundsOf({ value, headers }: OutputRow<unknown>, windows: RowWindows) {
   if (window.kind === 'cumulate') return { windowStart: first, windowEnd: last }
   // Where a session ends is in its row alone.
   if (window.kind === 'session') return { windowStart: last }
+  // What windows by count hold is in their rows alone, and the global window has no bounds.
+  if (window.kind === 'count' || window.kind === 'global') return {}
   // Elsewhere it is the last that holds its start.
   return { windowStart: last, windowEnd: alignedWindows(window).lastEnd(last!) }
 }

@@ -13,7 +13,7 @@ import { testLimits } from './test-limits.ts'
 export interface StateRow {
   key: string
   partition: number
-  /** End of its window, ms since the epoch; undefined: it has none. */
+  /** End of its window, ms since the epoch; undefined: it has none, or one that may still move. */
   windowEndMs: number | undefined
   /** The accumulators of the row, as numbers and, where an aggregate keeps them, other values. */
   slots: number[]
@@ -61,13 +61,13 @@ function liveRecords(records: readonly FrameRecord[]): { key: Uint8Array; value:
 }
 
 function stateRow(table: TableLayout, partition: number, key: Uint8Array, value: Uint8Array): StateRow {
-  const { width, isWindowed } = table
+  const { width, isWindowed, isNumbered = false } = table
   const slots = new Float64Array(width)
   readSlots(value, slots, 0, width)
   return {
     key: textDecoder.decode(key.subarray(isWindowed ? WINDOW_PREFIX_BYTES : PLAIN_PREFIX_BYTES)),
     partition,
-    windowEndMs: isWindowed ? readWindowEndMs(key) : undefined,
+    windowEndMs: isWindowed && !isNumbered ? readWindowEndMs(key) : undefined,
     slots: [...slots],
     cells: unpackCells(value, width * Float64Array.BYTES_PER_ELEMENT) ?? [],
   }

@@ -6,12 +6,14 @@ import {
   calendar,
   collect,
   count,
+  countWindow,
   cumulate,
   custom,
   decimalSum,
   distinctCount,
   envelope,
   first,
+  globalWindow,
   histogram,
   hopping,
   job,
@@ -339,6 +341,7 @@ test('all problems of a job are told at once', () => {
 })
 
 const aggregated = () => job('x').from(trades).keyBy('sym').window('w', tumbling('1s')).aggregate({ n: count() })
+const inGlobal = () => job('x').from(trades).keyBy('sym').window('w', globalWindow()).aggregate({ n: count() })
 const running = () => job('x').from(trades).keyBy('sym').aggregate({ n: count() })
 
 const inWindow = (window: WindowSpec, emit: 'final' | 'updates' = 'final') =>
@@ -366,6 +369,38 @@ test('overlapping windows share panes where final rows alone are wanted and all 
   }
   expect(paneOf(withCustom())).toBeUndefined()
   expect(paneOf(withCustom((a, b) => a + b))).toBe(1_000)
+})
+
+test('windows by count share panes of a hop where that divides the size, as overlapping windows do', () => {
+  const windowOf = (stage: { build(): CompiledJob }): unknown => {
+    const operator = stage.build().plan.operators.find(({ kind }) => kind === 'window')
+    return operator?.kind === 'window' ? operator.window : undefined
+  }
+  const counted = (size: number, hop: number, pane: number | undefined) => ({
+    kind: 'count',
+    sizeRecords: size,
+    hopRecords: hop,
+    paneRecords: pane,
+  })
+  expect(windowOf(inWindow(countWindow(10)))).toEqual(counted(10, 10, undefined))
+  expect(windowOf(inWindow(countWindow(10, { hop: 5 })))).toEqual(counted(10, 5, 5))
+  expect(windowOf(inWindow(countWindow(10, { hop: 4 })))).toEqual(counted(10, 4, undefined))
+  expect(windowOf(inWindow(countWindow(10, { hop: 5 }), 'updates'))).toEqual(counted(10, 5, undefined))
+  const n = custom<Trade, number, number>({ init: () => 0, add: (state) => state + 1, result: (state) => state })
+  const unmerged = job('x')
+    .from(trades)
+    .keyBy('sym')
+    .window('w', countWindow(10, { hop: 5 }))
+    .aggregate({ n })
+  expect(windowOf(unmerged.to(kafka('out')))).toEqual(counted(10, 5, undefined))
+  expect(windowOf(inWindow(globalWindow()))).toEqual({ kind: 'global' })
+})
+
+test('results in the global window may have the names of bounds, which its rows have not', () => {
+  const named = (window: WindowSpec) => () =>
+    job('x').from(trades).keyBy('sym').window('w', window).aggregate({ windowEnd: count() }).to(kafka('out')).build()
+  expect(named(globalWindow())().plan.operators.at(-2)).toMatchObject({ aggregates: [{ as: 'windowEnd' }] })
+  expect(named(countWindow(2))).toThrow('windowEnd')
 })
 
 const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
@@ -422,6 +457,31 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "window 'w': there is no option 'timezone', did you mean 'timeZone'?; " +
       "window 'w': offset must be a duration like '500ms', '10s' or '1.5h', not '-1h'; " +
       "window 'w': grace must be a duration like '500ms', '10s' or '1.5h', not 'x'",
+  ],
+  [
+    'no whole number of records',
+    () => inWindow(countWindow(2.5, { hop: 1 })),
+    "window 'w': size must be a whole number of records, at least 1, not 2.5",
+  ],
+  [
+    'a hop of no records',
+    () => inWindow(countWindow(2, { hop: 0 })),
+    "window 'w': hop must be a whole number of records, at least 1, not 0",
+  ],
+  [
+    'a hop of more records than the size',
+    () => inWindow(countWindow(2, { hop: 3 })),
+    "window 'w': hop 3 is more than the size 2: records between two windows would be in none",
+  ],
+  [
+    'too many windows around a record',
+    () => inWindow(countWindow(20_002, { hop: 2 })),
+    "window 'w': hop 2 is too small for the size 20002: 10001 windows hold each record, 10000 are possible",
+  ],
+  [
+    'resultTime in the global window',
+    () => inGlobal().to(kafka('out', { resultTime: 'end' })),
+    "to 'out': resultTime is the time of a window's final row, and the global window has no bounds",
   ],
   [
     'a grace of too many gaps',

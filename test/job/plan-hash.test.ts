@@ -9,9 +9,11 @@ import {
   calendar,
   collect,
   count,
+  countWindow,
   custom,
   type Duration,
   distinctCount,
+  globalWindow,
   histogram,
   hopping,
   job,
@@ -23,6 +25,7 @@ import {
   sum,
   topK,
   tumbling,
+  type WindowSpec,
 } from 'millrace'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
@@ -131,6 +134,26 @@ test('unit, zone, offset and grace of a calendar are meaning', () => {
   expect(new Set(all.map(hash)).size).toBe(all.length)
   expect(hash(by('day', { timeZone: 'UTC', offset: '0ms' }))).toBe(hash(by('day')))
   expect(stateMeaning(all[4]!.build().plan)).toContain("window 'w' = calendar day in Europe/Berlin offset 6h grace 1h")
+})
+
+test('windows by count are told apart by size, hop and panes, and from the global window and none', () => {
+  const counted = (window: WindowSpec, emit: 'final' | 'updates' = 'final') =>
+    keyed.window('w', window).aggregate({ n: count() }, { name: 'a' }).to(kafka('out'), { emit })
+  const all = [
+    counted(countWindow(10)),
+    counted(countWindow(20)),
+    counted(countWindow(10, { hop: 5 })),
+    counted(countWindow(10, { hop: 5 }), 'updates'),
+    counted(globalWindow()),
+    keyed.aggregate({ n: count() }, { name: 'a' }).to(kafka('out')),
+  ]
+  expect(new Set(all.map(hash)).size).toBe(all.length)
+  expect(hash(counted(countWindow(10), 'updates'))).toBe(hash(counted(countWindow(10))))
+  const texts = all.map((stage) => /window 'w' = ([^,]*),/.exec(stateMeaning(stage.build().plan))?.[1])
+  expect(texts).toEqual([
+    ...['count 10', 'count 20', 'count 10 by 5 in panes of 5', 'count 10 by 5'],
+    ...['global', undefined],
+  ])
 })
 
 test('custom accumulators are told apart by their name and fields', () => {

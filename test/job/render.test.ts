@@ -3,8 +3,10 @@ import type { StandardSchemaV1 } from '@standard-schema/spec'
 import {
   argMax,
   count,
+  countWindow,
   custom,
   envelope,
+  globalWindow,
   job,
   json,
   type KafkaTopic,
@@ -14,6 +16,7 @@ import {
   sum,
   topK,
   tumbling,
+  type WindowSpec,
 } from 'millrace'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
@@ -94,6 +97,21 @@ test('an aggregate is free when one of its accumulators takes the record, and fa
     'aggregate: free, all takes the whole record',
   )
   expect(pathsOf(keyed.aggregate({ n: count() }).to(kafka('out')))[1]).toBe('aggregate: fast, reads no field')
+})
+
+test('windows without event time say what they work on, and have no grace', () => {
+  const keyed = job('x')
+    .from(kafka('in', { value: msgpack<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+  const lineOf = (window: WindowSpec): string | undefined => {
+    const { plan } = keyed.window('w', window).aggregate({ n: count() }).to(kafka('out')).build()
+    return renderPlan(plan, operatorPaths(plan))
+      .split('\n')
+      .find((line) => line.includes('window w'))
+      ?.replace(/\s+/g, ' ')
+  }
+  expect(lineOf(countWindow(4, { hop: 2 }))).toBe(' └─ window w: count 4 by 2 in panes of 2 - counts records')
+  expect(lineOf(globalWindow())).toBe(' └─ window w: global - holds all records')
 })
 
 test('a plan is drawn as a tree with the path of each operator', () => {

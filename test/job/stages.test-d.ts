@@ -9,12 +9,14 @@ import {
   collect,
   correlation,
   count,
+  countWindow,
   covariance,
   custom,
   decimalSum,
   distinctCount,
   envelope,
   first,
+  globalWindow,
   histogram,
   job,
   json,
@@ -34,6 +36,7 @@ import {
   tumbling,
   variance,
   varianceSample,
+  type WindowSpec,
   weightedMean,
 } from 'millrace'
 import { expectTypeOf, test } from 'vitest'
@@ -106,6 +109,42 @@ test('the row of a running aggregate has the key and the results, and no window'
     expectTypeOf(row).toEqualTypeOf<{ sym: string; total: number; mean: number }>()
     return row
   })
+})
+
+test('windows by count have bounds, the global window has none; both have final rows and late records', () => {
+  keyed
+    .window('w', countWindow(10, { hop: 5 }))
+    .aggregate({ n: count() })
+    .late(kafka('x'))
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{ sym: string; windowStart: number; windowEnd: number; n: number }>()
+      return row
+    })
+    .to(kafka('x'), { emit: 'final' })
+  keyed
+    .window('w', globalWindow())
+    .aggregate({ n: count() })
+    .late(kafka('x'))
+    .map((row) => {
+      expectTypeOf(row).toEqualTypeOf<{ sym: string; n: number }>()
+      return row
+    })
+    .to(kafka('x'), { emit: 'final' })
+  // @ts-expect-error records are counted, not timed
+  countWindow('10s')
+  // @ts-expect-error it has no grace: no record is late before the end of the input
+  countWindow(10, { grace: '1s' })
+})
+
+test('a window that may be of any kind gives rows that may have no bounds', () => {
+  keyed
+    .window('w', globalWindow() as WindowSpec)
+    .aggregate({ n: count() })
+    .map((row) => {
+      // @ts-expect-error rows of the global window have none
+      row.windowStart
+      return row.n
+    })
 })
 
 test('a number key is text in results, since it is read back from the Kafka key', () => {

@@ -44,6 +44,8 @@ export class Accumulators {
   /** The results of the row read last, by aggregate; NaN: see `others`. */
   readonly numbers: Float64Array
   readonly others: unknown[]
+  /** The last `add` has deleted a row. */
+  hasDeleted = false
   readonly #slotted: SlotAggregate[] = []
   /** What functions of the job add up, in cells of a row. */
   readonly customs: CustomAccumulators
@@ -126,23 +128,23 @@ export class Accumulators {
   /**
    * Adds the records [from, to) to their rows; rows[i] < 0 is left out. Custom accumulators go first: a record whose `add`
    * throws is dead (rows[i] becomes -1), no built-in aggregate sees it, and a row made for it alone is deleted again.
-   * Gives false when a row was deleted.
+   * Gives false when that happened; `hasDeleted` says whether a row was deleted.
    */
   add(table: SlabTable, chunk: Chunk, rows: Int32Array, from: number, to: number): boolean {
     if (this.hasCustoms) {
       for (let i = from; i < to; i++) if (rows[i]! >= 0) this.#addToCustoms(table, chunk, rows, i)
     }
     this.addBuiltIns(table, chunk, rows, from, to)
+    this.hasDeleted = false
     if (this.#refused.size === 0) return true
-    let isWhole = true
     // A row that accepted nothing must not become final.
     for (const row of this.#refused) {
       if (table.slots[row * table.width + SLOT_COUNT] !== 0) continue
       table.deleteRow(row)
-      isWhole = false
+      this.hasDeleted = true
     }
     this.#refused.clear()
-    return isWhole
+    return false
   }
 
   /** The same without custom accumulators, whose states the caller has set. */

@@ -8,8 +8,8 @@ import { SLOT_COUNT } from './accumulators.ts'
 import type { PaneShape } from './pane-merge.ts'
 import type { RowBounds } from './result-sinks.ts'
 
-/** A window that event time alone decides. */
-export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' }>
+/** A window that event time alone decides, and that ends. */
+export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' | 'count' | 'global' }>
 
 /**
  * The windows that a plan describes.

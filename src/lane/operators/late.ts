@@ -1,10 +1,10 @@
 // Late records: as they came, with headers that say for which window, at which watermark and by how much.
 // Runs on a lane; the rare path.
-// Keeps SPEC: R6 (late is a stream of its own, with window, watermark and lateness).
+// Keeps SPEC: R6 (late is a stream of its own, with window, watermark and lateness), WIN-9 (no bounds where there are none).
 
 import { encodeValue } from '../../codec/encode.ts'
 import { DEAD_RESULT_BYTES } from '../../core/record-status.ts'
-import { latenessMs } from '../../core/window.ts'
+import { ENDLESS_MS, latenessMs } from '../../core/window.ts'
 import type { Plan, PlanTopics } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
@@ -35,8 +35,8 @@ export class LateRecords {
   }
 
   /**
-   * Writes row `row` of a chunk, too late for the window [startMs, endMs). Of an envelope just the event. What is too large
-   * for the late topic becomes dead (MR2010).
+   * Writes row `row` of a chunk, too late for the window [startMs, endMs), which is not told where it ends with the input
+   * (ENDLESS_MS). Of an envelope just the event. What is too large for the late topic becomes dead (MR2010).
    */
   write(
     chunk: Chunk,
@@ -51,8 +51,10 @@ export class LateRecords {
     const at = chunk.at[row]!
     const headers = this.#headers
     headers.clear()
-    headers.addNumber(WINDOW_START, startMs)
-    headers.addNumber(WINDOW_END, endMs)
+    if (endMs !== ENDLESS_MS) {
+      headers.addNumber(WINDOW_START, startMs)
+      headers.addNumber(WINDOW_END, endMs)
+    }
     headers.addNumber(WATERMARK, watermarkMs)
     headers.addNumber(LATE_BY, latenessMs(endMs, graceMs, watermarkMs))
     addSource(headers, this.#plan.source, chunk, row, run)

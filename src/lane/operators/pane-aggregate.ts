@@ -78,7 +78,8 @@ export class PaneAggregate implements StatefulStep {
     // Up to the record whose time closes a window; then the rest.
     for (let from = 0; from < chunk.count; ) {
       const to = this.#place(chunk, run, own, from)
-      if (!this.#accumulators.add(run.task.table!, chunk, this.#rows, from, to)) own.merge.forget()
+      this.#accumulators.add(run.task.table!, chunk, this.#rows, from, to)
+      if (this.#accumulators.hasDeleted) own.merge.forget()
       this.#countRefused(run.task)
       from = to
       if (to < chunk.count) this.#closeUpTo(run, own, watermarkAt(chunk, to, run.task, this.#outOfOrderMs))

@@ -56,7 +56,7 @@ export interface ResultRow {
   keyId: number
   startMs: number
   endMs: number
-  /** The time in its id: the start of the window, of a session the time that it was opened at. */
+  /** What its id has of it: the start of the window, of a session the time that it was opened at, of a window by count its number. */
   idMs: number
   /** Rows of its id that were sent to sinks with `updates`, this one included when it is early. */
   updateRev: number
@@ -368,6 +368,7 @@ export class ResultSinks {
     const { idBounds } = this.#options
     const { idMs, windowEndMs } = this.#parts
     if (idBounds === 'none') return ''
+    if (idBounds === 'number') return `:#${idMs}`
     return idBounds === 'start' ? `:${idMs}` : `:${idMs}:${windowEndMs}`
   }
 

@@ -9,11 +9,13 @@ import { encodeHeaders } from '../../core/frame.ts'
 import type { HeaderBytes } from './header-bytes.ts'
 
 /*
- *   { "millrace-phase", early|final|retracted } { "millrace-id", <operator>:<key>[:<windowStart>[:<windowEnd>]] } { "millrace-rev", digits }
+ *   { "millrace-phase", early|final|retracted } { "millrace-id", <operator>:<key>[:<windowStart>[:<windowEnd>]|:#<number>] } { "millrace-rev", digits }
  *   └────── one block a phase, laid out once ─────────────────┘
  */
 /** Digits of a number, sign included, at most. */
 const DIGITS_MAX = 20
+const COLON = 0x3a
+const NUMBER_SIGN = 0x23
 
 const textEncoder = new TextEncoder()
 
@@ -23,8 +25,11 @@ const textEncoder = new TextEncoder()
  */
 export type Phase = 'early' | 'final' | 'retracted' | 'filled'
 
-/** What of a window is in the id of its rows: nothing without one, its end too where several have one start. */
-export type IdBounds = 'none' | 'start' | 'both'
+/**
+ * What of a window is in the id of its rows: nothing without one, its end too where several have one start, its number where
+ * windows are counted.
+ */
+export type IdBounds = 'none' | 'start' | 'both' | 'number'
 
 /** Writes the headers of the rows of one operator. */
 export class RowHeaders {
@@ -64,11 +69,12 @@ export class RowHeaders {
     for (let i = 0; i < keyBytes; i++) target[end + i] = keySource[keyStart + i]!
     end += keyBytes
     if (this.#bounds !== 'none') {
-      target[end] = 0x3a
-      end = writeDigits(target, end + 1, parts.idMs)
+      target[end++] = COLON
+      if (this.#bounds === 'number') target[end++] = NUMBER_SIGN
+      end = writeDigits(target, end, parts.idMs)
     }
     if (this.#bounds === 'both') {
-      target[end] = 0x3a
+      target[end] = COLON
       end = writeDigits(target, end + 1, parts.windowEndMs)
     }
     writeValueBytes(target, idStart - ID_NAME_BYTES - 4, end - idStart)
