@@ -1,5 +1,19 @@
 // The windows of docs/guide/windows.md, on a few payments each. Run: npx vitest run examples/windows
-import { calendar, count, cumulate, hopping, job, json, kafka, session, sum, tumbling, type WindowSpec } from 'millrace'
+import {
+  calendar,
+  count,
+  countWindow,
+  cumulate,
+  globalWindow,
+  hopping,
+  job,
+  json,
+  kafka,
+  session,
+  sum,
+  tumbling,
+  type WindowSpec,
+} from 'millrace'
 import { testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 
@@ -71,4 +85,21 @@ test('calendar', async () => {
 test('session', async () => {
   const window = session('5s')
   expect(await totals(window, [3, 1], [7, 2], [13, 4])).toEqual(['3 to 7: 3', '13 to 13: 4'])
+})
+
+test('count', async () => {
+  const window = countWindow(2)
+  expect(await totals(window, [3, 1], [7, 2], [5, 4])).toEqual(['3 to 7: 3', '5 to 5: 4'])
+})
+
+test('global', async () => {
+  const t = testJob(
+    payments
+      .window('w', globalWindow())
+      .aggregate({ total: sum('amount') })
+      .to(kafka('totals', { value: json() })),
+  )
+  t.send('payments', { value: { account: 'ann', amount: 1, at: 3 } }, { value: { account: 'ann', amount: 2, at: 7 } })
+  await t.end()
+  expect(t.outputs('totals')).toMatchObject([{ value: { account: 'ann', total: 3 } }])
 })

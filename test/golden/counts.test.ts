@@ -243,6 +243,23 @@ test.each([
   expect(Object.keys(lineOf({ n: 1 }))).not.toContain('windowStart')
 })
 
+test('records that dedup drops are not counted', async () => {
+  const deduped = job('g')
+    .from(kafka('in', { value: msgpack<Tick>(), key: 'key', eventTime: 'ts' }))
+    .keyBy('key')
+    .dedup('value', { within: '1h' })
+    .window('w', countWindow(2))
+    .aggregate({ n: count(), v: sum('value') })
+    .to(kafka('out', { value: msgpack() }))
+    .build()
+  const driven = await drive(deduped, ticksOf('a@1=1 a@2=1 a@3=2 a@4=2 a@5=3'), {
+    frameRecords: 1,
+    restart: 'changelog',
+  })
+  expect(driven.rows.map(text)).toEqual(['a#0[1,3] n2 v3 @3', 'a#1[5,5] n1 v3 @5'])
+  expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
+})
+
 test('a record changes the pane that it is in, not each of the windows', async () => {
   const driver = new LaneDriver(countJob(countWindow(50, { hop: 1 })))
   await driver.open()
