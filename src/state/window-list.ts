@@ -21,8 +21,9 @@ export class WindowList {
   /** Smallest end, +Infinity when there is none. */
   endMsMin = Number.POSITIVE_INFINITY
   readonly #byEnd = new Map<number, WindowRows>()
-  /** Ascending. New windows nearly always go to the end. */
+  /** Ascending, from `#first` on. New windows nearly always go to the end, and the first one is nearly always the next to go. */
   readonly #ends: number[] = []
+  #first = 0
 
   get(endMs: number): WindowRows | undefined {
     return this.#byEnd.get(endMs)
@@ -37,15 +38,17 @@ export class WindowList {
   dropIfEmpty(window: WindowRows): void {
     if (window.rowCount > 0 || window.storedCount > 0) return
     this.#byEnd.delete(window.endMs)
-    this.#ends.splice(this.#placeOf(window.endMs), 1)
-    this.endMsMin = this.#ends[0] ?? Number.POSITIVE_INFINITY
+    const place = this.#placeOf(window.endMs)
+    if (place === this.#first) this.#dropFirst()
+    else this.#ends.splice(place, 1)
+    this.endMsMin = this.#ends[this.#first] ?? Number.POSITIVE_INFINITY
   }
 
   /** Ends <= `upToMs`, ascending. */
   endsUpTo(upToMs: number): number[] {
-    let count = 0
-    while (count < this.#ends.length && this.#ends[count]! <= upToMs) count++
-    return this.#ends.slice(0, count)
+    let to = this.#first
+    while (to < this.#ends.length && this.#ends[to]! <= upToMs) to++
+    return this.#ends.slice(this.#first, to)
   }
 
   /** Ends within (afterMs, upToMs], ascending. */
@@ -62,15 +65,23 @@ export class WindowList {
     const window: WindowRows = { endMs, firstRow: -1, rowCount: 0, storedCount: 0 }
     this.#byEnd.set(endMs, window)
     this.#ends.splice(this.#placeOf(endMs), 0, endMs)
-    this.endMsMin = this.#ends[0]!
+    this.endMsMin = this.#ends[this.#first]!
     return window
+  }
+
+  /** The places of ends that are gone are given back when they are half of all: else each drop would move every end. */
+  #dropFirst(): void {
+    this.#first++
+    if (this.#first * 2 < this.#ends.length) return
+    this.#ends.splice(0, this.#first)
+    this.#first = 0
   }
 
   /** Where `endMs` is or belongs. */
   #placeOf(endMs: number): number {
     const ends = this.#ends
     if (ends.length === 0 || ends[ends.length - 1]! < endMs) return ends.length
-    let low = 0
+    let low = this.#first
     let high = ends.length
     while (low < high) {
       const middle = (low + high) >>> 1
