@@ -25,6 +25,7 @@ import { grownBytes, grownDoubles, grownInts } from '../../state/byte-hash.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators, AggregateRows } from './accumulators.ts'
+import { MergeFailure, mergeRows } from './merge-rows.ts'
 import type { ResultRow, ResultSinks } from './result-sinks.ts'
 import { RowBuffer } from './row-buffer.ts'
 
@@ -247,11 +248,7 @@ export class PaneMerge {
   }
 
   #merge(to: AggregateRows, toRow: number, from: AggregateRows, fromRow: number): void {
-    try {
-      this.#accumulators.merge(to, toRow, from, fromRow)
-    } catch (error) {
-      throw new MergeFailure(error)
-    }
+    mergeRows(this.#accumulators, to, toRow, from, fromRow)
   }
 
   #beginBlock(blockMs: number, startMs: number): void {
@@ -328,12 +325,5 @@ export class PaneMerge {
     const merged = this.#listed.length + this.#backward.cells.length
     const cells = rowCount === 0 ? 0 : (cellBytes / rowCount) * merged
     this.#table.besideBytes = this.#forward.bytes + this.#backward.bytes + perKey + perBackward + cells
-  }
-}
-
-/** A custom accumulator's `merge` has thrown: `cause` is what. */
-class MergeFailure extends Error {
-  constructor(cause: unknown) {
-    super('merge has thrown', { cause })
   }
 }
