@@ -47,21 +47,24 @@ export class ChangedRows {
     else list.push(row)
   }
 
-  /** Emits the rows that changed since the last tick of interval `n`. */
-  emit(run: FrameRun, n: number): void {
+  /** Emits the rows that changed since the last tick of interval `n`; `send` has to clear their bit. */
+  emit(run: FrameRun, n: number, table: SlabTable = run.task.table!, send = this.#sender(run, table, n)): void {
     const { task } = run
-    const table = task.table!
     const list = task.changedRows[n]
     task.changedRows[n] = []
     if (list === undefined) {
       // After a restart, an eviction or a list too long: the bits in the rows know.
-      table.forEachRow((row) => this.#sinks.emitTick(run, table, row, n))
+      table.forEachRow(send)
       return
     }
     // A listed row may be gone or listed twice; only a row with its bit set is emitted, and that clears the bit.
     const due = list.filter((row) => (table.slots[row * table.width + SLOT_EVERY]! & (1 << n)) !== 0)
     due.sort((a, b) => compareRows(table, a, b))
-    for (const row of due) this.#sinks.emitTick(run, table, row, n)
+    for (const row of due) send(row)
+  }
+
+  #sender(run: FrameRun, table: SlabTable, n: number): (row: number) => void {
+    return (row) => this.#sinks.emitTick(run, table, row, n)
   }
 }
 

@@ -69,8 +69,8 @@ export type OutgoingWindow = Pick<ResultRow, 'keys' | 'keyId' | 'startMs' | 'end
 
 /** Where the window of a row is. */
 export interface RowBounds {
-  /** Window and rev of `result`, whose row is given. */
-  fill(result: ResultRow): void
+  /** Window and rev of `result`, whose row is given. Not there where windows are no rows of the table. */
+  fill?(result: ResultRow): void
   /** Keeps what has been sent, where rows can be taken back. */
   sentEvery?(result: ResultRow, bits: number): void
   /** The last moment of a window, as the Kafka timestamp of its final row. */
@@ -179,6 +179,11 @@ export class ResultSinks {
     }
   }
 
+  /** Some sink wants a row for each record. */
+  get hasUpdates(): boolean {
+    return this.#updates.length > 0
+  }
+
   /** The row of a window without records, to every sink. `values`: by aggregate. */
   emitFilled(run: FrameRun, window: OutgoingWindow, values: readonly unknown[]): void {
     const { numbers, others } = this.#parts
@@ -239,13 +244,18 @@ export class ResultSinks {
   emitTick(run: FrameRun, table: SlabTable, row: number, n: number): void {
     const at = row * table.width + SLOT_EVERY
     if ((table.slots[at]! & (1 << n)) === 0) return
-    const rev = this.#nextEveryRev(table, row, n)
     table.touch(row)
-    const result = this.resultOf(table, row)
+    this.emitEvery(run, this.resultOf(table, row), n)
+  }
+
+  /** The row of a tick of interval `n`; its changed bit is cleared. */
+  emitEvery(run: FrameRun, result: ResultRow, n: number): void {
+    const { rows, row } = result
+    const rev = this.#nextEveryRev(rows, row, n)
     if (!this.#load(run, result)) return
     this.#options.bounds?.sentEvery?.(result, result.sentEvery | (1 << n))
     this.#phase = 'early'
-    const timeMs = table.slots[row * table.width + SLOT_EVENT_TIME_MAX]!
+    const timeMs = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
     for (const sink of this.#every[n]!) this.#write(run, sink, rev, timeMs)
   }
 
@@ -258,7 +268,7 @@ export class ResultSinks {
     result.keys = table
     result.keyId = table.keyOf(row)
     if (bounds === undefined) result.updateRev = table.slots[row * table.width + SLOT_COUNT]!
-    else bounds.fill(result)
+    else bounds.fill?.(result)
     return result
   }
 
