@@ -17,6 +17,7 @@ import {
   min,
   msgpack,
   session,
+  sliding,
   sum,
   tumbling,
   type WindowSpec,
@@ -27,8 +28,8 @@ import { Lane } from '../../src/lane/lane.ts'
 export interface WindowCase {
   name: string
   window: WindowSpec
-  /** Windows that hold each record. */
-  windowsOfRecord: number
+  /** How many records the rows hold, each as often as it is in a window. */
+  taken(load: WindowLoad): number
   /** At most so many times the cost of the first case. */
   target?: number
 }
@@ -36,18 +37,19 @@ export interface WindowCase {
 /** The first is what the others are compared with. */
 export function windowCases(): WindowCase[] {
   return [
-    { name: 'tumbling 1 s', window: tumbling('1s'), windowsOfRecord: 1 },
-    { name: 'hopping 60 s by 1 s', window: hopping('60s', '1s'), windowsOfRecord: 60, target: 2 },
+    { name: 'tumbling 1 s', window: tumbling('1s'), taken: ({ records }) => records },
+    { name: 'hopping 60 s by 1 s', window: hopping('60s', '1s'), taken: ({ records }) => records * 60, target: 2 },
     // Its day ends five seconds into the load: around it records go back and forth between two windows.
     {
       name: 'day of Europe/Berlin',
       window: calendar('day', { timeZone: 'Europe/Berlin', offset: '3605s' }),
-      windowsOfRecord: 1,
+      taken: ({ records }) => records,
       target: 1.2,
     },
-    { name: 'count of 100', window: countWindow(100), windowsOfRecord: 1, target: 3 },
-    { name: 'global', window: globalWindow(), windowsOfRecord: 1, target: 2 },
-    { name: 'session of 1 s', window: session('1s'), windowsOfRecord: 1, target: 3 },
+    { name: 'count of 100', window: countWindow(100), taken: ({ records }) => records, target: 3 },
+    { name: 'global', window: globalWindow(), taken: ({ records }) => records, target: 2 },
+    { name: 'session of 1 s', window: session('1s'), taken: ({ records }) => records, target: 3 },
+    { name: 'sliding of 1 s', window: sliding('1s'), taken: (load) => slidingTaken(load, 1_000) },
   ]
 }
 
@@ -97,13 +99,13 @@ function jobOf(window: WindowSpec): CompiledJob {
 }
 
 /** Runs one case over the load. Making frames, and reading rows back, is not timed. */
-export async function runWindowCase({ window, windowsOfRecord }: WindowCase, load: WindowLoad): Promise<WindowRun> {
+export async function runWindowCase({ window, taken }: WindowCase, load: WindowLoad): Promise<WindowRun> {
   const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'bench', limits: LIMITS }
   const lane = new Lane(jobOf(window), { ...setup, messageBytesMax: [], partitionCounts: [1] }, { nowMs: () => 0 })
   await lane.handle({ op: 'open', sub: 0, ...TASK, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
   await lane.handle({ op: 'ready', ...TASK, position: undefined, inputOffset: 0 })
-  const { records, keys, rate } = load
-  const trades = tradeStream({ seed: 1, count: records, startMs: 0, keyCount: keys, recordsPerEventSecond: rate })
+  const { records } = load
+  const trades = tradesOf(load)
   const seen = { rows: 0, taken: 0 }
   let micros = 0
   let epoch = 0
@@ -120,8 +122,36 @@ export async function runWindowCase({ window, windowsOfRecord }: WindowCase, loa
   const last = lane.handle({ op: 'end', ...TASK, epoch })
   micros += cpuMicrosSince(before)
   look(last, seen)
-  const expected = records * windowsOfRecord
+  const expected = taken(load)
   return { nanosPerRecord: (micros * 1_000) / records, ...seen, expected, isCorrect: seen.taken === expected }
+}
+
+function tradesOf({ records, keys, rate }: WindowLoad): TradeStream {
+  return tradeStream({ seed: 1, count: records, startMs: 0, keyCount: keys, recordsPerEventSecond: rate })
+}
+
+/** Of each symbol the windows that end with a trade or begin right after one, and how many trades each of them holds. */
+function slidingTaken(load: WindowLoad, sizeMs: number): number {
+  const trades = tradesOf(load)
+  const bySymbol = new Map<string, number[]>()
+  for (let i = 0; i < load.records; i++) {
+    const { sym, ts } = trades.next(i)
+    const times = bySymbol.get(sym)
+    if (times === undefined) bySymbol.set(sym, [ts])
+    else times.push(ts)
+  }
+  let taken = 0
+  for (const list of bySymbol.values()) {
+    const times = Float64Array.from(list).sort()
+    const ends = new Set([...times, ...times.map((ts) => ts + 1 + sizeMs)])
+    let [from, to] = [0, 0]
+    for (const endMs of Float64Array.from(ends).sort()) {
+      while (to < times.length && times[to]! <= endMs) to++
+      while (from < to && times[from]! < endMs - sizeMs) from++
+      taken += to - from
+    }
+  }
+  return taken
 }
 
 /** CPU rather than time: what else runs on the machine takes less of it away. */

@@ -317,8 +317,8 @@ export interface CustomSpec<R, F extends readonly Field<R>[] | undefined, State,
   /** What the row shows. Must not change the state. */
   readonly result: (state: State) => Out
   /**
-   * The state of the records of both; those of `later` come after those of `state`. Must not change `later`. Session windows need
-   * it, and windows that overlap share their work with it.
+   * The state of the records of both; those of `later` come after those of `state`. Must not change `later`. Session and sliding
+   * windows need it, and windows that overlap share their work with it.
    */
   readonly merge?: (state: State, later: State) => State
 }

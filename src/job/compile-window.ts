@@ -141,6 +141,7 @@ const WINDOWS: Record<string, (given: Given) => WindowPlan> = {
     return { kind: 'count', sizeRecords, hopRecords, paneRecords: hasPanes ? hopRecords : undefined }
   },
   global: () => ({ kind: 'global' }),
+  sliding: (given) => ({ kind: 'sliding', sizeMs: given.ms('size'), graceMs: given.graceMs() }),
 }
 
 function greatestCommonDivisor(a: number, b: number): number {
@@ -197,6 +198,12 @@ export function checkSessions(found: Findings, name: string, window: WindowPlan,
   const waits = `${formatDuration(window.graceMs + outOfOrderMs)} of grace and outOfOrder`
   const gap = `the gap ${formatDuration(window.gapMs)}`
   found.add(`window ${show(name)}: ${waits} are too long for ${gap}: ${SESSIONS_MAX} sessions of a key may be open`)
+}
+
+/** Windows whose rows are always merged, and why. */
+export const MERGE_REASONS: Partial<Record<WindowPlan['kind'], string>> = {
+  session: 'sessions that meet become one',
+  sliding: 'sliding windows share their records',
 }
 
 /** What it has of two rows can be put together. */

@@ -7,7 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
-import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes } from './compile-window.ts'
+import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
 import type { Draft, Step } from './draft.ts'
 import {
   type CompiledJob,
@@ -181,9 +181,10 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
     ...(window === undefined || window.plan.kind === 'global' ? [] : ['windowStart', 'windowEnd']),
   ]
   const aggregates = compileAggregates(c.found, where, step.aggregates, reserved)
-  if (window?.plan.kind === 'session') {
+  const mergeReason = window === undefined ? undefined : MERGE_REASONS[window.plan.kind]
+  if (mergeReason !== undefined) {
     for (const aggregate of aggregates.filter((one) => !canMerge(one))) {
-      c.found.add(`${where}: ${show(aggregate.as)} needs merge, since sessions that meet become one`)
+      c.found.add(`${where}: ${show(aggregate.as)} needs merge, since ${mergeReason}`)
     }
   }
   const gapFill = compileGapFill(c.found, where, options.gapFill, window?.plan, aggregates)

@@ -126,6 +126,7 @@ export type WindowPlan =
   /** `paneRecords`: the hop, where windows share panes of it; undefined: each has rows of its own. */
   | { kind: 'count'; sizeRecords: number; hopRecords: number; paneRecords: number | undefined }
   | { kind: 'global' }
+  | { kind: 'sliding'; sizeMs: number; graceMs: number }
 
 /** Of windows that hold a time together: the size of the panes that they share; undefined: each has rows of its own. */
 interface Overlapping {

@@ -27,6 +27,8 @@ export function windowText(window: WindowPlan): string {
       return countText(window)
     case 'global':
       return 'global'
+    case 'sliding':
+      return `sliding ${formatDuration(window.sizeMs)}`
   }
 }
 

@@ -9,7 +9,15 @@ import type { Duration } from './duration.ts'
 export type { CalendarUnit } from '../core/calendar-unit.ts'
 
 /** A window description, not yet checked; `job(...).window(name, here)` takes it. */
-export type WindowSpec = TumblingSpec | HoppingSpec | CumulateSpec | CalendarSpec | SessionSpec | CountSpec | GlobalSpec
+export type WindowSpec =
+  | TumblingSpec
+  | HoppingSpec
+  | CumulateSpec
+  | CalendarSpec
+  | SessionSpec
+  | SlidingSpec
+  | CountSpec
+  | GlobalSpec
 
 export interface TumblingSpec extends Required<WindowOptions> {
   readonly kind: 'tumbling'
@@ -43,6 +51,11 @@ export interface CountSpec {
 
 export interface GlobalSpec {
   readonly kind: 'global'
+}
+
+export interface SlidingSpec extends Required<SlidingOptions> {
+  readonly kind: 'sliding'
+  readonly size: Duration
 }
 
 export interface WindowOptions {
@@ -195,6 +208,32 @@ export function countWindow(size: number, { hop = size }: CountOptions = {}): Co
  */
 export function globalWindow(): GlobalSpec {
   return { kind: 'global' }
+}
+
+export interface SlidingOptions {
+  /** How long after its end, in event time, a window still takes records. Default `0ms`. */
+  readonly grace?: Duration
+}
+
+/**
+ * A look-back that moves with the records of a key: one window for each set of records that lie within `size` of each other. A
+ * window is `[start, end]`, both in it, and `end - start` is the size. A record of time t makes the window that ends with it,
+ * `[t - size, t]`, and the one that begins right after it, `[t + 1, t + 1 + size]`, which comes when it holds a record. A window is
+ * closed when the watermark is past `end + grace`.
+ *
+ * ```
+ *   size 5                event time ->
+ *        a 10    b 13
+ *   |-----●|      |       [5, 10]   a: ends with a
+ *      |--●-------●|      [8, 13]   a b: ends with b
+ *          |------●---|   [11, 16]  b: begins right after a
+ * ```
+ *
+ * @example
+ * .window('last-minute', sliding('1m', { grace: '5s' }))
+ */
+export function sliding(size: Duration, { grace = '0ms' }: SlidingOptions = {}): SlidingSpec {
+  return { kind: 'sliding', size, grace }
 }
 
 function given({ grace = '0ms', offset = '0ms' }: WindowOptions): Required<WindowOptions> {

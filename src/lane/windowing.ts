@@ -18,6 +18,8 @@ import type { IdBounds } from './operators/row-headers.ts'
 import { RunningAggregate } from './operators/running-aggregate.ts'
 import { SessionAggregate } from './operators/session-aggregate.ts'
 import { SESSION_SLOTS, sessionBounds } from './operators/session-rows.ts'
+import { SENT_WINDOW_SLOTS, SlidingAggregate, slidingBounds } from './operators/sliding-aggregate.ts'
+import { POINT_SLOTS } from './operators/sliding-points.ts'
 import type { StatefulStep } from './operators/stateful-step.ts'
 import { WindowAggregate } from './operators/window-aggregate.ts'
 import type { TableLayout } from './task.ts'
@@ -58,6 +60,8 @@ export function windowing(window: WindowPlan | undefined, gapFill: GapFillPlan |
   switch (window.kind) {
     case 'session':
       return sessions(window)
+    case 'sliding':
+      return slidingWindows(window)
     case 'count':
       return counted(window)
     case 'global':
@@ -124,6 +128,19 @@ function sessions({ gapMs, graceMs }: Extract<WindowPlan, { kind: 'session' }>):
       { operator: name, operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
     ],
     step: (parts) => new SessionAggregate({ ...parts, gapMs, graceMs }),
+  }
+}
+
+function slidingWindows({ sizeMs, graceMs }: Extract<WindowPlan, { kind: 'sliding' }>): Windowing {
+  return {
+    isMerged: true,
+    bounds: slidingBounds,
+    idBounds: 'start',
+    tables: (name, width) => [
+      { operator: name, operatorId: operatorIdOf(name), width: width + POINT_SLOTS, isWindowed: true },
+      { operator: name, operatorId: operatorIdOf(`${name}~sent`), width: SENT_WINDOW_SLOTS, isWindowed: true },
+    ],
+    step: (parts) => new SlidingAggregate({ ...parts, sizeMs, graceMs }),
   }
 }
 

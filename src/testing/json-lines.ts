@@ -152,10 +152,9 @@ function boundsOf({ value, headers }: OutputRow<unknown>, windows: RowWindows) {
   const [first, last] = id.split(':').slice(-2).map(Number)
   // Windows of one start have their end in the id.
   if (window.kind === 'cumulate') return { windowStart: first, windowEnd: last }
-  // Where a session ends is in its row alone.
-  if (window.kind === 'session') return { windowStart: last }
-  // What windows by count hold is in their rows alone, and the global window has no bounds.
-  if (window.kind === 'count' || window.kind === 'global') return {}
+  if (window.kind === 'sliding') return { windowStart: last, windowEnd: last! + window.sizeMs }
+  // Where a session or a window by count is, its row alone says; the global window has no bounds.
+  if (window.kind === 'session' || window.kind === 'count' || window.kind === 'global') return {}
   // Elsewhere it is the last that holds its start.
   return { windowStart: last, windowEnd: alignedWindows(window).lastEnd(last!) }
 }

@@ -125,9 +125,10 @@ test.each([
     ],
   ],
   ["calendar('month', { timeZone: 'Europe/Berlin' })", [[-3_600_000, 31 * 86_400_000 - 3_600_000]]],
+  ["sliding('2s')", [[-1_500, 500]]],
 ])('rows of %s have their window, also where their value does not say it', async (window, bounds) => {
   const job = join(folder, `job-${window.replaceAll(/\W/g, '')}.ts`)
-  const text = `import { calendar, count, cumulate, hopping, job, json, kafka, tumbling } from 'millrace'
+  const text = `import { calendar, count, cumulate, hopping, job, json, kafka, sliding, tumbling } from 'millrace'
     export default job('counts')
       .from(kafka('trades', { value: json<{ sym: string; ts: number }>(), key: 'sym', eventTime: 'ts' }))
       .keyBy('sym').window('w', ${window}).aggregate({ n: count() })

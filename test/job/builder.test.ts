@@ -25,6 +25,7 @@ import {
   quantiles,
   recordTime,
   session,
+  sliding,
   stddev,
   sum,
   topK,
@@ -538,6 +539,22 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
         name: 'again',
       }).to!(kafka('out')),
     "dedup 'again' comes after aggregate; it is for records; dedup is said twice",
+  ],
+  [
+    'sliding windows of no size and of a grace that is no duration',
+    () => inWindow(sliding('0ms', { grace: 'x' as '1s' })),
+    "window 'w': size must be at least 1ms, not '0ms'; window 'w': grace must be a duration like '500ms', '10s' or '1.5h', not 'x'",
+  ],
+  [
+    'sliding windows of a state that cannot be merged',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .window('w', sliding('1m'))
+        .aggregate({ n: custom<Trade, number, number>({ init: () => 0, add: (n) => n + 1, result: (n) => n }) })
+        .to(kafka('out')),
+    "aggregate 'w-aggregate': 'n' needs merge, since sliding windows share their records",
   ],
   [
     'no window',

@@ -22,6 +22,7 @@ import {
   msgpack,
   quantiles,
   recordTime,
+  sliding,
   sum,
   topK,
   tumbling,
@@ -154,6 +155,14 @@ test('windows by count are told apart by size, hop and panes, and from the globa
     ...['count 10', 'count 20', 'count 10 by 5 in panes of 5', 'count 10 by 5'],
     ...['global', undefined],
   ])
+})
+
+test('sliding windows are known by their size and grace', () => {
+  const slide = (size: Duration, grace: Duration) =>
+    keyed.window('w', sliding(size, { grace })).aggregate({ n: count() }).to(kafka('out'))
+  const hashes = [slide('60s', '0ms'), slide('30s', '0ms'), slide('60s', '1s')].map(hash)
+  expect(new Set(hashes).size).toBe(3)
+  expect(stateMeaning(slide('60s', '1s').build().plan)).toContain("window 'w' = sliding 1m")
 })
 
 test('custom accumulators are told apart by their name and fields', () => {

@@ -9,7 +9,7 @@ import type { PaneShape } from './pane-merge.ts'
 import type { RowBounds } from './result-sinks.ts'
 
 /** A window that event time alone decides, and that ends. */
-export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' | 'count' | 'global' }>
+export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' | 'sliding' | 'count' | 'global' }>
 
 /**
  * The windows that a plan describes.
