@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest'
 import { count, custom, job, kafka, msgpack, sliding, sum } from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
-import { drive, type Row } from '../lane/lane-driver.ts'
+import { type DriveOptions, drive, type Row } from '../lane/lane-driver.ts'
 import { fieldsOf, golden, type Tick, ticksOf } from './golden.ts'
 
 type Emission = 'final' | 'updates' | { every: '10ms' }
@@ -225,6 +225,21 @@ describe('updates of sliding windows', () => {
     },
     text,
   )
+})
+
+test('times count in whole milliseconds, those of the watermark too', async () => {
+  const compiled = job('g')
+    .from(kafka('in', { value: msgpack<Tick>(), key: 'key', eventTime: 'ts' }))
+    .keyBy('key')
+    .window('w', sliding('5ms'))
+    .aggregate({ n: count(), v: sum('value') })
+    .to(kafka('out', { value: msgpack() }))
+    .build()
+  const input = [10.7, 10.2, 13.9, 13.1].map((ts) => ({ key: 'a', value: { key: 'a', ts, value: 1 } }))
+  for (const options of [{}, { frameRecords: 1, restart: 'store', store: 'lmdb' }] as DriveOptions[]) {
+    const { rows } = await drive(compiled, input, options)
+    expect(rows.map(text)).toEqual(['a[5,10] n2 v2', 'a[8,13] n4 v4', 'a[11,16] n2 v2'])
+  }
 })
 
 test('the time of a final row is the end of its window, which is in it; of an early one that of its last record', async () => {

@@ -95,9 +95,9 @@ export class SlidingAggregate implements StatefulStep {
     this.#tasks.set(task, { table, points, sent, closes, early, closedMs: this.#closedUpTo(task) })
   }
 
-  /** The greatest end of a window that the watermark of a task has closed. */
+  /** The greatest end of a window that the watermark of a task has closed; in whole ms, as records have their places. */
   #closedUpTo({ watermarkMs }: Task): number {
-    return Math.ceil(watermarkMs - this.#options.graceMs) - 1
+    return Math.floor(watermarkMs) - this.#options.graceMs - 1
   }
 
   run(chunk: Chunk, run: FrameRun): void {
@@ -130,7 +130,7 @@ export class SlidingAggregate implements StatefulStep {
   #take(chunk: Chunk, i: number, run: FrameRun, own: SlidingTask): void {
     const { task, view } = run
     const { table, points } = own
-    const timeMs = chunk.timesMs[i]!
+    const timeMs = Math.floor(chunk.timesMs[i]!)
     const at = chunk.at[i]!
     const closedMs = this.#closedUpTo(task)
     const keyId = table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))

@@ -14,7 +14,7 @@ const BEFORE = 0
 const BEHIND = 1
 export const POINT_SLOTS = 2
 
-/** The time of the row that closes the ring of a key: behind every event time, and exact. */
+/** The time of the row that closes the ring of a key: behind the end of every window, as dates end at 8.64e15 and durations at 100 years. */
 export const RING_MS = 9e15
 
 export class SlidingPoints {
