@@ -63,8 +63,7 @@ interface Sent {
 function oracle(ticks: readonly Tick[], { size, grace, outOfOrder }: Shape, isPoisoned: boolean) {
   const accepted: Tick[] = []
   const sent: Sent[] = []
-  let watermark = Number.NEGATIVE_INFINITY
-  let [late, dead, refused] = [0, 0, 0]
+  let [watermark, late, dead, refused] = [Number.NEGATIVE_INFINITY, 0, 0, 0]
   const isClosed = (end: number, at: number): boolean => at > end + grace
   const within = (own: readonly Tick[], end: number): Tick[] => own.filter(({ ts }) => ts >= end - size && ts <= end)
   const endsOf = (own: readonly Tick[]): Set<number> => {
