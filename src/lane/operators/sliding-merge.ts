@@ -31,7 +31,6 @@ interface Seam {
   isFrontEmpty: boolean
   /** The last point that is merged. */
   lastMs: number
-  bytes: number
 }
 
 export class SlidingMerge {
@@ -41,13 +40,20 @@ export class SlidingMerge {
   readonly #accumulators: Accumulators
   readonly #seams = new Map<number, Seam>()
   #evictedRowCount = 0
-  /** Bytes of all that is kept. */
-  bytes = 0
+  /** Merged rows that are kept. */
+  #rowCount = 0
 
   constructor(points: SlidingPoints, accumulators: Accumulators) {
     this.rows = new RowBuffer(accumulators.width)
     this.#points = points
     this.#accumulators = accumulators
+  }
+
+  /** Bytes of all that is kept; the cells of a merged row are as large as those of a point, about. */
+  get bytes(): number {
+    const { table } = this.#points
+    const cellBytes = table.rowCount === 0 ? 0 : table.cellBytes / table.rowCount
+    return this.#rowCount * (this.rows.width * 8 + 16 + cellBytes)
   }
 
   /**
@@ -69,13 +75,13 @@ export class SlidingMerge {
   forget(keyId: number): void {
     const seam = this.#seams.get(keyId)
     if (seam === undefined) return
-    this.bytes -= seam.bytes
+    this.#rowCount -= seam.times.length + 1
     this.#seams.delete(keyId)
   }
 
   forgetAll(): void {
     this.#seams.clear()
-    this.bytes = 0
+    this.#rowCount = 0
   }
 
   /** Ids of keys whose rows have left memory may be those of others by now. */
@@ -110,9 +116,8 @@ export class SlidingMerge {
   #begin(keyId: number, times: readonly number[]): boolean {
     const suffixes = new RowBuffer(this.#accumulators.width, times.length)
     const front = new RowBuffer(this.#accumulators.width)
-    const bytes = suffixes.bytes + front.bytes + times.length * 8
     const lastMs = times[times.length - 1]!
-    const seam: Seam = { suffixes, times, first: 0, front, isFrontEmpty: true, lastMs, bytes }
+    const seam: Seam = { suffixes, times, first: 0, front, isFrontEmpty: true, lastMs }
     return succeeds(() => {
       for (let n = times.length - 1; n >= 0; n--) {
         suffixes.clear(this.#accumulators, n)
@@ -121,7 +126,7 @@ export class SlidingMerge {
       }
       this.#read(seam)
       this.#seams.set(keyId, seam)
-      this.bytes += bytes
+      this.#rowCount += times.length + 1
     })
   }
 
