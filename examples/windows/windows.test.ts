@@ -10,6 +10,7 @@ import {
   json,
   kafka,
   session,
+  sliding,
   sum,
   tumbling,
   type WindowSpec,
@@ -85,6 +86,16 @@ test('calendar', async () => {
 test('session', async () => {
   const window = session('5s')
   expect(await totals(window, [3, 1], [7, 2], [13, 4])).toEqual(['3 to 7: 3', '13 to 13: 4'])
+})
+
+test('sliding', async () => {
+  const window = sliding('5s')
+  expect(await totals(window, [3, 1], [7, 2], [13, 4])).toEqual([
+    '-2 to 3: 1', // ends with 3
+    '2 to 7: 3', // ends with 7
+    '3.001 to 8.001: 2', // begins right after 3
+    '8 to 13: 4', // ends with 13; the one that begins right after 7 would hold nothing
+  ])
 })
 
 test('count', async () => {

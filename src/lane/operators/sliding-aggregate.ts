@@ -77,7 +77,7 @@ export class SlidingAggregate implements StatefulStep {
   readonly #reachMs: number
   /** Records of the chunk from here on are in `#rows` and not added yet. */
   #addedTo = 0
-  readonly #result = { row: 0 } as ResultRow
+  readonly #result = { row: 0, sentEvery: 0 } as ResultRow
 
   constructor(options: SlidingAggregateOptions) {
     this.#options = options
@@ -298,6 +298,7 @@ export class SlidingAggregate implements StatefulStep {
     result.keys = own.table
     result.keyId = keyId
     result.startMs = endMs - this.#options.sizeMs
+    result.idMs = result.startMs
     result.endMs = endMs
     try {
       return merge.merge(keyId, result.startMs, endMs) ? result : undefined
