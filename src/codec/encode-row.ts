@@ -68,7 +68,9 @@ class OtherParts {
     let bytes = 0
     for (let i = 0; i < parts.numbers.length; i++) {
       const other = !Number.isNaN(parts.numbers[i]) ? undefined : parts.others[i]
-      const encoded = other === undefined || other === null ? undefined : encodeValue(this.#format, other)
+      // A NaN that a record brought is no number either, and its bits are whatever the engine makes of them.
+      const isNone = other === undefined || other === null || Number.isNaN(other)
+      const encoded = isNone ? undefined : encodeValue(this.#format, other)
       this.encoded[i] = encoded
       if (encoded !== undefined) bytes += encoded.length
     }

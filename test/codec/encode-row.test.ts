@@ -36,6 +36,10 @@ describe.each(['msgpack', 'json'] as const)('a row as %s', (format) => {
     expect(Object.keys(row as object)).toEqual(['sym', 'windowStart', 'windowEnd', 'open', 'n'])
   })
 
+  test('has null for a value that a record brought and that is no number', () => {
+    expect(encode(format, false, ['last'], parts('A', [Number.NaN], [Number.NaN]))).toEqual({ sym: 'A', last: null })
+  })
+
   test('has no window without one', () => {
     expect(encode(format, false, ['n'], parts('A', [3]))).toEqual({ sym: 'A', n: 3 })
   })

@@ -6,7 +6,7 @@ import { type AlignedWindows, CumulateWindows, HoppingWindows, TumblingWindows }
 import type { WindowPlan } from '../../job/plan.ts'
 import { SLOT_COUNT } from './accumulators.ts'
 import type { PaneShape } from './pane-merge.ts'
-import type { RowBounds } from './result-sinks.ts'
+import type { RowBounds } from './result-row.ts'
 
 /** A window that event time alone decides, and that ends. */
 export type AlignedPlan = Exclude<WindowPlan, { kind: 'session' | 'sliding' | 'count' | 'global' }>

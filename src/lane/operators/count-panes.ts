@@ -6,7 +6,8 @@ import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { type Accumulators, SLOT_EVENT_TIME_MAX } from './accumulators.ts'
 import type { CountRows } from './count-rows.ts'
-import type { ResultRow, ResultSinks } from './result-sinks.ts'
+import type { ResultRow } from './result-row.ts'
+import type { ResultSinks } from './result-sinks.ts'
 import { RowBuffer } from './row-buffer.ts'
 
 export class CountPanes {

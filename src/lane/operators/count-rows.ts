@@ -13,7 +13,7 @@
  */
 import type { SlabTable } from '../../state/contract.ts'
 import { type Accumulators, SLOT_COUNT, SLOT_EVENT_TIME_MAX } from './accumulators.ts'
-import type { RowBounds } from './result-sinks.ts'
+import type { RowBounds } from './result-row.ts'
 
 /** Slots behind those of the aggregates. */
 const FIRST = 0

@@ -10,7 +10,8 @@ import type { GapFillPlan } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators } from './accumulators.ts'
-import type { ResultRow, ResultSinks } from './result-sinks.ts'
+import type { ResultRow } from './result-row.ts'
+import type { ResultSinks } from './result-sinks.ts'
 
 /** Rows of a table without windows all have this end. */
 const NO_WINDOW = 0

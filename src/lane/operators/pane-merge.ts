@@ -26,7 +26,8 @@ import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators, AggregateRows } from './accumulators.ts'
 import { MergeFailure, mergeRows } from './merge-rows.ts'
-import type { ResultRow, ResultSinks } from './result-sinks.ts'
+import type { ResultRow } from './result-row.ts'
+import type { ResultSinks } from './result-sinks.ts'
 import { RowBuffer } from './row-buffer.ts'
 
 /** Panes begin at multiples of their size from the offset, blocks too. In ms. */

@@ -21,6 +21,7 @@ import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX,
 import type { DeadLetters } from './dead-letters.ts'
 import { HeaderBytes } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+import type { OutgoingWindow, ResultRow, RowBounds } from './result-row.ts'
 import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf, type RowFunction } from './row-functions.ts'
 import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
 
@@ -45,36 +46,6 @@ interface ResultSink {
   isDirect: boolean
   /** A view is compacted: the broker refuses rows without a key. */
   isView: boolean
-}
-
-/** A result on its way out: where its slots are, whose it is, its window (0 without one). One object, filled anew. */
-export interface ResultRow {
-  rows: AggregateRows
-  row: number
-  /** Who knows the bytes of the key. */
-  keys: SlabTable
-  keyId: number
-  startMs: number
-  endMs: number
-  /** What its id has of it: the start of the window, of a session the time that it was opened at, of a window by count its number. */
-  idMs: number
-  /** Rows of its id that were sent to sinks with `updates`, this one included when it is early. */
-  updateRev: number
-  /** The intervals of `every` that have had a row of its id, a bit each; kept where rows can be taken back. */
-  sentEvery: number
-}
-
-/** A key and a window of its. */
-export type OutgoingWindow = Pick<ResultRow, 'keys' | 'keyId' | 'startMs' | 'endMs' | 'idMs'>
-
-/** Where the window of a row is. */
-export interface RowBounds {
-  /** Window and rev of `result`, whose row is given. Not there where windows are no rows of the table. */
-  fill?(result: ResultRow): void
-  /** Keeps what has been sent, where rows can be taken back. */
-  sentEvery?(result: ResultRow, bits: number): void
-  /** The last moment of a window, as the Kafka timestamp of its final row. */
-  lastMomentMs(endMs: number): number
 }
 
 export interface ResultSinksOptions {

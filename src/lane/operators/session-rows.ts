@@ -9,7 +9,7 @@
 import type { SlabTable } from '../../state/contract.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { Deadlines } from './deadlines.ts'
-import type { RowBounds } from './result-sinks.ts'
+import type { RowBounds } from './result-row.ts'
 
 /** Slots behind those of the aggregates. */
 const FIRST = 0
