@@ -54,7 +54,10 @@ export class AttemptTasks {
    * those behind the repartition topic have to hear that first. True when that is so.
    */
   endsPause(batches: readonly SourceBatch[], nowMs: number): boolean {
-    const quiet = batches.some((batch) => this.of(batch)?.isAwaited === false)
+    const quiet = batches.some((batch) => {
+      const task = this.of(batch)
+      return task?.sub === 0 && !task.isAwaited
+    })
     const before = this.#beforeTopic
     if (!quiet || before.length === 0 || before.some((task) => task.isAwaited)) return false
     this.#awaitAll(nowMs)

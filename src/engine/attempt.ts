@@ -224,6 +224,8 @@ export class Attempt {
       lanes.send(lane, { op: 'announce', taskId, attempt: this.number }).catch((error) => this.fail(error))
     }
     await this.#commitEpoch()
+    // Tasks that were admitted meanwhile have to be heard of too.
+    if (this.#tasks.all.some((task) => task.mustAnnounce)) return
     this.#isAnnouncing = false
     for (const result of this.#held.splice(0)) this.accept(result)
     this.#onRoom()

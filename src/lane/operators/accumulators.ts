@@ -175,7 +175,7 @@ export class Accumulators {
   #addToCustomsOfEach(table: SlabTable, chunk: Chunk, places: readonly number[], i: number): boolean {
     const states: unknown[][] = []
     try {
-      for (const row of places) states.push(this.statesAfter(table, row, -1, chunk, i))
+      for (const row of places) states.push(this.statesAfter(table, row, -1, chunk, i, places.length > 1))
     } catch (error) {
       chunk.failThrown(i, DEAD_FUNCTION, error)
       for (const row of places) if (table.slots[row * table.width + SLOT_COUNT] === 0) table.deleteRow(row)
@@ -200,12 +200,14 @@ export class Accumulators {
   }
 
   /**
-   * The custom states of a row with those of `later` merged (-1: none) and record `i` added, on copies: nothing is changed.
+   * The custom states of a row with those of `later` merged (-1: none) and record `i` added. On copies, so that nothing is changed;
+   * without `isCopied` a single function may change the state that it is given, as long as it does not throw.
    * Throws what a function of the job throws.
    */
-  statesAfter(table: AggregateRows, row: number, later: number, chunk: Chunk, i: number): unknown[] {
+  statesAfter(table: AggregateRows, row: number, later: number, chunk: Chunk, i: number, isCopied = true): unknown[] {
     const { customs } = this
-    let states = isNew(table, row) ? customs.initial() : customs.statesOf(table.cells[row], true)
+    const mayThrowLater = later >= 0 || customs.count > 1
+    let states = isNew(table, row) ? customs.initial() : customs.statesOf(table.cells[row], isCopied || mayThrowLater)
     if (later >= 0) states = customs.withStates(states, customs.statesOf(table.cells[later], false))
     return customs.withRecord(states, chunk, i)
   }

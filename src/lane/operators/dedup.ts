@@ -20,7 +20,7 @@ import type { StatefulStep } from './stateful-step.ts'
 const ID_BYTES_MAX = 256
 /** What a dead letter says was expected of an id. */
 export const ID_EXPECTED = `whole number, or text of at most ${ID_BYTES_MAX} bytes`
-/** Each time something of a bucket is due, its ids are looked at: there are so many buckets in `within`. */
+/** The ids of a bucket are looked at once, when all of it is due: there are so many buckets in `within`. */
 const BUCKETS_WITHIN = 4096
 /** Rows without a window have this end. */
 const NO_WINDOW = 0
@@ -53,7 +53,7 @@ export function dedupTables(name: string): TableLayout[] {
 interface DedupTask {
   ids: SlabTable
   deadlines: Deadlines
-  /** No id has a deadline before this. */
+  /** Nothing is looked at before this: no bucket has ended. */
   quietUntilMs: number
 }
 
@@ -100,7 +100,7 @@ export class Dedup implements StatefulStep {
     ids.touch(row)
     if (isNew) {
       deadlines.add(keyId, deadlines.bucketOf(deadlineMs))
-      own.quietUntilMs = Math.min(own.quietUntilMs, deadlineMs)
+      own.quietUntilMs = Math.min(own.quietUntilMs, deadlines.bucketOf(deadlineMs))
     }
     return false
   }
@@ -157,30 +157,19 @@ export class Dedup implements StatefulStep {
     const own = this.#tasks.get(run.task)!
     while (watermarkMs > own.quietUntilMs) {
       const bucketMs = own.deadlines.firstBucketMs
-      own.quietUntilMs = own.deadlines.startOf(bucketMs)
-      if (watermarkMs <= own.quietUntilMs) return
-      const leastMs = this.#forget(own, bucketMs, watermarkMs)
-      if (leastMs === Number.POSITIVE_INFINITY) continue
-      own.quietUntilMs = leastMs
-      return
+      own.quietUntilMs = bucketMs
+      if (watermarkMs > bucketMs) this.#forget(own, bucketMs, watermarkMs)
     }
   }
 
-  /** Gives the first deadline that is left in a bucket, +Infinity: none. */
-  #forget({ ids, deadlines }: DedupTask, bucketMs: number, watermarkMs: number): number {
-    let leastMs = Number.POSITIVE_INFINITY
+  /** Of a bucket that the watermark has passed as a whole: ids that came again have a later deadline, and go to its bucket. */
+  #forget({ ids, deadlines }: DedupTask, bucketMs: number, watermarkMs: number): void {
     for (const keyId of deadlines.keysOf(bucketMs)) {
       const row = ids.rowFor(keyId, NO_WINDOW)
       const deadlineMs = ids.slots[row * ids.width]!
-      const ownMs = deadlines.bucketOf(deadlineMs)
-      if (deadlineMs >= watermarkMs && ownMs === bucketMs) {
-        leastMs = Math.min(leastMs, deadlineMs)
-        continue
-      }
       deadlines.remove(keyId, bucketMs)
       if (deadlineMs < watermarkMs) ids.deleteRow(row)
-      else deadlines.add(keyId, ownMs)
+      else deadlines.add(keyId, deadlines.bucketOf(deadlineMs))
     }
-    return leastMs
   }
 }

@@ -16,7 +16,7 @@ import type { ResultSinks } from './result-sinks.ts'
 /** Rows of a table without windows all have this end. */
 const NO_WINDOW = 0
 
-/** What `known` tables hold a key: the end of its last window with records; its results are the row's cells. */
+/** What `known` tables hold a key: the end of its last window with records; the results that are filled in again are the row's cells. */
 export const KNOWN_SLOTS = 1
 
 export class GapFill {
@@ -30,12 +30,13 @@ export class GapFill {
     this.#sinks = sinks
   }
 
-  /** A key has had a row: its results are those read last. */
-  remember(known: SlabTable, { keys, keyId, endMs }: ResultRow): void {
+  /** A key has had records in a window: its results are those read last, if they could be read. */
+  remember(known: SlabTable, { keys, keyId, endMs }: ResultRow, isRead: boolean): void {
     const own = known.internKey(keys.keyArena, keys.keyStart(keyId), keys.keyBytes(keyId))
     const row = known.rowFor(own, NO_WINDOW)
     known.slots[row * known.width] = endMs
-    known.cells[row] = this.#accumulators.names.map((_, i) => this.#accumulators.valueAt(i))
+    if (isRead)
+      known.cells[row] = this.#plan.fills.map((fill, i) => (fill === 'last' ? this.#accumulators.valueAt(i) : null))
     known.touch(row)
   }
 

@@ -24,6 +24,8 @@ import type { ResultSinks } from './result-sinks.ts'
 import { SessionRows } from './session-rows.ts'
 import type { StatefulStep } from './stateful-step.ts'
 
+/** With more sessions of a key than this, those that are due go out before its next record. */
+const SESSIONS_LOOKED_AT = 16
 /** Each time something of a bucket is due, its keys are looked at: there are so many buckets in the time of a gap. */
 const BUCKETS_A_GAP = 4096
 
@@ -123,7 +125,13 @@ export class SessionAggregate implements StatefulStep {
     const timeMs = chunk.timesMs[i]!
     const at = chunk.at[i]!
     const keyId = table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
-    const count = rows.countOf(keyId)
+    let count = rows.countOf(keyId)
+    if (count > SESSIONS_LOOKED_AT && task.watermarkMs > own.quietUntilMs) {
+      // Closed ones wait for the end of the frame, but are not to be looked at by each record until then.
+      this.#add(chunk, own, i)
+      this.advance(run)
+      count = rows.countOf(keyId)
+    }
     let row = -1
     let other = -1
     for (let n = count - 1; n >= 0; n--) {
@@ -159,7 +167,9 @@ export class SessionAggregate implements StatefulStep {
     const timeMs = chunk.timesMs[i]!
     const isOrdered = other < 0 || rows.firstMs(one) < rows.firstMs(other)
     const [row, later] = isOrdered ? [one, other] : [other, one]
-    const states = this.#statesAfter(chunk, i, own, row, later)
+    // What is taken back is the row as it was.
+    const isRetracted = this.#sinks.isEager && timeMs < rows.firstMs(row)
+    const states = this.#statesAfter(chunk, i, own, row, later, isRetracted)
     if (states === undefined) return
     if (later >= 0) this.#retract(run, own, later)
     if (later >= 0 || timeMs < rows.firstMs(row)) this.#retract(run, own, row)
@@ -182,10 +192,17 @@ export class SessionAggregate implements StatefulStep {
   }
 
   /** What custom accumulators make of the record, before anything is changed; undefined: one threw, and the record is dead. */
-  #statesAfter(chunk: Chunk, i: number, own: SessionTask, row: number, later: number): unknown[] | undefined {
+  #statesAfter(
+    chunk: Chunk,
+    i: number,
+    own: SessionTask,
+    row: number,
+    later: number,
+    isCopied: boolean,
+  ): unknown[] | undefined {
     if (!this.#accumulators.hasCustoms) return []
     try {
-      return this.#accumulators.statesAfter(own.table, row, later, chunk, i)
+      return this.#accumulators.statesAfter(own.table, row, later, chunk, i, isCopied)
     } catch (error) {
       chunk.failThrown(i, DEAD_FUNCTION, error)
       return undefined
@@ -193,7 +210,7 @@ export class SessionAggregate implements StatefulStep {
   }
 
   #setStates(chunk: Chunk, i: number, own: SessionTask, row: number, later: number): boolean {
-    const states = this.#statesAfter(chunk, i, own, row, later)
+    const states = this.#statesAfter(chunk, i, own, row, later, false)
     if (states !== undefined && states.length > 0) this.#accumulators.setStates(own.table, row, states)
     return states !== undefined
   }

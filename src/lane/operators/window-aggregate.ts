@@ -62,7 +62,8 @@ export class WindowAggregate implements StatefulStep {
   readonly #emitFinal = (row: number): void => {
     const { table, tables } = this.#run!.task
     const result = this.#sinks.resultOf(table!, row)
-    if (this.#sinks.emitFinal(this.#run!, result)) this.#gapFill?.remember(tables[1]!, result)
+    const isRead = this.#sinks.emitFinal(this.#run!, result)
+    this.#gapFill?.remember(tables[1]!, result, isRead)
   }
 
   constructor(options: WindowAggregateOptions) {
@@ -229,7 +230,8 @@ export class WindowAggregate implements StatefulStep {
     const [table, known] = task.tables as [SlabTable, SlabTable]
     const { watermarkMs } = task
     const graceMs = this.#graceMs
-    const lastMs = task.isEnded ? this.#windows.lastEnd(task.eventTimeMsMax) : Number.POSITIVE_INFINITY
+    const isEnded = task.isEnded || watermarkMs === Number.POSITIVE_INFINITY
+    const lastMs = isEnded ? this.#windows.lastEnd(task.eventTimeMsMax) : Number.POSITIVE_INFINITY
     this.#run = run
     for (;;) {
       const isAnyKnown = known.windowEndMin !== Number.POSITIVE_INFINITY
@@ -240,7 +242,7 @@ export class WindowAggregate implements StatefulStep {
       gapFill.fill(run, known, this.#windows.startOf(endMs), endMs)
       this.#closedMs.set(task, endMs + graceMs)
     }
-    if (task.isEnded) gapFill.clear(known)
+    if (isEnded) gapFill.clear(known)
     this.#closedMs.set(task, Math.max(this.#closedMs.get(task)!, watermarkMs))
   }
 }
