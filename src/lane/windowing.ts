@@ -5,36 +5,21 @@
 import { GlobalWindow } from '../core/window.ts'
 import type { GapFillPlan, WindowPlan } from '../job/plan.ts'
 import { operatorIdOf } from './operator-id.ts'
-import type { Accumulators } from './operators/accumulators.ts'
 import { type AlignedPlan, alignedBounds, alignedWindows, paneShape } from './operators/aligned-windows.ts'
-import type { ChangedRows } from './operators/changed-rows.ts'
 import { CountAggregate } from './operators/count-aggregate.ts'
 import { COUNT_SLOTS, countBounds } from './operators/count-rows.ts'
 import { GapFill, KNOWN_SLOTS } from './operators/gap-fill.ts'
-import type { LateRecords } from './operators/late.ts'
 import { PaneAggregate } from './operators/pane-aggregate.ts'
 import type { RowBounds } from './operators/result-row.ts'
-import type { ResultSinks } from './operators/result-sinks.ts'
 import type { IdBounds } from './operators/row-headers.ts'
 import { RunningAggregate } from './operators/running-aggregate.ts'
 import { SessionAggregate } from './operators/session-aggregate.ts'
 import { SESSION_SLOTS, sessionBounds } from './operators/session-rows.ts'
 import { SENT_WINDOW_SLOTS, SlidingAggregate, slidingBounds } from './operators/sliding-aggregate.ts'
 import { POINT_SLOTS } from './operators/sliding-points.ts'
-import type { StatefulStep } from './operators/stateful-step.ts'
+import type { AggregateParts, StatefulStep } from './operators/stateful-step.ts'
 import { WindowAggregate } from './operators/window-aggregate.ts'
 import type { TableLayout } from './task.ts'
-
-/** What every aggregate operator is made of. */
-export interface AggregateParts {
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  changed: ChangedRows
-  late: LateRecords | undefined
-  /** Records of a chunk, at most. */
-  capacity: number
-}
 
 export interface Windowing {
   /** Rows are merged: the aggregates have to be those of merged rows. */

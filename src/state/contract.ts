@@ -78,10 +78,13 @@ export interface OpenedStore {
   stored: StoredTask
 }
 
+/** The window end of all rows of a plain keyed table. */
+export const NO_WINDOW = 0
+
 /**
  * Typed rows of one stateful operator: `width` float64 slots a row in one slab, found by (key, window end).
  * Memory is a cache: rows that are clean may be evicted and come back through the store. A key without rows is forgotten.
- * A plain keyed table (no window) uses window end 0 for all its rows.
+ * A plain keyed table (no window) uses NO_WINDOW for all its rows.
  */
 export interface SlabTable {
   readonly operatorId: number

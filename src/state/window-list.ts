@@ -2,7 +2,7 @@
 // Runs on a lane, owned by one slab table.
 // Keeps SPEC: STATE-8 (closing a window finds all its rows, in memory and on disk).
 
-import type { TaskStore } from './contract.ts'
+import { NO_WINDOW, type TaskStore } from './contract.ts'
 import { operatorRange, prefixEnd, readOperatorId, readWindowEndMs, windowKey } from './keys.ts'
 
 const NO_KEY = new Uint8Array(0)
@@ -98,7 +98,7 @@ export function learnWindows(windows: WindowList, store: TaskStore, operatorId: 
   for (;;) {
     const key = store.firstKeyAtOrAfter(from)
     if (key === undefined || readOperatorId(key) !== operatorId) return
-    const endMs = isWindowed ? readWindowEndMs(key) : 0
+    const endMs = isWindowed ? readWindowEndMs(key) : NO_WINDOW
     windows.at(endMs).storedCount = Number.POSITIVE_INFINITY
     if (!isWindowed) return
     from = prefixEnd(windowKey(operatorId, endMs, NO_KEY))

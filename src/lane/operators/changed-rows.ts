@@ -2,6 +2,7 @@
 // a tick need not look at every row). Runs on a lane.
 // Keeps SPEC: EMIT-1 (a tick is a matter of event time; rows come by window end, then key, whatever happened between).
 
+import { isTickBetween } from '../../core/watermark.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Task } from '../task.ts'
@@ -47,24 +48,33 @@ export class ChangedRows {
     else list.push(row)
   }
 
-  /** Emits the rows that changed since the last tick of interval `n`; `send` has to clear their bit. */
-  emit(run: FrameRun, n: number, table: SlabTable = run.task.table!, send = this.#sender(run, table, n)): void {
-    const { task } = run
+  /** A record with a new greatest event time comes next: the ticks between make the rows go out that changed since theirs. */
+  tick(run: FrameRun, timeMs: number): void {
+    if (this.#allBits === 0) return
+    const table = run.task.table!
+    this.tickOf(run, timeMs, table, (row, n) => this.#sinks.emitTick(run, table, row, n))
+  }
+
+  /** The same for rows of another table; `send` sends the one of interval `n` and has to clear its bit. */
+  tickOf(run: FrameRun, timeMs: number, table: SlabTable, send: (row: number, n: number) => void): void {
+    const { everyMs } = this.#sinks
+    for (let n = 0; n < everyMs.length; n++) {
+      if (isTickBetween(run.task.eventTimeMsMax, timeMs, everyMs[n]!)) this.#emit(run.task, n, table, send)
+    }
+  }
+
+  #emit(task: Task, n: number, table: SlabTable, send: (row: number, n: number) => void): void {
     const list = task.changedRows[n]
     task.changedRows[n] = []
     if (list === undefined) {
       // After a restart, an eviction or a list too long: the bits in the rows know.
-      table.forEachRow(send)
+      table.forEachRow((row) => send(row, n))
       return
     }
     // A listed row may be gone or listed twice; only a row with its bit set is emitted, and that clears the bit.
     const due = list.filter((row) => (table.slots[row * table.width + SLOT_EVERY]! & (1 << n)) !== 0)
     due.sort((a, b) => compareRows(table, a, b))
-    for (const row of due) send(row)
-  }
-
-  #sender(run: FrameRun, table: SlabTable, n: number): (row: number) => void {
-    return (row) => this.#sinks.emitTick(run, table, row, n)
+    for (const row of due) send(row, n)
   }
 }
 

@@ -8,32 +8,22 @@
  *                     #2                          ├───────┤
  */
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
-import { isTickBetween } from '../../core/watermark.ts'
 import { ENDLESS_MS } from '../../core/window.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
-import type { ChangedRows } from './changed-rows.ts'
 import { CountPanes } from './count-panes.ts'
 import { CountRows } from './count-rows.ts'
-import type { LateRecords } from './late.ts'
 import type { ResultSinks } from './result-sinks.ts'
-import type { StatefulStep } from './stateful-step.ts'
+import type { AggregateParts, StatefulStep } from './stateful-step.ts'
 
-export interface CountAggregateOptions {
+export interface CountAggregateOptions extends AggregateParts {
   sizeRecords: number
   hopRecords: number
   /** Windows share panes of `hopRecords`, of which each is so many. */
   hasPanes: boolean
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  changed: ChangedRows
-  late: LateRecords | undefined
-  /** Records of a chunk, at most. */
-  capacity: number
 }
 
 export class CountAggregate implements StatefulStep {
@@ -87,7 +77,7 @@ export class CountAggregate implements StatefulStep {
     const { task } = run
     const timeMs = chunk.timesMs[i]!
     if (timeMs > task.eventTimeMsMax) {
-      this.#tick(run, timeMs)
+      this.#options.changed.tick(run, timeMs)
       task.eventTimeMsMax = timeMs
     }
     const watermarkMs = chunk.carried?.watermarksMs[i] ?? timeMs - this.#options.outOfOrderMs
@@ -96,13 +86,6 @@ export class CountAggregate implements StatefulStep {
     if (watermarkMs < Number.POSITIVE_INFINITY) return
     this.#addUpTo(i, chunk, task.table!)
     this.advance(run)
-  }
-
-  #tick(run: FrameRun, timeMs: number): void {
-    const intervals = this.#sinks.everyMs
-    for (let n = 0; n < intervals.length; n++) {
-      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#options.changed.emit(run, n)
-    }
   }
 
   #take(chunk: Chunk, i: number, run: FrameRun, counted: CountRows): void {

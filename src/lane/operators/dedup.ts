@@ -8,7 +8,7 @@
  */
 import { type Columns, TAG_BIG, TAG_NUMBER, TAG_TEXT } from '../../core/columns.ts'
 import { DEAD_BIG_INTEGER, DEAD_FIELD, STATUS_FILTERED, STATUS_OK } from '../../core/record-status.ts'
-import type { SlabTable } from '../../state/contract.ts'
+import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
@@ -22,8 +22,6 @@ const ID_BYTES_MAX = 256
 export const ID_EXPECTED = `whole number, or text of at most ${ID_BYTES_MAX} bytes`
 /** The ids of a bucket are looked at once, when all of it is due: there are so many buckets in `within`. */
 const BUCKETS_WITHIN = 4096
-/** Rows without a window have this end. */
-const NO_WINDOW = 0
 const KEY_LENGTH_BYTES = 2
 const TEXT = 0x74
 const NUMBER = 0x6e

@@ -7,14 +7,11 @@
  *             a final row  filled       filled       none: forgotten
  */
 import type { GapFillPlan } from '../../job/plan.ts'
-import type { SlabTable } from '../../state/contract.ts'
+import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ResultRow } from './result-row.ts'
 import type { ResultSinks } from './result-sinks.ts'
-
-/** Rows of a table without windows all have this end. */
-const NO_WINDOW = 0
 
 /** What `known` tables hold a key: the end of its last window with records; the results that are filled in again are the row's cells. */
 export const KNOWN_SLOTS = 1

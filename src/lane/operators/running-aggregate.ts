@@ -3,25 +3,14 @@
 // Keeps SPEC: R4 (records after the end of input are late), R6, EMIT-1, EMIT-2 (a row a changing record, or a tick).
 
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
-import { isTickBetween, watermarkAfter } from '../../core/watermark.ts'
+import { watermarkAfter } from '../../core/watermark.ts'
+import { NO_WINDOW } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
 import type { ResultSinks } from './result-sinks.ts'
-import type { StatefulStep } from './stateful-step.ts'
-
-/** Rows of a plain keyed table all have this window end. */
-const NO_WINDOW = 0
-
-export interface RunningAggregateOptions {
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  changed: ChangedRows
-  /** Records of a chunk, at most. */
-  capacity: number
-}
+import type { AggregateParts, StatefulStep } from './stateful-step.ts'
 
 export class RunningAggregate implements StatefulStep {
   readonly #outOfOrderMs: number
@@ -30,7 +19,7 @@ export class RunningAggregate implements StatefulStep {
   readonly #changed: ChangedRows
   readonly #rows: Int32Array
 
-  constructor(options: RunningAggregateOptions) {
+  constructor(options: AggregateParts) {
     this.#outOfOrderMs = options.outOfOrderMs
     this.#accumulators = options.accumulators
     this.#sinks = options.sinks
@@ -47,7 +36,7 @@ export class RunningAggregate implements StatefulStep {
     const { task, view } = run
     const timeMs = chunk.timesMs[i]!
     if (timeMs > task.eventTimeMsMax) {
-      this.#tick(run, timeMs)
+      this.#changed.tick(run, timeMs)
       task.eventTimeMsMax = timeMs
       if (chunk.carried === undefined) {
         task.watermarkMs = watermarkAfter(task.watermarkMs, timeMs, this.#outOfOrderMs)
@@ -67,13 +56,6 @@ export class RunningAggregate implements StatefulStep {
     if (!this.#accumulators.add(table, chunk, this.#rows, i, i + 1)) return
     this.#changed.mark(task, table, row)
     this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))
-  }
-
-  #tick(run: FrameRun, timeMs: number): void {
-    const intervals = this.#sinks.everyMs
-    for (let n = 0; n < intervals.length; n++) {
-      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#changed.emit(run, n)
-    }
   }
 
   /** At the end of input every row is final, once; the rows stay, as they are the totals. */

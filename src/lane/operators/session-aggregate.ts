@@ -11,34 +11,24 @@
  *   frame; no record gets into it.
  */
 import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
-import { isTickBetween } from '../../core/watermark.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
-import type { ChangedRows } from './changed-rows.ts'
 import { Deadlines } from './deadlines.ts'
-import type { LateRecords } from './late.ts'
 import type { ResultSinks } from './result-sinks.ts'
 import { SessionRows } from './session-rows.ts'
-import type { StatefulStep } from './stateful-step.ts'
+import type { AggregateParts, StatefulStep } from './stateful-step.ts'
 
 /** With more sessions of a key than this, those that are due go out before its next record. */
 const SESSIONS_LOOKED_AT = 16
 /** Each time something of a bucket is due, its keys are looked at: there are so many buckets in the time of a gap. */
 const BUCKETS_A_GAP = 4096
 
-export interface SessionAggregateOptions {
+export interface SessionAggregateOptions extends AggregateParts {
   gapMs: number
   graceMs: number
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  changed: ChangedRows
-  late: LateRecords | undefined
-  /** Records of a chunk, at most. */
-  capacity: number
 }
 
 /** What the operator knows of one task. */
@@ -101,20 +91,13 @@ export class SessionAggregate implements StatefulStep {
     const timeMs = chunk.timesMs[i]!
     const { isEager } = this.#sinks
     if (timeMs > task.eventTimeMsMax) {
-      if (isEager) this.#tick(run, timeMs)
+      if (isEager) this.#options.changed.tick(run, timeMs)
       task.eventTimeMsMax = timeMs
     }
     const watermarkMs = chunk.carried?.watermarksMs[i] ?? timeMs - this.#options.outOfOrderMs
     if (watermarkMs <= task.watermarkMs) return
     task.watermarkMs = watermarkMs
     if (isEager) this.advance(run)
-  }
-
-  #tick(run: FrameRun, timeMs: number): void {
-    const intervals = this.#sinks.everyMs
-    for (let n = 0; n < intervals.length; n++) {
-      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#options.changed.emit(run, n)
-    }
   }
 
   /** Finds the sessions that a record is near to: none, one, or the two that it joins. */
@@ -152,10 +135,12 @@ export class SessionAggregate implements StatefulStep {
       return
     }
     const fresh = rows.newRow(keyId, count)
-    if (!this.#setStates(chunk, i, own, fresh, -1)) {
+    const states = this.#statesAfter(chunk, i, own, fresh, -1, false)
+    if (states === undefined) {
       table.deleteRow(fresh)
       return
     }
+    if (states.length > 0) this.#accumulators.setStates(table, fresh, states)
     rows.opened(fresh, timeMs)
     own.quietUntilMs = Math.min(own.quietUntilMs, rows.deadlineMs(fresh))
     this.#rows[i] = fresh
@@ -168,11 +153,11 @@ export class SessionAggregate implements StatefulStep {
     const isOrdered = other < 0 || rows.firstMs(one) < rows.firstMs(other)
     const [row, later] = isOrdered ? [one, other] : [other, one]
     // What is taken back is the row as it was.
-    const isRetracted = this.#sinks.isEager && timeMs < rows.firstMs(row)
-    const states = this.#statesAfter(chunk, i, own, row, later, isRetracted)
+    const isRetracted = later >= 0 || timeMs < rows.firstMs(row)
+    const states = this.#statesAfter(chunk, i, own, row, later, isRetracted && this.#sinks.isEager)
     if (states === undefined) return
     if (later >= 0) this.#retract(run, own, later)
-    if (later >= 0 || timeMs < rows.firstMs(row)) this.#retract(run, own, row)
+    if (isRetracted) this.#retract(run, own, row)
     const joined = later < 0 ? row : this.#join(chunk, i, run, own, row, later)
     rows.extend(joined, timeMs)
     if (states.length > 0) this.#accumulators.setStates(own.table, joined, states)
@@ -207,12 +192,6 @@ export class SessionAggregate implements StatefulStep {
       chunk.failThrown(i, DEAD_FUNCTION, error)
       return undefined
     }
-  }
-
-  #setStates(chunk: Chunk, i: number, own: SessionTask, row: number, later: number): boolean {
-    const states = this.#statesAfter(chunk, i, own, row, later, false)
-    if (states !== undefined && states.length > 0) this.#accumulators.setStates(own.table, row, states)
-    return states !== undefined
   }
 
   #retract(run: FrameRun, own: SessionTask, row: number): void {

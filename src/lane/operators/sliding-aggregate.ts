@@ -17,20 +17,17 @@
  *   that hold it are closed, and the window that begins right after it, [13, 18], is there without it.
  */
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
-import { isTickBetween } from '../../core/watermark.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { Task } from '../task.ts'
 import { type Accumulators, SLOT_EVERY } from './accumulators.ts'
-import type { ChangedRows } from './changed-rows.ts'
-import type { LateRecords } from './late.ts'
 import { MergeFailure } from './merge-rows.ts'
 import type { ResultRow, RowBounds } from './result-row.ts'
 import type { ResultSinks } from './result-sinks.ts'
 import { SlidingMerge } from './sliding-merge.ts'
 import { RING_MS, SlidingPoints } from './sliding-points.ts'
-import type { StatefulStep } from './stateful-step.ts'
+import type { AggregateParts, StatefulStep } from './stateful-step.ts'
 
 /*
  * A window that a row of was sent, or may be at the next tick: rows sent to sinks with `updates` | unused | as an aggregate has it.
@@ -42,16 +39,9 @@ export const SENT_WINDOW_SLOTS = SLOT_EVERY + 1
 /** `[start, end]`, both in the window. */
 export const slidingBounds: RowBounds = { lastMomentMs: (endMs) => endMs }
 
-export interface SlidingAggregateOptions {
+export interface SlidingAggregateOptions extends AggregateParts {
   sizeMs: number
   graceMs: number
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  changed: ChangedRows
-  late: LateRecords | undefined
-  /** Records of a chunk, at most. */
-  capacity: number
 }
 
 /** What the operator knows of one task. */
@@ -211,12 +201,8 @@ export class SlidingAggregate implements StatefulStep {
   }
 
   #tick(run: FrameRun, own: SlidingTask, timeMs: number): void {
-    const intervals = this.#sinks.everyMs
-    for (let n = 0; n < intervals.length; n++) {
-      if (!isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) continue
-      this.#options.changed.emit(run, n, own.sent, (row) => this.#tickOne(run, own, row, n))
-      own.early.forgetAll()
-    }
+    this.#options.changed.tickOf(run, timeMs, own.sent, (row, n) => this.#tickOne(run, own, row, n))
+    own.early.forgetAll()
   }
 
   #tickOne(run: FrameRun, own: SlidingTask, row: number, n: number): void {

@@ -3,6 +3,21 @@
 
 import type { FrameRun, Step } from '../frame-run.ts'
 import type { Task } from '../task.ts'
+import type { Accumulators } from './accumulators.ts'
+import type { ChangedRows } from './changed-rows.ts'
+import type { LateRecords } from './late.ts'
+import type { ResultSinks } from './result-sinks.ts'
+
+/** What every aggregate operator is made of. */
+export interface AggregateParts {
+  outOfOrderMs: number
+  accumulators: Accumulators
+  sinks: ResultSinks
+  changed: ChangedRows
+  late: LateRecords | undefined
+  /** Records of a chunk, at most. */
+  capacity: number
+}
 
 /** An operator with state. */
 export interface StatefulStep extends Step {

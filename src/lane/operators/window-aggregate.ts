@@ -9,7 +9,6 @@
  *                 late from here on               rows closed: ends ascending, keys in byte order
  */
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
-import { isTickBetween } from '../../core/watermark.ts'
 import { type AlignedWindows, isWindowClosed } from '../../core/window.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
@@ -20,24 +19,17 @@ import type { ChangedRows } from './changed-rows.ts'
 import type { GapFill } from './gap-fill.ts'
 import type { LateRecords } from './late.ts'
 import type { ResultSinks } from './result-sinks.ts'
-import type { StatefulStep } from './stateful-step.ts'
+import type { AggregateParts, StatefulStep } from './stateful-step.ts'
 
-/** What an operator of windows is made of. */
-export interface WindowedOptions {
+/** What an operator of aligned windows is made of. */
+export interface WindowedOptions extends AggregateParts {
   windows: AlignedWindows
   graceMs: number
-  outOfOrderMs: number
-  accumulators: Accumulators
-  sinks: ResultSinks
-  late: LateRecords | undefined
-  /** Records of a chunk, at most. */
-  capacity: number
 }
 
 export interface WindowAggregateOptions extends WindowedOptions {
   /** A time may lie in several windows; each has a row of its own. */
   isOverlapping: boolean
-  changed: ChangedRows
   /** Windows without records give rows too. */
   gapFill: GapFill | undefined
 }
@@ -145,7 +137,7 @@ export class WindowAggregate implements StatefulStep {
     const { task } = run
     const timeMs = chunk.timesMs[i]!
     if (timeMs > task.eventTimeMsMax) {
-      this.#tick(run, timeMs)
+      this.#changed.tick(run, timeMs)
       task.eventTimeMsMax = timeMs
     }
     const watermarkMs = chunk.carried?.watermarksMs[i] ?? timeMs - this.#outOfOrderMs
@@ -199,13 +191,6 @@ export class WindowAggregate implements StatefulStep {
     for (const row of places) {
       this.#changed.mark(task, table, row)
       this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))
-    }
-  }
-
-  #tick(run: FrameRun, timeMs: number): void {
-    const intervals = this.#sinks.everyMs
-    for (let n = 0; n < intervals.length; n++) {
-      if (isTickBetween(run.task.eventTimeMsMax, timeMs, intervals[n]!)) this.#changed.emit(run, n)
     }
   }
 
