@@ -18,18 +18,10 @@ import {
   type WindowSpec,
 } from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
-import { type Driven, type DriveOptions, drive, type InputRecord, type Row } from '../lane/lane-driver.ts'
-
-interface Tick {
-  key: string
-  ts: number
-  value: number
-  name: string
-}
+import { type Driven, type DriveOptions, drive, type Row } from '../lane/lane-driver.ts'
+import { inputOf, POISON, resultsOf, type Tick, tickUpTo } from './ticks.ts'
 
 const OUT_OF_ORDER = 3
-/** An accumulator throws on it: the record is dead, and in no window. */
-const POISON = 9
 
 /** What a window is, for the oracle: its bounds by number, and when it closes. */
 interface Shape {
@@ -150,32 +142,17 @@ function oracle(ticks: readonly Tick[], shape: Shape): Expected {
         key: own[0]!.key,
         windowStart: start,
         windowEnd: end,
-        n: own.length,
-        v: values.reduce((a, b) => a + b, 0),
-        high: Math.max(...values),
-        from: own.reduce((best, tick) => (tick.ts < best.ts ? tick : best)).name,
-        to: own.reduce((best, tick) => (tick.ts >= best.ts ? tick : best)).value,
+        ...resultsOf(own),
         all: values.sort((a, b) => a - b).join(' '),
       }
     })
   return { rows, late, dead, refused, updates }
 }
 
-const tick = fc.record({
-  // Few and many: ids of keys that are gone are used again.
-  key: fc.oneof(fc.constantFrom('a', 'b'), fc.integer({ min: 10, max: 40 }).map(String)),
-  ts: fc.nat(3),
-  value: fc.oneof(
-    { weight: 9, arbitrary: fc.integer({ min: -9, max: 8 }) },
-    { weight: 1, arbitrary: fc.constant(POISON) },
-  ),
-  name: fc.constantFrom('x', 'y', 'z'),
-})
 /** Times that mostly go up, so that windows close all the time, and come back to panes that were merged. */
 const ticks = fc
-  .array(fc.tuple(tick, fc.nat(9)), { maxLength: 90, size: 'max' })
+  .array(fc.tuple(tickUpTo(3), fc.nat(9)), { maxLength: 90, size: 'max' })
   .map((list) => list.map(([one, back], i) => ({ ...one, ts: one.ts + Math.floor(i / 2) - back })))
-const inputOf = (list: readonly Tick[]): InputRecord[] => list.map((value) => ({ key: value.key, value }))
 const out = (driven: Driven, phase: string): Row[] =>
   driven.rows.filter(({ topic, headers }) => topic === 'out' && headers['millrace-phase'] === phase)
 

@@ -4,21 +4,14 @@ import { unpack } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { count, custom, first, job, kafka, last, max, msgpack, sliding, sum } from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
-import { type Driven, type DriveOptions, drive, type InputRecord, type Row } from '../lane/lane-driver.ts'
+import { type Driven, type DriveOptions, drive, type Row } from '../lane/lane-driver.ts'
+import { inputOf, POISON, resultsOf, type Tick, tickUpTo } from './ticks.ts'
 
-interface Tick {
-  key: string
-  ts: number
-  value: number
-  name: string
-}
 interface Shape {
   size: number
   grace: number
   outOfOrder: number
 }
-/** An accumulator throws on it: the record is dead, and in no window. */
-const POISON = 9
 
 type Emission = 'final' | 'updates' | { every: '7ms' }
 
@@ -102,16 +95,11 @@ function oracle(ticks: readonly Tick[], { size, grace, outOfOrder }: Shape, isPo
 }
 
 function rowOf(own: readonly Tick[], windowStart: number, windowEnd: number, isPoisoned: boolean): unknown {
-  const values = own.map(({ value }) => value)
   return {
     key: own[0]!.key,
     windowStart,
     windowEnd,
-    n: own.length,
-    v: values.reduce((a, b) => a + b, 0),
-    high: Math.max(...values),
-    from: own.reduce((best, tick) => (tick.ts < best.ts ? tick : best)).name,
-    to: own.reduce((best, tick) => (tick.ts >= best.ts ? tick : best)).value,
+    ...resultsOf(own),
     // Merged in the order of time, those of one time in the order of the partition.
     ...(isPoisoned
       ? {
@@ -124,23 +112,12 @@ function rowOf(own: readonly Tick[], windowStart: number, windowEnd: number, isP
   }
 }
 
-const tick = fc.record({
-  // Few and many: ids of keys that are gone are used again.
-  key: fc.oneof(fc.constantFrom('a', 'b'), fc.integer({ min: 10, max: 40 }).map(String)),
-  ts: fc.nat(8),
-  value: fc.oneof(
-    { weight: 9, arbitrary: fc.integer({ min: -9, max: 8 }) },
-    { weight: 1, arbitrary: fc.constant(POISON) },
-  ),
-  name: fc.constantFrom('x', 'y', 'z'),
-})
 /** Times that mostly go up, with leaps, and come back to windows that were left. */
 const ticks = fc
-  .array(fc.tuple(tick, fc.nat(30)), { maxLength: 90, size: 'max' })
+  .array(fc.tuple(tickUpTo(8), fc.nat(30)), { maxLength: 90, size: 'max' })
   .map((list) => list.map(([one, back], i) => ({ ...one, ts: one.ts + i * 2 + (i % 17 === 0 ? 40 : 0) - back })))
 /** Sizes for a few records of a key and for more than are merged one by one. */
 const shapes = fc.record({ size: fc.integer({ min: 1, max: 120 }), grace: fc.nat(20), outOfOrder: fc.nat(25) })
-const inputOf = (list: readonly Tick[]): InputRecord[] => list.map((value) => ({ key: value.key, value }))
 const sentBy = (driven: Driven): (Sent & { id: string; rev: number })[] =>
   driven.rows.filter(isOut).map(({ value, headers }) => ({
     phase: headers['millrace-phase']!,
