@@ -40,7 +40,7 @@ export {
   varianceSample,
   weightedMean,
 } from './job/aggregates.ts'
-export { job } from './job/builder.ts'
+export { job, stream } from './job/builder.ts'
 export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
@@ -55,7 +55,12 @@ export {
 } from './job/source.ts'
 export type {
   Complete,
+  FieldBound,
   JobOptions,
+  JoinBounds,
+  JoinedStream,
+  JoinOptions,
+  JoinType,
   KeyedStream,
   ResultStream,
   Stream,

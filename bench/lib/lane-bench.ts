@@ -84,7 +84,8 @@ export async function laneCases(recordCount = 20_000): Promise<MicroCase[]> {
 /** Reading a frame into columns, with event times and keys checked. */
 function projectCase(recordCount: number): MicroCase {
   const chunk = new Chunk(['ts', 'sym', 'price', 'qty'])
-  const reader = new SourceReader(candlesJob('final'), LIMITS, chunk, false)
+  const job = candlesJob('final')
+  const reader = new SourceReader(job, job.plan.source, LIMITS, chunk, false)
   const view = new FrameView(tradeFrame(recordCount))
   let seen = 0
   return {

@@ -10,7 +10,8 @@ import type { EngineLimits } from '../engine/options.ts'
 import { piscinaLanes } from '../engine/piscina-lanes.ts'
 import { tooNearSinks } from '../engine/sink-times.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
-import { type Plan, type PlanTopics, planTopics } from '../job/plan.ts'
+import type { Plan, PlanTopics } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
 import { clientBytesMax } from '../kafka/rdkafka/settings.ts'
@@ -108,7 +109,7 @@ async function open(
     limits: engineLimits(config),
     untilEnd: options.untilEnd,
     leavesOnStop: config.leaveOnStop,
-    changelogTopicId: jobTopics.changelogTopicId,
+    changelogTopicIds: jobTopics.changelogTopicIds,
     sinkTimes: jobTopics.sinkTimes,
     batchBytesMax: jobTopics.batchBytesMax,
     log,

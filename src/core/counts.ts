@@ -25,12 +25,12 @@ export function countsAddUp(counts: TaskCounts): boolean {
 }
 
 /**
- * What the counts of a task add to those of its job, where records go through two tasks: they are read by the first and
- * accepted by the last; late, dead, filtered and expanded they may be in both.
+ * What the counts of a task add to those of its job, where records go through several tasks: they are read from a source by the
+ * first, and what has moved on is accepted by the next one; late, dead, filtered and expanded they may be in any.
  *
  * @example
- * addCounts(total, shareOfJob(counts, { isFirst: true, isLast: false }))
+ * addCounts(total, shareOfJob(counts, { isSource: true, moved: 0 }))
  */
-export function shareOfJob(counts: TaskCounts, place: { isFirst: boolean; isLast: boolean }): TaskCounts {
-  return { ...counts, in: place.isFirst ? counts.in : 0, accepted: place.isLast ? counts.accepted : 0 }
+export function shareOfJob(counts: TaskCounts, { isSource, moved }: { isSource: boolean; moved: number }): TaskCounts {
+  return { ...counts, in: isSource ? counts.in : 0, accepted: counts.accepted - moved }
 }

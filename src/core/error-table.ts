@@ -106,6 +106,11 @@ export const ERRORS = {
     text: 'The record has no value.',
     remedy: 'Null values (tombstones) carry no event; filter them at the producer.',
   },
+  MR2012: {
+    action: 'divert',
+    text: 'The join {join} holds {limit} records of this key at nearly this time already.',
+    remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
+  },
   MR3001: {
     action: 'report',
     text: 'The configuration is not valid: {problems}',
@@ -262,6 +267,18 @@ export const ERRORS = {
     text: 'The topic {topic} holds batches compressed with {codec}, which this build of librdkafka cannot read.',
     remedy:
       'Install libzstd-dev (Debian: apt-get install -y libzstd-dev) and run `node scripts/setup.mjs` again, or have the topic written with lz4.',
+  },
+  MR4036: {
+    action: 'stop',
+    text: 'The topics {topics} meet in one operator and have {counts} partitions: records of a key would not meet.',
+    remedy:
+      'Give the topics the same number of partitions, or let one of the streams move through a topic of the job: `.map((record) => record).keyBy(field)` before the operator.',
+  },
+  MR4037: {
+    action: 'rebuild',
+    text: 'The topics {topics} meet in one operator, and their partition {partition} is not assigned to one instance.',
+    remedy:
+      'Keep `partition.assignment.strategy` at `range`, which gives equal partitions of several topics to one member.',
   },
   MR5001: {
     action: 'stop',

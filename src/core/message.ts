@@ -38,6 +38,14 @@ export interface TaskClock {
   eventTimeMsMax: number
 }
 
+/** The clock of a chain of operators, and of the streams that meet at its head. */
+export interface ChainClock extends TaskClock {
+  isEnded: boolean
+  clocks?: SourceClock[]
+  /** The watermark that those clocks have given together. */
+  clocksMs?: number
+}
+
 /**
  * The place of a task in its input and its clock: what an epoch marker keeps and a restart begins from.
  * `watermarkMs` is -Infinity before the first record and +Infinity after the end of input.
@@ -55,6 +63,10 @@ export interface TaskPosition extends TaskClock {
   counts: TaskCounts
   /** Of a task that reads a repartition topic: the clock of each source partition behind it. */
   clocks?: SourceClock[]
+  /** Of a task whose unit has chains beside those that begin at its topics: their clocks, by number. */
+  chains?: (ChainClock | null)[]
+  /** Of a task that keeps the state of several: the next input offset of each other, by sub-topology. */
+  feeds?: Record<string, number>
 }
 
 /** Cumulative over the life of the task (kept in the marker). in + expanded = accepted + late + dead + filtered. */
@@ -173,6 +185,8 @@ export interface LaneProcessed {
   deadResults: number
   /** The last dead record of the frame, for the flood rule and the log. */
   lastDead: ErrorData | undefined
+  /** Of the accepted records, those that went on through a repartition topic. */
+  moved: number
   /** Kafka timestamps of up to 16 records of the frame, evenly spaced, and how many records each stands for. */
   sampleTimestampsMs: number[]
   sampleWeight: number

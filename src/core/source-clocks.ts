@@ -63,6 +63,11 @@ export class SourceClocks {
     this.#isIdle = isIdle
   }
 
+  /** No partition that has not ended has records. */
+  get isIdle(): boolean {
+    return this.#isIdle.every((isIdle, i) => isIdle === 1 || this.#watermarksMs[i] === Number.POSITIVE_INFINITY)
+  }
+
   /** All partitions have ended. */
   get isEnded(): boolean {
     return this.watermarkMs === Number.POSITIVE_INFINITY

@@ -18,7 +18,8 @@ import { Trimmer } from './trimmer.ts'
 
 export interface AttemptRunnerOptions {
   engine: EngineOptions
-  changelogTopicId: string | undefined
+  /** By sub-topology. */
+  changelogTopicIds: readonly (string | undefined)[]
   consumer: GroupConsumer
   /** Reads the changelog; undefined for a job without state. */
   reader: Reader | undefined
@@ -46,7 +47,7 @@ export class AttemptRunner {
   readonly #openTasks: OpenTasks
   readonly #trimmer: Trimmer
   /** With `untilEnd`: fixed at the first opening of a partition, for the whole run. */
-  readonly #endOffsets = new Map<number, number>()
+  readonly #endOffsets = new Map<string, number>()
   #attempt: Attempt | undefined
   #isOpening = false
   #number = 0
@@ -146,14 +147,14 @@ export class AttemptRunner {
   }
 
   #open(assignment: Assignment, attempt: number, partitions: TopicPartition[]): Opening {
-    const { engine, consumer, reader, changelogTopicId, isOver } = this.#options
+    const { engine, consumer, reader, changelogTopicIds, isOver } = this.#options
     return new Opening((isCancelled) =>
       reopenTasks({
         engine,
         attempt,
         consumer,
         reader,
-        changelogTopicId,
+        changelogTopicIds,
         partitions,
         endOffsets: this.#endOffsets,
         isCancelled: () => isCancelled() || isOver(assignment),
@@ -279,13 +280,15 @@ export class AttemptRunner {
   }
 
   #newFlusher(): Flusher {
-    const { engine, changelogTopicId, reader } = this.#options
+    const { engine, changelogTopicIds, reader } = this.#options
     const { topics, limits } = engine
-    const topic = topics.names[topics.changelog] ?? ''
     return new Flusher({
       engine,
-      changelogTopicId,
-      changelogEnd: async (partition) => (await reader!.watermarks({ topic, partition }, limits.callMs)).high,
+      changelogTopicIds,
+      changelogEnd: async ({ sub, partition }) => {
+        const topic = topics.names[topics.changelogs[sub]!]!
+        return (await reader!.watermarks({ topic, partition }, limits.callMs)).high
+      },
     })
   }
 }

@@ -56,7 +56,7 @@ export class AttemptTasks {
   endsPause(batches: readonly SourceBatch[], nowMs: number): boolean {
     const quiet = batches.some((batch) => {
       const task = this.of(batch)
-      return task?.sub === 0 && !task.isAwaited
+      return task?.isSource === true && !task.isAwaited
     })
     const before = this.#beforeTopic
     if (!quiet || before.length === 0 || before.some((task) => task.isAwaited)) return false
@@ -71,7 +71,7 @@ export class AttemptTasks {
   }
   /** Tasks before a repartition topic whose input goes on. */
   get #beforeTopic(): TaskState[] {
-    return this.all.filter((task) => task.sub === 0 && !task.isLast && !task.isEndSent)
+    return this.all.filter((task) => task.isSource && !task.isLast && !task.isEndSent)
   }
   #awaitAll(nowMs: number): void {
     for (const task of this.#beforeTopic) {

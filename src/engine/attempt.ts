@@ -3,7 +3,7 @@
 
 import { shareOfJob } from '../core/counts.ts'
 import type { LaneProcessed } from '../core/message.ts'
-import { inputTopics } from '../job/sub-plans.ts'
+import { inputTopics } from '../job/topology.ts'
 import {
   type GroupMetadata,
   KafkaError,
@@ -193,7 +193,7 @@ export class Attempt {
   advanceTo(watermarkMs: number): void {
     const moved = { op: 'advance', attempt: this.number, epoch: this.#openEpoch, watermarkMs } as const
     for (const task of this.#tasks.all) {
-      if (task.sub === 0 && !task.isEndSent) this.#send(task, { ...moved, taskId: task.taskId }, 0)
+      if (task.isSource && !task.isEndSent) this.#send(task, { ...moved, taskId: task.taskId }, 0)
     }
   }
 
@@ -285,7 +285,7 @@ export class Attempt {
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
     this.#tally.add(task, answer)
-    const share = shareOfJob(answer.counts, { isFirst: task.sub === 0, isLast: task.isLast })
+    const share = shareOfJob(answer.counts, { isSource: task.isSource, moved: answer.moved })
     observer.processed(task, share, answer.sampleTimestampsMs, answer.sampleWeight)
     task.isClockEnded = answer.watermarkMs === Number.POSITIVE_INFINITY
     if (answer.out !== undefined) {

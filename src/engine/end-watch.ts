@@ -27,11 +27,11 @@ export interface EndWatchOptions {
 /** Starts the watch and returns what stops it. Only runs up to the end, with a repartition topic, are watched. */
 export function watchEnd(options: EndWatchOptions): () => void {
   const { engine, tasks, isLive, onFailure } = options
-  if (!engine.untilEnd || engine.topics.repartition < 0) return () => {}
+  if (!engine.untilEnd || engine.topics.repartitions.length === 0) return () => {}
   let cancel = () => {}
   const check = async (): Promise<void> => {
     try {
-      if (tasks.every((task) => task.sub > 0 || isWritten(task))) {
+      if (tasks.every((task) => !task.isSource || isWritten(task))) {
         await Promise.all(tasks.filter(seemsEnded).map((task) => endIfRead(options, task)))
       }
     } catch (error) {
@@ -55,7 +55,7 @@ function isCommitted(task: TaskState): boolean {
 
 function seemsEnded(task: TaskState): boolean {
   const isDone = task.processedOffset === task.dispatchedOffset
-  return task.sub > 0 && !task.isEndSent && task.isClockEnded && task.isAtEnd && isDone
+  return !task.isSource && !task.isEndSent && task.isClockEnded && task.isAtEnd && isDone
 }
 
 async function endIfRead({ inputEnd, isLive, ended }: EndWatchOptions, task: TaskState): Promise<void> {

@@ -3,7 +3,7 @@
 
 import { delay } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import { inputTopics } from '../job/sub-plans.ts'
+import { inputTopics } from '../job/topology.ts'
 import type { GroupConsumer, Reader } from '../kafka/port.ts'
 import type { AttemptEnd } from './attempt.ts'
 import { AttemptRunner } from './attempt-runner.ts'
@@ -18,7 +18,8 @@ import { Wake } from './wake.ts'
 
 /** The engine's clients and where its topics stand. */
 export interface EngineInputs extends EngineOptions {
-  changelogTopicId: string | undefined
+  /** By sub-topology. */
+  changelogTopicIds: readonly (string | undefined)[]
 }
 
 /*
@@ -115,7 +116,7 @@ export class Engine {
   async #open(): Promise<AttemptRunner> {
     const { topics, limits, scheduler } = this.#inputs
     const opening = [this.#openConsumer(), this.#producer.openEarly()]
-    if (topics.changelog >= 0) opening.push(this.#openReader())
+    if (topics.changelogs.some((index) => index >= 0)) opening.push(this.#openReader())
     const failed = (await Promise.allSettled(opening)).find((one) => one.status === 'rejected')
     if (failed !== undefined) throw failed.reason
     this.#ingest = new Ingest({
@@ -149,7 +150,7 @@ export class Engine {
     const isCurrent = (assignment: Assignment): boolean => this.#membership.isCurrent(assignment)
     return new AttemptRunner({
       engine: this.#inputs,
-      changelogTopicId: this.#inputs.changelogTopicId,
+      changelogTopicIds: this.#inputs.changelogTopicIds,
       consumer,
       reader: this.#reader,
       producer: this.#producer,

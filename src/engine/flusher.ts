@@ -16,9 +16,10 @@ import type { TaskState } from './task-state.ts'
 
 export interface FlusherOptions {
   engine: EngineOptions
-  changelogTopicId: string | undefined
-  /** Asks the broker for the end of a changelog partition. */
-  changelogEnd: (partition: number) => Promise<number>
+  /** By sub-topology. */
+  changelogTopicIds: readonly (string | undefined)[]
+  /** Asks the broker for the end of the changelog of a task. */
+  changelogEnd: (task: TaskState) => Promise<number>
 }
 
 /** Where the attempt stands. */
@@ -42,7 +43,7 @@ export class Flusher {
   /** Starts the rounds; returns what stops them. `now` tells where the attempt stands. */
   start(tasks: readonly TaskState[], now: () => FlushMoment, onFailure: (error: unknown) => void): () => void {
     const { scheduler, limits, topics } = this.#options.engine
-    if (topics.changelog < 0) return () => {}
+    if (topics.changelogs.every((index) => index < 0)) return () => {}
     let isStopped = false
     let cancel = () => {}
     const round = async (): Promise<void> => {
@@ -81,7 +82,7 @@ export class Flusher {
   /** Flushes one task when nothing is open any more: the end of the changelog is where a restore would start. */
   async flushLast(task: TaskState, moment: FlushMoment): Promise<void> {
     if (!task.isStateful || task.committedEpoch <= task.flushedEpoch) return
-    task.measured = { offset: await this.#options.changelogEnd(task.partition), epoch: moment.committedEpoch }
+    task.measured = { offset: await this.#options.changelogEnd(task), epoch: moment.committedEpoch }
     await this.flush(task, () => moment)
   }
 
@@ -90,7 +91,7 @@ export class Flusher {
     if (!task.isStateful || task.committedEpoch <= task.flushedEpoch) return
     await this.#write(task, now())
     if (task.measured === undefined) {
-      const offset = await this.#options.changelogEnd(task.partition)
+      const offset = await this.#options.changelogEnd(task)
       task.measured = { offset, epoch: now().openEpoch }
     }
   }
@@ -105,7 +106,7 @@ export class Flusher {
   }
 
   async #write(task: TaskState, { attempt, committedEpoch }: FlushMoment): Promise<void> {
-    const { engine, changelogTopicId } = this.#options
+    const { engine, changelogTopicIds } = this.#options
     const { measured } = task
     if (measured !== undefined && committedEpoch >= measured.epoch) {
       task.changelogOffset = measured.offset
@@ -116,7 +117,7 @@ export class Flusher {
       taskId: task.taskId,
       attempt,
       changelogOffset: task.changelogOffset,
-      changelogTopicId,
+      changelogTopicId: changelogTopicIds[task.sub],
     })
     task.flushedEpoch = answer.epoch
   }

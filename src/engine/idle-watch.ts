@@ -1,7 +1,7 @@
 // Watches for quiet inputs, where a job closes its windows on them, or where other partitions wait for them. Main thread.
 // Keeps SPEC: R5 (a quiet input moves its task's watermark by the time it has been quiet; it holds no other back).
 
-import { inputTopics } from '../job/sub-plans.ts'
+import { topologyOf } from '../job/topology.ts'
 import type { EngineOptions } from './options.ts'
 import type { TaskState } from './task-state.ts'
 
@@ -20,20 +20,24 @@ export interface IdleWatchOptions {
 }
 
 /**
- * Starts the watch and returns what stops it. Only tasks of the source are watched: for `closeOnIdle`, again and again; for
- * those behind a repartition topic, once.
+ * Starts the watch and returns what stops it. Only tasks of sources are watched: for `closeOnIdle`, again and again; for
+ * those who wait for them, once.
  */
 export function watchIdle(options: IdleWatchOptions): () => void {
   const { engine, tasks, isLive } = options
   const { plan, scheduler, clock } = engine
-  const isRepeated = plan.source.closeOnIdle !== undefined
-  if (!isRepeated && inputTopics(plan).length === 1) return () => {}
+  const { subs } = topologyOf(plan)
+  const isWatched = subs.map(
+    ({ isSource, source, isHeard }) => isSource && (source.closeOnIdle !== undefined || isHeard),
+  )
+  if (!isWatched.includes(true)) return () => {}
   let cancel = () => {}
   const check = (): void => {
     for (const task of tasks) {
-      if (task.sub > 0 || (task.isIdleSent && !isRepeated)) continue
+      const { source } = subs[task.sub]!
+      if (!isWatched[task.sub] || (task.isIdleSent && source.closeOnIdle === undefined)) continue
       const sinceMs = Math.max(task.lastRecordMs, task.awaitedSinceMs)
-      if (seemsIdle(task) && clock.monotonicMs() - sinceMs >= plan.source.idleAfterMs) void closeIfIdle(options, task)
+      if (seemsIdle(task) && clock.monotonicMs() - sinceMs >= source.idleAfterMs) void closeIfIdle(options, task)
     }
     if (isLive()) cancel = scheduler.after(IDLE_CHECK_MS, check)
   }

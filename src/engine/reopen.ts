@@ -1,57 +1,37 @@
 // Opens the tasks of an attempt: local state, then the changelog, then the place in the input. Main thread.
-// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped), GROUP-3 (a dead owner's transaction
-// is ended), RESTORE-2.
+// Keeps SPEC: RECOVER-1, RECOVER-2, RECOVER-3, RECOVER-5 (lost input is told, not skipped).
 
 import { MillraceError } from '../core/errors.ts'
-import type { TaskClock, TaskPosition } from '../core/message.ts'
-import { inputTopics, statefulSub } from '../job/sub-plans.ts'
-import { type GroupConsumer, KafkaError, type PollResult, type Reader, type TopicPartition } from '../kafka/port.ts'
-import { endsFetching } from './epoch/failure.ts'
-import { decideRecovery, type RecoveryDecision, resumeNote } from './epoch/recovery.ts'
+import type { Plan } from '../job/plan.ts'
+import { topologyOf } from '../job/topology.ts'
+import { type GroupConsumer, partitionKey, type Reader, type TopicPartition } from '../kafka/port.ts'
+import {
+  BLOCKED_MS,
+  changelogOf,
+  decide,
+  ownersOf,
+  type ReadingOptions,
+  type Restore,
+  readChangelog,
+  readWhile,
+} from './changelog-reading.ts'
+import { resumeNote } from './epoch/recovery.ts'
 import { readOffsetMetadata } from './offset-metadata.ts'
 import type { EngineOptions } from './options.ts'
-import { RestoreWatch } from './restore-progress.ts'
 import { StableOffsets } from './stable-offsets.ts'
 import { Takeover } from './takeover.ts'
 import { laneOf, subOf, type TaskState, taskIdOf } from './task-state.ts'
 
-export interface ReopenOptions {
-  engine: EngineOptions
-  attempt: number
+export interface ReopenOptions extends ReadingOptions {
   consumer: GroupConsumer
   /** Reads the changelog; undefined for a job without state. */
   reader: Reader | undefined
-  changelogTopicId: string | undefined
+  /** By sub-topology. */
+  changelogTopicIds: readonly (string | undefined)[]
   partitions: TopicPartition[]
   /** With `untilEnd`: where the input of a partition ends; asked for once a run, kept over attempts. */
-  endOffsets: Map<number, number>
-  /** The tasks are not wanted any more: the opening ends as soon as it can. */
-  isCancelled: () => boolean
+  endOffsets: Map<string, number>
 }
-
-/** One changelog partition being read back. */
-interface Restore {
-  taskId: string
-  sub: number
-  topic: string
-  partition: number
-  /** Its state is read back from the changelog. */
-  isStateful: boolean
-  lane: number
-  committedOffset: number | undefined
-  position: TaskPosition | undefined
-  /** Of a task without state, whose clock no marker keeps. */
-  clock: TaskClock | undefined
-  readOffset: number
-  changelogEnd: number
-  /** Since when the reader has stood at the last stable offset; undefined while it moves. */
-  stableEndMs: number | undefined
-  rowCount: number
-}
-
-const POLL_WAIT_MS = 100
-/** Held back by somebody else's transaction for longer than this, the tasks' last owners are looked at. */
-const BLOCKED_MS = 500
 
 /**
  * Opens a task for each partition and brings it to the last commit. The transactional id must have been initialised before,
@@ -75,7 +55,8 @@ export async function reopenTasks(options: ReopenOptions): Promise<TaskState[] |
   const stateful = restores.filter((restore) => restore.isStateful)
   if (reader !== undefined) await readChangelog(options, reader, stateful, takeover)
   if (isCancelled()) return undefined
-  for (const restore of restores) refuseLostOffset(engine.plan.job, restore, stateful)
+  for (const restore of restores) takeFeed(restore, stateful)
+  for (const restore of restores) refuseLostOffset(engine.plan, restore, stateful)
   return allEnded(restores.map((restore) => makeReady(options, restore)))
 }
 
@@ -98,12 +79,14 @@ async function openStateless(options: ReopenOptions, restore: Restore): Promise<
 
 function newRestore({ plan, lanes }: EngineOptions, { topic, partition }: TopicPartition): Restore {
   const sub = subOf(plan, topic)
+  const { home, isStateful } = topologyOf(plan).subs[sub]!
   return {
     taskId: taskIdOf(sub, partition),
     sub,
+    home,
     topic,
     partition,
-    isStateful: sub === statefulSub(plan),
+    isStateful,
     lane: laneOf(partition, lanes.count),
     committedOffset: undefined,
     position: undefined,
@@ -141,45 +124,11 @@ async function takeOffsets(
   }
 }
 
-/** Those who wrote the last markers that were read. */
-function ownersOf(restores: readonly Restore[]): string[] {
-  return restores.flatMap(({ position }) => (position === undefined ? [] : [position.instanceId]))
-}
-
-/** Reads every changelog partition to its end at once: the end as it is now that the offsets are decided. */
-async function readChangelog(
-  options: ReopenOptions,
-  reader: Reader,
-  restores: Restore[],
-  takeover: Takeover,
-): Promise<void> {
-  const { engine } = options
-  const topic = changelogOf(engine)
-  await Promise.all(
-    restores.map(async (restore) => {
-      const { partition } = restore
-      restore.changelogEnd = (await reader.watermarks({ topic, partition }, engine.limits.callMs)).high
-    }),
-  )
-  const mustRead = (restore: Restore): boolean => decide(engine, restore).kind === 'read'
-  const endBlocking = (): Promise<void> =>
-    takeover.endDead(
-      ownersOf(restores.filter((restore) => mustRead(restore) && stalledMs(engine, restore) >= BLOCKED_MS)),
-    )
-  const behind = restores.filter(mustRead)
-  if (behind.length === 0) return
-  const watch = new RestoreWatch(engine.clock, engine.log, (...now) => engine.observer.restoring(...now), behind)
-  await readWhile(options, reader, behind, mustRead, endBlocking, watch).finally(() => watch.end())
-}
-
-function changelogOf({ topics }: EngineOptions): string {
-  return topics.names[topics.changelog]!
-}
-
 async function openStateful(options: ReopenOptions, reader: Reader, restore: Restore): Promise<Restore> {
-  const { engine, attempt, changelogTopicId } = options
-  const topic = changelogOf(engine)
+  const { engine, attempt, changelogTopicIds } = options
+  const topic = changelogOf(engine, restore)
   const { taskId, sub, partition } = restore
+  const changelogTopicId = changelogTopicIds[sub]
   const { low, high } = await reader.watermarks({ topic, partition }, engine.limits.callMs)
   const changelog = { changelogTopicId, changelogLow: low, changelogHigh: high }
   const request = { op: 'open' as const, taskId, sub, partition, attempt, ...changelog }
@@ -193,102 +142,40 @@ async function openStateful(options: ReopenOptions, reader: Reader, restore: Res
   return restore
 }
 
-/** Reads for as long as one of them has to be read; `afterPoll` sees to what holds the reading back. */
-async function readWhile(
-  options: ReopenOptions,
-  reader: Reader,
-  restores: Restore[],
-  mustRead: (restore: Restore) => boolean,
-  afterPoll: () => Promise<void>,
-  watch?: RestoreWatch,
-): Promise<void> {
-  const { limits } = options.engine
-  const topic = changelogOf(options.engine)
-  const behind = restores.filter(mustRead)
-  if (behind.length === 0) return
-  reader.assign(behind.map(({ partition, readOffset }) => ({ topic, partition, offset: readOffset })))
-  while (!options.isCancelled() && behind.some(mustRead)) {
-    const result = await reader.poll({
-      recordsMax: limits.pollRecordsMax,
-      bytesMax: limits.pollBytesMax,
-      waitMs: POLL_WAIT_MS,
-    })
-    await take(options, result, behind, watch)
-    await afterPoll()
-  }
-  reader.assign([])
-}
-
-async function take(
-  options: ReopenOptions,
-  result: PollResult,
-  restores: Restore[],
-  watch: RestoreWatch | undefined,
-): Promise<void> {
-  const { engine, attempt } = options
-  const { clock, lanes } = engine
-  const byPartition = new Map(restores.map((restore) => [restore.partition, restore]))
-  await Promise.all(
-    result.batches.map(async (batch) => {
-      const restore = byPartition.get(batch.partition)
-      if (restore === undefined) return
-      const { taskId, lane } = restore
-      const answer = await lanes.send(lane, { op: 'restore', taskId, attempt, frame: batch.frame })
-      restore.position = answer.position ?? restore.position
-      restore.rowCount = answer.rowCount
-      moveTo(restore, batch.nextOffset)
-      watch?.took(taskId, answer.rowCount, answer.byteCount, restore.readOffset)
-    }),
-  )
-  for (const end of result.ends) {
-    const restore = byPartition.get(end.partition)
-    if (restore === undefined) continue
-    moveTo(restore, end.offset)
-    watch?.reached(restore.taskId, restore.readOffset)
-    restore.stableEndMs ??= clock.monotonicMs()
-  }
-  for (const failure of result.errors) {
-    engine.log.warn({ kafka: failure }, 'reading the changelog reported an error')
-    if (endsFetching(failure)) throw new KafkaError(failure)
-  }
-}
-
-function moveTo(restore: Restore, offset: number): void {
-  if (offset <= restore.readOffset) return
-  restore.readOffset = offset
-  restore.stableEndMs = undefined
-}
-
-function decide(engine: EngineOptions, restore: Restore): RecoveryDecision {
-  return decideRecovery({
-    committedOffset: restore.committedOffset,
-    markerOffset: restore.position?.inputOffset,
-    readOffset: restore.readOffset,
-    changelogEnd: restore.changelogEnd,
-    stalledMs: stalledMs(engine, restore),
-  })
-}
-
-/** How long the reader has stood at the last stable offset. */
-function stalledMs({ clock }: EngineOptions, { stableEndMs }: Restore): number {
-  return stableEndMs === undefined ? 0 : clock.monotonicMs() - stableEndMs
-}
-
 /**
  * A task before a repartition topic has its place from the group alone. Without it, it would send everything once more; the
  * clocks of the tasks behind the topic tell whether it has ever sent anything.
  */
 function refuseLostOffset(
-  job: string,
-  { sub, topic, partition, committedOffset }: Restore,
+  plan: Plan,
+  { sub, home, topic, partition, committedOffset }: Restore,
   stateful: readonly Restore[],
-) {
-  if (sub > 0 || committedOffset !== undefined) return
-  const hasSent = stateful.some(({ position }) => {
+): void {
+  const { job } = plan
+  const { subs, units } = topologyOf(plan)
+  const { unit, movesOn } = subs[sub]!
+  if (!movesOn || units[unit]!.isStateful || committedOffset !== undefined) return
+  const hasSent = stateful.some(({ sub: behind, position }) => {
+    if (subs[behind]!.from !== home) return false
     const clock = position?.clocks?.[partition]
     return clock !== undefined && (clock.watermarkMs !== Number.NEGATIVE_INFINITY || clock.isIdle)
   })
   if (hasSent) throw new MillraceError('MR5006', { job, topic, partition })
+}
+
+/**
+ * The place of a task whose state another keeps is in that one's marker too, of the same transaction. A group that has lost its
+ * offset, or has an older one, is not believed.
+ */
+function takeFeed(restore: Restore, stateful: readonly Restore[]): void {
+  const { taskId, sub, home, partition, committedOffset } = restore
+  if (home === sub) return
+  const marker = stateful.find((one) => one.sub === home && one.partition === partition)?.position?.feeds?.[sub]
+  if (marker === undefined) return
+  if (committedOffset !== undefined && committedOffset > marker) {
+    throw new MillraceError('MR5004', { task: taskId, committed: committedOffset, marker })
+  }
+  restore.committedOffset = marker
 }
 
 /** Where a task goes on: the decision for a stateful one, the group's offset for a stateless one. */
@@ -326,9 +213,10 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     throw new MillraceError('MR4012', { topic, partition, offset: resumed, high: input.high })
   }
   const inputOffset = resumed ?? input.low
-  const isSource = sub === 0
-  if (engine.untilEnd && isSource && !options.endOffsets.has(partition)) {
-    options.endOffsets.set(partition, input.high)
+  const { isSource, movesOn } = topologyOf(engine.plan).subs[sub]!
+  const place = partitionKey({ topic, partition })
+  if (engine.untilEnd && isSource && !options.endOffsets.has(place)) {
+    options.endOffsets.set(place, input.high)
   }
   if (position?.isEnded && !engine.untilEnd) {
     engine.log.warn(
@@ -336,7 +224,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
       'an earlier run with --until-end has ended this input for the job: all records are late',
     )
   }
-  const isLast = sub === inputTopics(engine.plan).length - 1
+  const isLast = !movesOn
   // With records waiting, it may have been told to be quiet before.
   const mustAnnounce = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
   const known = position ?? clock
@@ -344,6 +232,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   return {
     taskId,
     sub,
+    isSource,
     isLast,
     isStateful: restore.isStateful,
     topic,
@@ -356,7 +245,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,
     highWatermark: input.high,
-    endOffset: isSource ? options.endOffsets.get(partition) : undefined,
+    endOffset: isSource ? options.endOffsets.get(place) : undefined,
     isEndSent: false,
     isIdleSent: false,
     isAwaited: mustAnnounce || restore.committedOffset === undefined,

@@ -3,7 +3,8 @@
 // Keeps SPEC: TOPIC-2 (rows that a broker would delete or refuse at once are found before they are committed), TOPIC-3.
 
 import { MillraceError } from '../core/errors.ts'
-import type { Plan, PlanTopics } from '../job/plan.ts'
+import { allOperators, type Plan, type PlanTopics } from '../job/plan.ts'
+import { sourcesOf } from '../job/topology.ts'
 
 /** What a topic allows between the time of a row and the broker's clock, in ms; Infinity: anything. */
 export interface SinkTimes {
@@ -22,7 +23,7 @@ export function sinkTimes(
   topics: PlanTopics,
   configs: ReadonlyMap<string, Record<string, string>>,
 ): SinkTimes[] {
-  const sinks = new Set(plan.operators.flatMap((operator) => (operator.kind === 'to' ? [operator.topic] : [])))
+  const sinks = new Set(allOperators(plan).flatMap((operator) => (operator.kind === 'to' ? [operator.topic] : [])))
   return topics.names.map((topic) => {
     const config = configs.get(topic) ?? {}
     // The broker writes its own time over that of the row.
@@ -54,7 +55,8 @@ function limitOf(setting: string | undefined): number {
  * one ever is cannot be known at the start; a row that is refused stops the job (MR4015).
  */
 export function tooNearSinks(plan: Plan, sinks: readonly SinkTimes[]): SinkTimes[] {
-  return sinks.filter((sink) => sink.aheadMsMax < plan.source.maxFutureMs)
+  const maxFutureMs = Math.max(...sourcesOf(plan).map((source) => source.maxFutureMs))
+  return sinks.filter((sink) => sink.aheadMsMax < maxFutureMs)
 }
 
 /**

@@ -2,7 +2,7 @@
 
 import type { TaskPosition } from '../core/message.ts'
 import type { Plan } from '../job/plan.ts'
-import { inputTopics } from '../job/sub-plans.ts'
+import { inputTopics } from '../job/topology.ts'
 
 /** An offset of the changelog before which no row of an epoch newer than `epoch` lies. */
 export interface ChangelogBound {
@@ -12,8 +12,11 @@ export interface ChangelogBound {
 
 export interface TaskState {
   readonly taskId: string
-  /** Its sub-topology; the last one gives the results of the job. */
+  /** Its sub-topology. */
   readonly sub: number
+  /** It reads a topic of others, no repartition topic. */
+  readonly isSource: boolean
+  /** None of its records moves on through a repartition topic: it gives results of the job. */
   readonly isLast: boolean
   /** It has a store and a changelog. */
   readonly isStateful: boolean

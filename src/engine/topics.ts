@@ -3,9 +3,9 @@
 // right on a topic that is missing, all at once), ZSTD-1.
 
 import { MillraceError } from '../core/errors.ts'
-import type { Plan, PlanTopics } from '../job/plan.ts'
+import { allOperators, type Plan, type PlanTopics } from '../job/plan.ts'
 import { jobRights } from '../job/rights.ts'
-import { inputTopics, statefulSub } from '../job/sub-plans.ts'
+import { inputTopics, sourceTopics, topologyOf } from '../job/topology.ts'
 import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
 import { type SinkTimes, sinkTimes } from './sink-times.ts'
 
@@ -21,7 +21,8 @@ const MESSAGE_BYTES_DEFAULT = 1_048_588
 export interface JobTopics {
   /** Partitions of the topic that tasks read, and so tasks, by sub-topology: of the source first. */
   partitionCounts: number[]
-  changelogTopicId: string | undefined
+  /** By sub-topology. */
+  changelogTopicIds: (string | undefined)[]
   /** max.message.bytes by topic index of PlanTopics. */
   messageBytesMax: number[]
   /** The least of them. */
@@ -47,7 +48,7 @@ const COMPACTED = { 'cleanup.policy': 'compact', 'delete.retention.ms': String(S
 /** The settings a topic is created with: internal ones must never lose rows. */
 function newTopic(name: string, partitionCount: number, options: TopicsOptions): NewTopic {
   const { plan, topics, replicationFactor } = options
-  const isCompacted = topics.names[topics.changelog] === name || isView(plan, name)
+  const isCompacted = isChangelog(topics, name) || isView(plan, name)
   return { name, partitionCount, replicationFactor, config: configOfNew(isCompacted) }
 }
 
@@ -56,14 +57,18 @@ function configOfNew(isCompacted: boolean): Record<string, string> {
   return { ...kept, 'message.timestamp.after.max.ms': AHEAD_MAX_MS }
 }
 
+function isChangelog({ names, changelogs }: PlanTopics, topic: string): boolean {
+  return changelogs.includes(names.indexOf(topic))
+}
+
 function isView(plan: Plan, topic: string): boolean {
-  return plan.operators.some((operator) => operator.kind === 'view' && operator.topic === topic)
+  return allOperators(plan).some((operator) => operator.kind === 'view' && operator.topic === topic)
 }
 
 /** Topics that Millrace owns: always created when missing. */
 function isInternal(options: TopicsOptions, name: string): boolean {
   const { plan, topics } = options
-  const own = [topics.changelog, topics.dlq, topics.repartition]
+  const own = [...topics.changelogs, topics.dlq, ...topics.repartitions]
   return own.some((index) => name === topics.names[index]) || isView(plan, name)
 }
 
@@ -83,7 +88,7 @@ export async function ensureOwnTopic(
 function refuseMissing(options: TopicsOptions, known: ReadonlyMap<string, TopicDescription>): void {
   const { plan, topics, createTopics } = options
   const sinks = createTopics ? [] : topics.names.filter((name) => !isInternal(options, name))
-  const missing = [plan.source.topic, ...sinks].filter((name) => !known.has(name))
+  const missing = [...sourceTopics(plan), ...sinks].filter((name) => !known.has(name))
   if (missing.length > 0) throw missingTopics(missing)
 }
 
@@ -129,8 +134,8 @@ async function checkCompression(
 ): Promise<void> {
   const { plan, topics, unreadableCodecs = [], timeoutMs } = options
   if (unreadableCodecs.length === 0) return
-  const readBack = topics.names.filter((name) => name === topics.names[topics.changelog] || isView(plan, name))
-  for (const topic of [plan.source.topic, ...readBack]) {
+  const readBack = topics.names.filter((name) => isChangelog(topics, name) || isView(plan, name))
+  for (const topic of [...sourceTopics(plan), ...readBack]) {
     const config = configOf.get(topic) ?? (await configIfAllowed(admin, topic, timeoutMs))
     const codec = config['compression.type'] ?? ''
     if (unreadableCodecs.includes(codec)) throw new MillraceError('MR4035', { topic, codec })
@@ -157,7 +162,31 @@ const KAFKA_WORDS = {
 } as const
 
 /**
- * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 (partition count), MR4034 (a right is
+ * Partitions by sub-topology. Topics that meet must have equally many; a repartition topic that is there keeps its partitions, since
+ * they are where the keys are, and one that is made has those of what it meets, else of what it is written from.
+ */
+export function countPartitions(plan: Plan, known: ReadonlyMap<string, number>): number[] {
+  const { subs, units } = topologyOf(plan)
+  const counts: number[] = []
+  for (const unit of units) {
+    const inputs = unit.subs.map((sub) => subs[sub]!)
+    const there = inputs.flatMap(({ topic }) => {
+      const count = known.get(topic)
+      return count === undefined ? [] : [{ topic, count }]
+    })
+    const written = inputs.flatMap(({ from }) => (from === undefined ? [] : [counts[from]!]))
+    const count = there[0]?.count ?? Math.max(...written)
+    if (there.some((one) => one.count !== count)) {
+      const topics = there.map(({ topic }) => topic).join(' and ')
+      throw new MillraceError('MR4036', { topics, counts: there.map((one) => one.count).join(' and ') })
+    }
+    for (const sub of unit.subs) counts[sub] = count
+  }
+  return counts
+}
+
+/**
+ * Makes sure that all topics of a job exist and fit. Throws MR4002 (missing), MR4003 and MR4036 (partition counts), MR4034 (a right is
  * missing), MR4035 (a topic is compressed with what this build cannot read).
  *
  * @example
@@ -165,30 +194,27 @@ const KAFKA_WORDS = {
  */
 export async function prepareTopics(admin: Admin, options: TopicsOptions): Promise<JobTopics> {
   const { plan, topics, timeoutMs } = options
-  const source = plan.source.topic
-  const known = await describeAll(admin, [source, ...topics.names], timeoutMs)
+  const known = await describeAll(admin, [...sourceTopics(plan), ...topics.names], timeoutMs)
   checkRights(plan, known)
-  const partitionCount = known.get(source)?.partitionCount
   refuseMissing(options, known)
-  if (partitionCount === undefined) throw missingTopics([source])
-  // A repartition topic that is there keeps its partitions: they are where the keys are.
-  const moved = known.get(topics.names[topics.repartition] ?? '')?.partitionCount ?? partitionCount
-  const partitionCounts = inputTopics(plan).map((_, sub) => (sub === 0 ? partitionCount : moved))
-  await createMissing(admin, options, known, (name) =>
-    name === topics.names[topics.changelog] ? moved : partitionCount,
+  const partitionCounts = countPartitions(
+    plan,
+    new Map([...known].map(([name, { partitionCount }]) => [name, partitionCount])),
   )
+  await createMissing(admin, options, known, (name) => {
+    const sub = Math.max(inputTopics(plan).indexOf(name), topics.changelogs.indexOf(topics.names.indexOf(name)), 0)
+    return partitionCounts[sub]!
+  })
   const all = await describeAll(admin, topics.names, timeoutMs)
   checkRights(plan, all)
-  const changelog = topics.names[topics.changelog]
-  const changelogTopic = changelog === undefined ? undefined : all.get(changelog)
-  const expected = partitionCounts[statefulSub(plan)]
-  if (expected !== undefined && changelogTopic !== undefined && changelogTopic.partitionCount !== expected) {
-    throw new MillraceError('MR4003', {
-      topic: changelogTopic.name,
-      actual: changelogTopic.partitionCount,
-      expected,
-    })
-  }
+  const changelogTopicIds = topics.changelogs.map((index, sub) => {
+    const changelog = all.get(topics.names[index] ?? '')
+    const expected = partitionCounts[sub]!
+    if (changelog !== undefined && changelog.partitionCount !== expected) {
+      throw new MillraceError('MR4003', { topic: changelog.name, actual: changelog.partitionCount, expected })
+    }
+    return changelog?.topicId
+  })
   const configs = await Promise.all(topics.names.map((name) => admin.config(name, timeoutMs)))
   const configOf = new Map(topics.names.map((name, index) => [name, configs[index]!]))
   await checkCompression(admin, options, configOf)
@@ -198,7 +224,7 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   )
   return {
     partitionCounts,
-    changelogTopicId: changelogTopic?.topicId,
+    changelogTopicIds,
     messageBytesMax,
     batchBytesMax: Math.min(...messageBytesMax),
     sinkTimes: sinkTimes(plan, topics, configOf),

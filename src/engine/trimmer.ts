@@ -29,7 +29,7 @@ export class Trimmer {
   /** `tasks`: those that run now. A job without a repartition topic has nothing to trim. */
   start(tasks: () => readonly TaskState[]): void {
     const { scheduler, topics, limits } = this.#engine
-    if (topics.repartition < 0 || this.#isStopped) return
+    if (topics.repartitions.length === 0 || this.#isStopped) return
     this.#cancel = scheduler.after(limits.trimEveryMs, () => {
       this.#round = this.#trim(tasks()).finally(() => this.start(tasks))
     })
@@ -43,7 +43,7 @@ export class Trimmer {
   }
 
   async #trim(tasks: readonly TaskState[]): Promise<void> {
-    const before = tasks.filter((task) => task.sub > 0).flatMap((task) => this.#news(task))
+    const before = tasks.filter((task) => !task.isSource).flatMap((task) => this.#news(task))
     if (before.length === 0) return
     const { kafka, limits, log } = this.#engine
     try {

@@ -3,9 +3,10 @@
 // Keeps SPEC: JOB-1 (what a job says is data, checked when it is built), JOB-3 (illegal orders do not compile).
 
 import { compileDraft } from './compile.ts'
-import type { Draft, Step } from './draft.ts'
+import { DRAFT, type Draft, type Step } from './draft.ts'
 import type { CompiledJob } from './plan.ts'
-import type { JobOptions, JobStart } from './stages.ts'
+import type { KafkaTopic } from './source.ts'
+import type { JobOptions, JobStart, Stream } from './stages.ts'
 
 /**
  * Begins a job. Its name is the consumer group, the prefix of its internal topics and of its state; `[a-z0-9-]`, at most 64.
@@ -23,11 +24,25 @@ export function job(name: string, options: JobOptions = {}): JobStart {
   return new Chain({ job: name, options, source: undefined, steps: [] }) as unknown as JobStart
 }
 
+/**
+ * A stream beside that of a job, to be joined or merged with it.
+ *
+ * @example
+ * const payments = stream(kafka('payments', { value: msgpack<Payment>(), key: 'orderId', eventTime: 'ts' })).keyBy('orderId')
+ * job('paid').from(orders).keyBy('orderId').join('paid', payments, { within: { after: '10m' } }, (order, payment) => ({ ...order, ...payment }))
+ */
+export function stream<T, K extends string>(source: KafkaTopic<T, K>): Stream<[T] extends [never] ? unknown : T, K> {
+  return new Chain({ job: undefined, options: undefined, source, steps: [] }) as never
+}
+
 class Chain {
   readonly #draft: Draft
 
   constructor(draft: Draft) {
     this.#draft = draft
+  }
+  get [DRAFT](): Draft {
+    return this.#draft
   }
   from(source: unknown): Chain {
     return new Chain({ ...this.#draft, source })
@@ -46,6 +61,12 @@ class Chain {
   }
   dedup(field: unknown, options: unknown): Chain {
     return this.#with({ kind: 'dedup', field, options })
+  }
+  join(name: unknown, other: unknown, options: unknown, fn: unknown): Chain {
+    return this.#with({ kind: 'join', name, other, options, fn })
+  }
+  merge(other: unknown): Chain {
+    return this.#with({ kind: 'merge', other })
   }
   window(name: unknown, window: unknown): Chain {
     return this.#with({ kind: 'window', name, window })

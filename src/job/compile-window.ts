@@ -154,6 +154,18 @@ function greatestCommonDivisor(a: number, b: number): number {
  * aggregate can be merged. Elsewhere each window has rows of its own.
  */
 export function decidePanes(operators: readonly OperatorPlan[]): OperatorPlan[] {
+  const decided: OperatorPlan[] = []
+  for (let from = 0; from < operators.length; ) {
+    const end = operators.findIndex((one, at) => at >= from && (one.kind === 'rows' || one.kind === 'repartition'))
+    const to = end < 0 ? operators.length : end + 1
+    decided.push(...decidePanesOf(operators.slice(from, to)))
+    from = to
+  }
+  return decided
+}
+
+/** Of one window and what is done with its rows. */
+function decidePanesOf(operators: readonly OperatorPlan[]): OperatorPlan[] {
   const isFinalOnly = operators.every((operator) => !('emit' in operator) || operator.emit.kind === 'final')
   const isMergeable = operators.every(
     (operator) => operator.kind !== 'aggregate' || operator.aggregates.every(canMerge),

@@ -6,29 +6,34 @@
 import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
-import { compileBareTopic, compileSink, compileSource, sinkFormat } from './compile-source.ts'
+import { compileJoin } from './compile-join.ts'
+import { compileLate, compileTo, compileView } from './compile-sink.ts'
+import { compileBareTopic, compileSource } from './compile-source.ts'
 import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
-import type { Draft, Step } from './draft.ts'
-import {
-  type CompiledJob,
-  type EmitPlan,
-  EVERY_INTERVALS_MAX,
-  type OperatorPlan,
-  type Plan,
-  type SourcePlan,
-  type WindowPlan,
-} from './plan.ts'
+import { type Draft, draftOf, type Step, type StreamDraft } from './draft.ts'
+import type { CompiledJob, OperatorPlan, Plan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
+import { checkIntervals, checkTopics } from './plan-checks.ts'
 
-/** What the steps so far have made of the records. */
-interface Compilation {
+/** What all streams of a job share. */
+export interface JobCompilation {
   found: Findings
   job: string
+  /** Names of operators so far. */
+  names: Set<string>
+  /** Sources by topic: streams of one topic are read alike. */
+  sources: Map<string, { given: unknown; plan: SourcePlan }>
+}
+
+/** What the steps so far have made of the records of a stream. */
+export interface Compilation extends JobCompilation {
   source: SourcePlan
   operators: OperatorPlan[]
   /** The key field, once keyed. */
   key: string | undefined
-  /** The last map or flatMap, which may have changed any field. */
+  /** The last operator that may have changed any field: a map, a flatMap, a join. */
   changedBy: string | undefined
+  /** Records are made by an operator: they have no place in a source. */
+  isMade: boolean
   /** A window that waits for its aggregate, and the window behind the rows after it. */
   openWindow: { name: string; plan: WindowPlan } | undefined
   isAggregated: boolean
@@ -44,34 +49,58 @@ export function compileDraft(draft: Draft): CompiledJob {
   const jobOptions = found.options('job', draft.options, ['deadLetters'])
   const deadLetterTopic =
     jobOptions.deadLetters === undefined ? undefined : compileBareTopic(found, 'deadLetters', jobOptions.deadLetters)
-  const source = compileSource(found, draft.source)
-  const compilation: Compilation = {
-    found,
+  const stream = compileStream({ found, job, names: new Set(), sources: new Map() }, draft)
+  checkEnd(stream)
+  const plan: Plan = {
+    formatVersion: 1,
     job,
-    source,
+    ...(deadLetterTopic === undefined ? {} : { deadLetterTopic }),
+    ...planOf(stream),
+    functionCount: found.functions.length,
+  }
+  checkIntervals(found, plan)
+  checkTopics(found, plan)
+  refuse(found, job)
+  return { plan, functions: found.functions }
+}
+
+function compileStream(shared: JobCompilation, draft: StreamDraft): Compilation {
+  const c: Compilation = {
+    ...shared,
+    source: sourceOf(shared, draft.source),
     operators: [],
     key: undefined,
     changedBy: undefined,
+    isMade: false,
     openWindow: undefined,
     isAggregated: false,
     isWindowed: false,
     isBounded: false,
   }
-  for (const step of draft.steps) compileStep(compilation, step)
-  checkEnd(compilation)
-  checkIntervals(compilation)
-  checkNames(compilation)
-  checkTopics(compilation, deadLetterTopic)
-  refuse(compilation)
-  const plan: Plan = {
-    formatVersion: 1,
-    job,
-    ...(deadLetterTopic === undefined ? {} : { deadLetterTopic }),
-    source,
-    operators: decidePanes(compilation.operators),
-    functionCount: found.functions.length,
+  for (const step of draft.steps) compileStep(c, step)
+  if (c.openWindow !== undefined) {
+    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by the end of the job`)
   }
-  return { plan, functions: found.functions }
+  return c
+}
+
+function planOf({ source, operators }: Compilation): StreamPlan {
+  return { source, operators: decidePanes(operators) }
+}
+
+/** Streams of one topic share what is read of it. */
+function sourceOf({ found, sources }: JobCompilation, given: unknown): SourcePlan {
+  const topic = typeof given === 'object' && given !== null && 'topic' in given ? String(given.topic) : ''
+  const known = sources.get(topic)
+  if (known?.given === given && known !== undefined) return known.plan
+  const plan = compileSource(found, given)
+  if (known !== undefined && JSON.stringify(known.plan) !== JSON.stringify(plan)) {
+    found.add(
+      `the topic ${show(topic)} is read twice with different options: its records are read once, so keep it in a constant, const source = kafka(${show(topic)}, {...}), and use that in both places`,
+    )
+  }
+  sources.set(topic, { given, plan })
+  return plan
 }
 
 function compileStep(c: Compilation, step: Step): void {
@@ -90,6 +119,12 @@ function compileStep(c: Compilation, step: Step): void {
       break
     case 'dedup':
       compileDedup(c, step)
+      break
+    case 'join':
+      meet(c, step.kind, step.other, (other) => compileJoin(c, step, other, planOf(other)))
+      break
+    case 'merge':
+      meet(c, step.kind, step.other, (other) => compileMerge(c, other))
       break
     case 'window':
       openWindow(c, step)
@@ -122,29 +157,54 @@ function compileFunction(c: Compilation, step: Extract<Step, { kind: 'filter' | 
 
 /**
  * The records stay where they are when the field is the declared key and no function can have changed it. By any other
- * field they move, through a topic of the job's own.
+ * field they move, through a topic of the job's own. Rows of an aggregate go on as records here.
  */
 function compileKeyBy(c: Compilation, given: unknown): void {
   const field = c.found.field('keyBy', given)
-  if (c.key !== undefined) {
-    c.found.add(`keyBy(${show(field)}): the records are already keyed by ${show(c.key)}`)
-  } else if (c.changedBy !== undefined || c.source.keyField !== field) {
-    const isDecoded = c.changedBy !== undefined || c.source.schemaFn !== undefined
-    c.operators.push({
-      kind: 'repartition',
-      name: 'repartition',
-      field,
-      topic: `${c.job}-repartition`,
-      format: isDecoded ? 'msgpack' : c.source.format,
-    })
-  }
+  if (c.isAggregated) {
+    const isKept = c.key === field && c.changedBy === undefined
+    rowsGoOn(c)
+    if (!isKept) move(c, field)
+  } else if (c.key !== undefined) {
+    const isKept = c.key === field && c.changedBy === undefined
+    if (isKept) {
+      c.found.add(`keyBy(${show(field)}): the records are already keyed by ${show(c.key)}`)
+      return
+    }
+    move(c, field)
+  } else if (c.changedBy !== undefined || c.source.keyField !== field || c.isMade) move(c, field)
   c.key = field
   c.operators.push({ kind: 'keyBy', name: `keyby-${field}`, field })
 }
 
+function move(c: Compilation, field: string): void {
+  const name = nextName(c, 'repartition')
+  const isDecoded = c.changedBy !== undefined || c.isMade || c.source.schemaFn !== undefined
+  c.operators.push({
+    kind: 'repartition',
+    name,
+    field,
+    topic: `${c.job}-${name}`,
+    format: isDecoded ? 'msgpack' : c.source.format,
+    ...(c.isMade ? { isMade: true } : {}),
+  })
+  c.changedBy = undefined
+}
+
+/** What comes next takes the rows of the aggregate as records. */
+function rowsGoOn(c: Compilation): void {
+  const name = nextName(c, 'rows')
+  c.operators.push({ kind: 'rows', name })
+  c.changedBy = undefined
+  c.isMade = true
+  c.isAggregated = false
+  c.isWindowed = false
+  c.isBounded = false
+}
+
 function compileDedup(c: Compilation, step: Extract<Step, { kind: 'dedup' }>): void {
   const options = c.found.options('dedup', step.options, ['within', 'name'])
-  const name = options.name === undefined ? 'dedup' : c.found.name('the name of a dedup', options.name)
+  const name = stateName(c, 'dedup', options.name, 'dedup')
   const where = `dedup ${show(name)}`
   if (c.key === undefined) c.found.add(`${where} needs keyed records: put keyBy before it`)
   if (c.isAggregated) c.found.add(`${where} comes after aggregate; it is for records`)
@@ -154,10 +214,33 @@ function compileDedup(c: Compilation, step: Extract<Step, { kind: 'dedup' }>): v
   c.operators.push({ kind: 'dedup', name, field: c.found.field(where, step.field), withinMs })
 }
 
+/** Compiles the stream that comes to this one, and what becomes of both. */
+function meet(c: Compilation, what: string, given: unknown, compile: (other: Compilation) => void): void {
+  if (c.isAggregated) c.found.add(`${what} comes after aggregate: put keyBy between them, then its rows are records`)
+  const draft = draftOf(given)
+  if (draft === undefined) {
+    c.found.add(`${what} takes a stream, e.g. stream(kafka('other', {...})).keyBy('id'), not ${show(given)}`)
+    return
+  }
+  const other = compileStream(c, draft)
+  if (other.isAggregated) c.found.add(`${what}: the other stream ends with an aggregate: put keyBy after it`)
+  compile(other)
+  c.isMade = true
+  c.changedBy = c.operators.at(-1)?.name
+}
+
+function compileMerge(c: Compilation, other: Compilation): void {
+  const name = nextName(c, 'merge')
+  if ((c.key === undefined) !== (other.key === undefined)) {
+    c.found.add(`${name}: one of the streams is keyed and the other is not: put keyBy before both, or after it`)
+  }
+  c.operators.push({ kind: 'merge', name, other: planOf(other) })
+}
+
 function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): void {
-  const name = c.found.name('the name of a window', step.name)
+  const name = stateName(c, 'window', step.name, '')
   const where = `window ${show(name)}`
-  if (c.isAggregated) c.found.add(`${where} comes after aggregate; a job has one stateful operator`)
+  if (c.isAggregated) c.found.add(`${where} comes after aggregate: put keyBy between them, then its rows are records`)
   else if (c.key === undefined) c.found.add(`${where} needs keyed records: put keyBy before it`)
   const window = compileWindow(c.found, name, step.window)
   checkSessions(c.found, name, window, c.source.outOfOrderMs)
@@ -170,16 +253,19 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
   c.openWindow = undefined
   const options = c.found.options('aggregate', step.options, ['name', 'gapFill'])
   const derived = window === undefined ? 'aggregate' : `${window.name}-aggregate`
-  const name = options.name === undefined ? derived : c.found.name('the name of an aggregate', options.name)
+  const name = stateName(c, 'aggregate', options.name, derived)
   const where = `aggregate ${show(name)}`
-  if (c.isAggregated) c.found.add(`${where} comes after another aggregate; a job has one stateful operator`)
+  if (c.isAggregated) c.found.add(`${where} comes after another aggregate: put keyBy between them`)
   else if (c.key === undefined && window === undefined) {
     c.found.add(`${where} needs keyed records: put keyBy before it`)
   }
-  const reserved = [
-    ...(c.key === undefined ? [] : [c.key]),
-    ...(window === undefined || window.plan.kind === 'global' ? [] : ['windowStart', 'windowEnd']),
-  ]
+  const bounds = window === undefined || window.plan.kind === 'global' ? [] : ['windowStart', 'windowEnd']
+  if (c.key !== undefined && bounds.includes(c.key)) {
+    c.found.add(
+      `${where}: the key ${show(c.key)} is a field of the row itself; give it another name with map before keyBy`,
+    )
+  }
+  const reserved = [...(c.key === undefined ? [] : [c.key]), ...bounds]
   const aggregates = compileAggregates(c.found, where, step.aggregates, reserved)
   const mergeReason = window === undefined ? undefined : MERGE_REASONS[window.plan.kind]
   if (mergeReason !== undefined) {
@@ -189,76 +275,44 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
   }
   const gapFill = compileGapFill(c.found, where, options.gapFill, window?.plan, aggregates)
   c.operators.push({ kind: 'aggregate', name, aggregates, ...(gapFill === undefined ? {} : { gapFill }) })
+  c.changedBy = undefined
   c.isAggregated = true
   c.isWindowed = window !== undefined
   c.isBounded = window !== undefined && window.plan.kind !== 'global'
 }
 
-function compileLate(c: Compilation, target: unknown): void {
-  const topic = compileBareTopic(c.found, 'late', target)
-  if (!c.isWindowed) c.found.add('late needs a window: without one no record is late')
-  if (c.operators.some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
-  c.operators.push({ kind: 'late', name: 'late', topic })
+/** A name that was given, or the derived one: it is the prefix of state, and nobody else's. */
+export function stateName(c: Compilation, what: string, given: unknown, derived: string): string {
+  const name =
+    given === undefined && derived !== '' ? derived : c.found.name(`the name of ${article(what)} ${what}`, given)
+  takeName(c, name)
+  return name
 }
 
-function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): void {
-  const { topic, sink, resultTime } = compileSink(c.found, step.sink)
-  const where = `to ${show(topic)}`
-  const options = c.found.options(where, step.options, ['emit'])
-  if (resultTime !== undefined && !c.isBounded) {
-    const why = c.isWindowed ? 'the global window has no bounds' : 'there is no window'
-    c.found.add(`${where}: resultTime is the time of a window's final row, and ${why}`)
-  }
-  const emit = compileEmit(c, where, options.emit, c.isWindowed ? 'final' : 'updates')
-  c.operators.push({
-    kind: 'to',
-    name: nextName(c, `to-${topic}`),
-    topic,
-    sink,
-    emit,
-    resultTime: resultTime ?? 'end',
-  })
+function article(word: string): string {
+  return /^[aeiou]/.test(word) ? 'an' : 'a'
 }
 
-function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }>): void {
-  const view = c.found.name('the name of a view', step.view)
-  const where = `view ${show(view)}`
-  if (!c.isAggregated) c.found.add(`${where} needs an aggregate: it keeps the latest row per key`)
-  const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
-  const sink = sinkFormat(c.found, where, options)
-  const emit = compileEmit(c, where, options.emit, 'updates')
-  c.operators.push({ kind: 'view', name: `view-${view}`, view, topic: `${c.job}-view-${view}`, sink, emit })
+/** Notes the name of an operator; two of one name are a problem. */
+export function takeName(c: Compilation, name: string): void {
+  if (c.names.has(name)) c.found.add(`there are two operators with the name ${show(name)}`)
+  c.names.add(name)
 }
 
-function compileEmit(c: Compilation, where: string, given: unknown, fallback: 'final' | 'updates'): EmitPlan {
-  if (given !== undefined && !c.isAggregated) {
-    c.found.add(`${where}: emit is for results of an aggregate; records are written as they come`)
-  }
-  if (typeof given === 'object' && given !== null) {
-    const { every } = c.found.options(`${where}: emit`, given, ['every'])
-    if (every === undefined) c.found.add(`${where}: emit needs every, e.g. { every: '250ms' }`)
-    return { kind: 'every', everyMs: c.found.durationMs(`${where}: emit every`, every, 1, 1) }
-  }
-  const kind = c.found.oneOf(`${where}: emit`, given, ['final', 'updates'], fallback, "{ every: '250ms' }")
-  if (kind === 'final' && c.isAggregated && !c.isWindowed) {
-    c.found.add(
-      `${where}: emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }`,
-    )
-  }
-  return { kind }
-}
+/** Of these a job mostly has one: its name has no number. */
+const SINGLE = ['late', 'repartition', 'rows', 'merge']
 
 /** `filter-1`, `filter-2`, ...; a sink has its topic's name, with a number only from the second on. */
-function nextName(c: Compilation, stem: string): string {
-  const pattern = stem.startsWith('to-') ? stem : `${stem}-1`
-  const isTaken = (name: string): boolean => c.operators.some((operator) => operator.name === name)
-  for (let n = 2, name = pattern; ; name = `${stem}-${n++}`) if (!isTaken(name)) return name
+export function nextName(c: Compilation, stem: string): string {
+  const first = stem.startsWith('to-') || SINGLE.includes(stem) ? stem : `${stem}-1`
+  for (let n = 2, name = first; ; name = `${stem}-${n++}`) {
+    if (c.names.has(name)) continue
+    c.names.add(name)
+    return name
+  }
 }
 
 function checkEnd(c: Compilation): void {
-  if (c.openWindow !== undefined) {
-    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by the end of the job`)
-  }
   const isSink = (operator: OperatorPlan): boolean => operator.kind === 'to' || operator.kind === 'view'
   const last = c.operators.findLast((operator) => operator.kind !== 'late')
   if (!c.operators.some(isSink)) c.found.add('the job has no sink: end it with to(kafka(...)) or toView(...)')
@@ -266,45 +320,7 @@ function checkEnd(c: Compilation): void {
     c.found.add(`nothing takes what ${last.name} gives: put a sink after it`)
 }
 
-function checkIntervals(c: Compilation): void {
-  const emits = c.operators.flatMap((operator) => ('emit' in operator ? [operator.emit] : []))
-  const intervals = new Set(emits.flatMap((emit) => (emit.kind === 'every' ? [emit.everyMs] : [])))
-  if (intervals.size > EVERY_INTERVALS_MAX) {
-    c.found.add(`the sinks have ${intervals.size} different 'every' intervals, ${EVERY_INTERVALS_MAX} are possible`)
-  }
-}
-
-function checkNames(c: Compilation): void {
-  const seen = new Set<string>()
-  for (const { name, kind } of c.operators) {
-    if (kind !== 'late' && seen.has(name)) c.found.add(`there are two operators with the name ${show(name)}`)
-    seen.add(name)
-  }
-}
-
-/** No two uses of one topic, but several sinks may share one. */
-function checkTopics(c: Compilation, deadLetterTopic: string | undefined): void {
-  const uses = new Map<string, string>([[c.source.topic, 'the source']])
-  const take = (topic: string, use: string): void => {
-    const other = uses.get(topic)
-    if (other !== undefined && !(other === use && use === 'a sink')) {
-      c.found.add(`the topic ${show(topic)} cannot be ${other} and ${use} at once`)
-    }
-    uses.set(topic, use)
-  }
-  take(deadLetterTopic ?? `${c.job}-dlq`, 'the dead-letter topic')
-  take(`${c.job}-changelog`, 'the changelog')
-  for (const operator of c.operators) {
-    if (operator.kind === 'late') take(operator.topic, 'the late topic')
-    if (operator.kind === 'repartition') take(operator.topic, 'the repartition topic')
-    // Two views of one name are told as two operators of one name.
-    if (operator.kind === 'view' && uses.get(operator.topic) !== 'a view') take(operator.topic, 'a view')
-    if (operator.kind === 'to') take(operator.topic, 'a sink')
-  }
-}
-
-function refuse(c: Compilation): void {
-  const { problems } = c.found
+function refuse({ problems }: Findings, job: string): void {
   if (problems.length === 0) return
-  throw new MillraceError('MR1002', { job: c.job, problems: problems.map((problem) => `\n  - ${problem}`).join('') })
+  throw new MillraceError('MR1002', { job, problems: problems.map((problem) => `\n  - ${problem}`).join('') })
 }

@@ -17,15 +17,30 @@ export type Step =
   | { kind: 'filter' | 'map' | 'flatMap'; fields: unknown; fn: unknown }
   | { kind: 'keyBy'; field: unknown }
   | { kind: 'dedup'; field: unknown; options: unknown }
+  | { kind: 'join'; name: unknown; other: unknown; options: unknown; fn: unknown }
+  | { kind: 'merge'; other: unknown }
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }
   | { kind: 'late'; target: unknown }
   | { kind: 'to'; sink: unknown; options: unknown }
   | { kind: 'view'; view: unknown; options: unknown }
 
-export interface Draft {
-  job: unknown
-  options: unknown
+/** A stream: of a job, or one that joins it. */
+export interface StreamDraft {
   source: unknown
   steps: readonly Step[]
+}
+
+export interface Draft extends StreamDraft {
+  job: unknown
+  options: unknown
+}
+
+/** Marks what `stream` and the stages of a job hold, so that a stage can be told from anything else. */
+export const DRAFT: unique symbol = Symbol('millrace.draft')
+
+/** The draft behind a stage; undefined: it is none. */
+export function draftOf(stage: unknown): StreamDraft | undefined {
+  if (typeof stage !== 'object' || stage === null || !(DRAFT in stage)) return undefined
+  return stage[DRAFT] as StreamDraft
 }

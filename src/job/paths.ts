@@ -2,8 +2,7 @@
 // Runs on every thread; pure.
 // Keeps SPEC: PATH-1 (both paths give the same; the plan says which is taken).
 
-import type { AggregatePlan, OperatorPlan, Plan, SourcePlan, WindowPlan } from './plan.ts'
-import { subPlans } from './sub-plans.ts'
+import type { AggregatePlan, OperatorPlan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
 
 /** `fast`: named fields straight from the bytes; `free`: decoded records or made rows; `none`: reads nothing of a record. */
 export type PathKind = 'fast' | 'free' | 'none'
@@ -19,39 +18,45 @@ export interface OperatorPath {
 type Reading = Pick<OperatorPath, 'path' | 'why'>
 
 /**
- * The path of each operator, in the order of the chain.
+ * The path of each operator, in the order of the chain; those of a stream that joins it come before the operator where it does.
  *
  * @example
  * operatorPaths(plan)[0] // { operator: 'filter-1', kind: 'filter', path: 'fast', why: 'reads qty from the bytes' }
  */
-export function operatorPaths(plan: Plan): OperatorPath[] {
-  return subPlans(plan).flatMap(pathsOf)
-}
-
-function pathsOf(plan: Plan): OperatorPath[] {
-  const decoded = decodedBecause(plan.source)
+export function operatorPaths({ source, operators }: StreamPlan): OperatorPath[] {
+  let decoded = decodedBecause(source)
   /** The last operator that made rows: what follows it reads those, and not the source's bytes. */
   let madeBy: string | undefined
-  return plan.operators.map((operator) => {
-    const reading = readingOf(plan, operator, decoded, madeBy)
-    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') madeBy = operator.name
-    return { operator: operator.name, kind: operator.kind, ...reading }
+  let isMoved = false
+  return operators.flatMap((operator) => {
+    const reading = readingOf(operator, decoded, madeBy, isMoved)
+    if (MAKES_ROWS.has(operator.kind)) madeBy = operator.name
+    if (operator.kind === 'repartition') {
+      decoded = operator.format === 'json' ? JSON_DECODED : undefined
+      madeBy = undefined
+      isMoved = true
+    }
+    const own = { operator: operator.name, kind: operator.kind, ...reading }
+    return 'other' in operator ? [...operatorPaths(operator.other), own] : [own]
   })
 }
 
+const JSON_DECODED = 'JSON values are decoded whole'
+const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set(['map', 'flatMap', 'aggregate', 'join', 'merge'])
+
 /** Why every record of a source is decoded when it is read, whatever the operators need; undefined: it is not. */
 function decodedBecause(source: SourcePlan): string | undefined {
-  if (source.format === 'json') return 'JSON values are decoded whole'
+  if (source.format === 'json') return JSON_DECODED
   if (source.schemaFn !== undefined) return 'the schema takes the whole record'
   if (source.eventTime.kind === 'function') return 'the event time function takes the whole record'
   return undefined
 }
 
 function readingOf(
-  plan: Plan,
   operator: OperatorPlan,
   decoded: string | undefined,
   madeBy: string | undefined,
+  isMoved: boolean,
 ): Reading {
   switch (operator.kind) {
     case 'filter':
@@ -64,11 +69,17 @@ function readingOf(
     case 'repartition':
       return readsFields([operator.field], decoded, madeBy)
     case 'keyBy':
-      if (plan.source.eventTime.kind === 'carried') return { path: 'none', why: 'the records were moved to their key' }
+      if (isMoved) return { path: 'none', why: 'the records were moved to their key' }
+      if (madeBy !== undefined) return { path: 'none', why: `the rows of ${madeBy} have this key` }
       // The source has checked the field; no function stands before keyBy that changes it.
       return { path: decoded === undefined ? 'fast' : 'free', why: `checks the Kafka key against ${operator.field}` }
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)
+    case 'join':
+    case 'merge':
+      return { path: 'free', why: 'takes the records of both streams' }
+    case 'rows':
+      return { path: 'none', why: `passes the rows of ${madeBy} on` }
     case 'window':
       return { path: 'none', why: windowReading(operator.window) }
     case 'late':

@@ -5,7 +5,7 @@
 import { createHash } from 'node:crypto'
 import { aggregateMeaning } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
-import type { OperatorPlan, Plan, SourcePlan } from './plan.ts'
+import type { JoinBoundPlan, OperatorPlan, SourcePlan, StreamPlan } from './plan.ts'
 import { windowText } from './window-text.ts'
 
 /**
@@ -19,7 +19,7 @@ import { windowText } from './window-text.ts'
  * @example
  * if (stored.planHash !== planHash(plan)) throw new MillraceError('MR1004', { ... })
  */
-export function planHash(plan: Plan): string {
+export function planHash(plan: StreamPlan): string {
   return createHash('sha256').update(stateMeaning(plan)).digest('hex').slice(0, 16)
 }
 
@@ -30,7 +30,7 @@ export function planHash(plan: Plan): string {
  * stateMeaning(plan)
  * // "trades by 'ts', key 'sym', window '1s' = tumbling 1s grace 500ms, '1s-aggregate' = first(price) max(price) count"
  */
-export function stateMeaning(plan: Plan): string {
+export function stateMeaning(plan: StreamPlan): string {
   return [sourceMeaning(plan.source), ...plan.operators.flatMap(operatorMeaning)].join(', ')
 }
 
@@ -64,6 +64,16 @@ function operatorMeaning(operator: OperatorPlan): string[] {
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
     case 'dedup':
       return [`'${operator.name}' = dedup(${operator.field}) within ${formatDuration(operator.withinMs)}`]
+    case 'join': {
+      const { name, type, before, after, graceMs, other } = operator
+      const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`
+      const within = `before ${boundText(before)} after ${boundText(after)}`
+      return [`'${name}' = ${type} join ${within}${grace} with (${stateMeaning(other)})`]
+    }
+    case 'merge':
+      return [`merged with (${stateMeaning(operator.other)})`]
+    case 'rows':
+      return ['rows']
     case 'repartition':
     case 'filter':
     case 'map':
@@ -73,4 +83,9 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     case 'late':
       return []
   }
+}
+
+/** How far a bound of a join is, and the field that says it. */
+export function boundText({ ms, field }: JoinBoundPlan): string {
+  return field === undefined ? formatDuration(ms) : `${field} (at most ${formatDuration(ms)})`
 }

@@ -96,8 +96,16 @@ export type OperatorPlan =
   | { kind: 'keyBy'; name: string; field: string }
   /** Drops a record whose id, the value of `field`, came for its key and is remembered still. */
   | { kind: 'dedup'; name: string; field: string; withinMs: number }
-  /** Records move to the partition of their new key, through a topic of the job's own; a keyBy follows. */
-  | { kind: 'repartition'; name: string; field: string; topic: string; format: ValueFormat }
+  /**
+   * Records move to the partition of their new key, through a topic of the job's own; a keyBy follows. `isMade`: an operator made
+   * them, so they have no place in a source.
+   */
+  | { kind: 'repartition'; name: string; field: string; topic: string; format: ValueFormat; isMade?: boolean }
+  /** The rows of the aggregate before it go on as records. */
+  | { kind: 'rows'; name: string }
+  | JoinPlan
+  /** Records of two streams as one. */
+  | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
   | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[]; gapFill?: GapFillPlan }
   | {
@@ -112,6 +120,32 @@ export type OperatorPlan =
   | { kind: 'view'; name: string; view: string; topic: string; sink: SinkFormatPlan; emit: EmitPlan }
   /** Late records go here as they came, with headers that say window, watermark and lateness. */
   | { kind: 'late'; name: string; topic: string }
+
+/** How far the time of a record of the other side may be from that of a record of the left one. */
+export interface JoinBoundPlan {
+  /** At most, in ms. */
+  ms: number
+  /** The field of the left record that has the time itself; undefined: `ms` from its own time. */
+  field: string | undefined
+}
+
+/**
+ * Records of two streams with one key: the left one is met by those of the right one within
+ * [its time - before, its time + after].
+ */
+export interface JoinPlan {
+  kind: 'join'
+  name: string
+  other: StreamPlan
+  type: 'inner' | 'left' | 'right' | 'outer'
+  before: JoinBoundPlan
+  after: JoinBoundPlan
+  graceMs: number
+  /** Index of `(left, right) => row`; what an outer side lacks is undefined. */
+  fn: number
+  /** The key field of both: that of the rows. */
+  key: string
+}
 
 /**
  * In ms or records. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
@@ -133,54 +167,53 @@ interface Overlapping {
   paneMs: number | undefined
 }
 
-export interface Plan {
+/** A stream: what is read, and what is done with it. */
+export interface StreamPlan {
+  source: SourcePlan
+  /** In the order of the chain; a sink takes what the operator before it (other sinks aside) gives. */
+  operators: OperatorPlan[]
+}
+
+export interface Plan extends StreamPlan {
   formatVersion: 1
   job: string
   /** Where dead records go; absent: `<job>-dlq`. */
   deadLetterTopic?: string
-  source: SourcePlan
-  /** In the order of the chain; a sink takes what the operator before it (other sinks aside) gives. */
-  operators: OperatorPlan[]
   /** How many functions the job has; a thread whose module gives another number has another job. */
   functionCount: number
 }
 
 /** The topics a plan touches, in a fixed order: a sink frame's topic index points into this list. */
 export interface PlanTopics {
-  /** Topics of sinks, of late records and of the repartition in plan order, then dead letters and the changelog. */
+  /** Topics of sinks, of late records and of repartitions in plan order, then dead letters and changelogs. */
   names: string[]
   /** Index by operator name of `to`, `view`, `late` and `repartition` operators. */
   byOperator: Record<string, number>
   dlq: number
-  /** -1 for a stateless job. */
-  changelog: number
-  /** -1 where no record moves to another partition. */
-  repartition: number
+  /** By sub-topology, -1 for one that has none. */
+  changelogs: number[]
+  /** Those that records move through to another partition. */
+  repartitions: number[]
 }
 
-/** Lists the topics of a plan. Internal names: `<job>-dlq` (unless the job chose another), `<job>-changelog`, `<job>-repartition`;
- * views: `<job>-view-<view>`. */
-export function planTopics(plan: Plan): PlanTopics {
-  const names: string[] = []
-  const byOperator: Record<string, number> = {}
-  const indexOf = (name: string): number => {
-    const known = names.indexOf(name)
-    return known >= 0 ? known : names.push(name) - 1
-  }
-  for (const operator of plan.operators) {
-    if ('topic' in operator) {
-      byOperator[operator.name] = indexOf(operator.topic)
-    }
-  }
-  const dlq = indexOf(plan.deadLetterTopic ?? `${plan.job}-dlq`)
-  const changelog = isStateful(plan) ? indexOf(`${plan.job}-changelog`) : -1
-  const repartition = plan.operators.find((operator) => operator.kind === 'repartition')
-  return { names, byOperator, dlq, changelog, repartition: repartition === undefined ? -1 : indexOf(repartition.topic) }
+/** Names by sub-topology. */
+export type ChangelogNames = (string | undefined)[]
+
+/** The operators of a plan with those of the streams that join it, before the operator where they do. */
+export function allOperators({ operators }: StreamPlan): OperatorPlan[] {
+  return operators.flatMap((operator) =>
+    'other' in operator ? [...allOperators(operator.other), operator] : [operator],
+  )
 }
 
-/** True when the plan keeps state (and so has a changelog). */
-export function isStateful(plan: Plan): boolean {
-  return plan.operators.some((operator) => operator.kind === 'aggregate' || operator.kind === 'dedup')
+/** An operator that keeps state (and so has a changelog). */
+export function isKeepingState({ kind }: OperatorPlan): boolean {
+  return kind === 'aggregate' || kind === 'dedup' || kind === 'join'
+}
+
+/** True when the plan keeps state. */
+export function isStateful(plan: StreamPlan): boolean {
+  return allOperators(plan).some(isKeepingState)
 }
 
 /** What a thread needs to run a job: its plan and the functions that the plan points to. */

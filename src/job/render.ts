@@ -5,8 +5,9 @@
 import { aggregateText } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
 import type { OperatorPath } from './paths.ts'
-import { type EmitPlan, type GapFillPlan, type OperatorPlan, type Plan, planTopics, type SourcePlan } from './plan.ts'
-import { planHash } from './plan-hash.ts'
+import type { EmitPlan, GapFillPlan, OperatorPlan, Plan, SourcePlan, StreamPlan } from './plan.ts'
+import { boundText, planHash } from './plan-hash.ts'
+import { planTopics } from './plan-topics.ts'
 import { windowText } from './window-text.ts'
 
 /**
@@ -16,14 +17,7 @@ import { windowText } from './window-text.ts'
  * console.log(renderPlan(plan, operatorPaths(plan)))
  */
 export function renderPlan(plan: Plan, paths: readonly OperatorPath[]): string {
-  const lines: [text: string, path: string][] = [[`from ${plan.source.topic}`, sourceText(plan.source)]]
-  let depth = 1
-  plan.operators.forEach((operator, at) => {
-    // After a sink comes its sibling, after anything else a child.
-    const branch = isSink(operator) && at < plan.operators.length - 1 ? '├─' : '└─'
-    lines.push([`${'   '.repeat(depth - 1)}${branch} ${operatorText(operator)}`, pathText(paths[at])])
-    if (!isSink(operator)) depth++
-  })
+  const lines = streamLines(plan, paths, '')
   const width = Math.min(76, Math.max(...lines.map(([text]) => text.length)))
   const tree = lines.map(([text, path]) => `${text.padEnd(width)}  ${path}`.trimEnd())
   return [`job ${plan.job}`, ...tree, ...topicLines(plan), `state ${planHash(plan)}`].join('\n')
@@ -47,6 +41,24 @@ export interface PlanDescription {
  */
 export function describePlan(plan: Plan, paths: readonly OperatorPath[]): PlanDescription {
   return { job: plan.job, plan, planHash: planHash(plan), topics: planTopics(plan).names, paths }
+}
+
+function streamLines(stream: StreamPlan, paths: readonly OperatorPath[], indent: string): [string, string][] {
+  const { source, operators } = stream
+  const lines: [text: string, path: string][] = [[`${indent}from ${source.topic}`, sourceText(source)]]
+  let depth = 1
+  operators.forEach((operator, at) => {
+    // After a sink comes its sibling, after anything else a child.
+    const branch = isSink(operator) && at < operators.length - 1 ? '├─' : '└─'
+    const left = `${indent}${'   '.repeat(depth - 1)}`
+    lines.push([
+      `${left}${branch} ${operatorText(operator)}`,
+      pathText(paths.find((one) => one.operator === operator.name)),
+    ])
+    if ('other' in operator) lines.push(...streamLines(operator.other, paths, `${left}   │  `))
+    if (!isSink(operator)) depth++
+  })
+  return lines
 }
 
 function isSink({ kind }: OperatorPlan): boolean {
@@ -96,6 +108,14 @@ function operatorText(operator: OperatorPlan): string {
     }
     case 'aggregate':
       return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`
+    case 'join': {
+      const { name, type, before, after, graceMs } = operator
+      return `${type} join ${name}: before ${boundText(before)}, after ${boundText(after)}, grace ${formatDuration(graceMs)}, with`
+    }
+    case 'merge':
+      return `${operator.name} with`
+    case 'rows':
+      return `${operator.name} as records`
     case 'late':
       return `late -> ${operator.topic}`
     case 'to':
@@ -115,6 +135,6 @@ function emitText(emit: EmitPlan): string {
 
 function topicLines(plan: Plan): string[] {
   const topics = planTopics(plan)
-  const changelog = topics.changelog < 0 ? [] : [`changelog ${topics.names[topics.changelog]}`]
-  return [`dead letters ${topics.names[topics.dlq]}`, ...changelog]
+  const changelogs = topics.changelogs.flatMap((index) => (index < 0 ? [] : [`changelog ${topics.names[index]}`]))
+  return [`dead letters ${topics.names[topics.dlq]}`, ...changelogs]
 }

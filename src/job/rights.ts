@@ -1,6 +1,8 @@
 // The rights that a job needs at Kafka, the fewest with which it runs: from its plan alone. Any thread; pure.
 // Keeps SPEC: SECURE-5 (with exactly these a job runs, and each of them is needed).
-import { type Plan, type PlanTopics, planTopics } from './plan.ts'
+import { allOperators, type Plan, type PlanTopics } from './plan.ts'
+import { planTopics } from './plan-topics.ts'
+import { sourceTopics } from './topology.ts'
 
 export type Operation = 'Read' | 'Write' | 'DescribeConfigs' | 'Create' | 'Delete'
 
@@ -29,6 +31,7 @@ export interface RightsOptions {
  */
 export function jobRights(plan: Plan, options: RightsOptions): Right[] {
   const topics = planTopics(plan)
+  const sources = sourceTopics(plan)
   const ofTopics = topics.names.flatMap((name) => writtenTopicRights(plan, topics, name, options))
   const { job } = plan
   const transactional: Pick<Right, 'name' | 'pattern'> =
@@ -36,8 +39,8 @@ export function jobRights(plan: Plan, options: RightsOptions): Right[] {
       ? { name: `${job}-`, pattern: 'prefixed' }
       : { name: `${job}-${options.instanceId}`, pattern: 'literal' }
   return [
-    right(plan.source.topic, 'Read', 'the source'),
-    ...ofTopics.filter((one) => one.name !== plan.source.topic || one.operation !== 'Read'),
+    ...sources.map((topic) => right(topic, 'Read', 'the source')),
+    ...ofTopics.filter((one) => !sources.includes(one.name) || one.operation !== 'Read'),
     {
       resource: 'group',
       name: job,
@@ -70,14 +73,15 @@ interface Role {
 }
 
 function roleOf(plan: Plan, topics: PlanTopics, name: string): Role {
-  if (name === topics.names[topics.changelog]) {
+  const index = topics.names.indexOf(name)
+  if (topics.changelogs.includes(index)) {
     return { what: 'the changelog', isInternal: true, isReadBack: 'state is restored from it' }
   }
-  if (name === topics.names[topics.repartition]) {
+  if (topics.repartitions.includes(index)) {
     const isReadBack = 'the tasks behind it read it'
     return { what: 'the repartition topic', isInternal: true, isReadBack, isTrimmed: true }
   }
-  const operators = plan.operators.filter((one) => 'topic' in one && one.topic === name)
+  const operators = allOperators(plan).filter((one) => 'topic' in one && one.topic === name)
   const view = operators.find((one) => one.kind === 'view')
   if (view !== undefined) {
     return { what: `the view ${view.view}`, isInternal: true, isReadBack: 'the push server serves it' }

@@ -11,7 +11,7 @@
  *                     └── to ──> complete   └── to, toView ──> complete ──> build
  */
 
-import type { AggregateOf, AggregateResult, Field, FieldValues } from './aggregate-spec.ts'
+import type { AggregateOf, AggregateResult, Field, FieldValues, NumericField } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 import type { CompiledJob, GapValue } from './plan.ts'
@@ -80,6 +80,11 @@ export interface Stream<R, K extends string> {
    * `<job>-repartition`.
    */
   keyBy<F extends Field<R> | K>(field: F): KeyedStream<R, F>
+  /**
+   * The records of two streams as one, in no order between them. Those of each are judged by a clock that takes the slower of
+   * both. Free path.
+   */
+  merge<R2, K2 extends string>(other: Stream<R2, K2>): Stream<R | R2, K & K2>
   /** Writes each record to a topic. */
   to(sink: SinkTopic<R>): Stream<R, K> & Complete
 }
@@ -101,6 +106,30 @@ type KeyPart<R, K extends string> = { [P in K]: P extends keyof R ? KeyText<R[P]
 type ResultPart<R, A> = { -readonly [P in keyof A]: AggregateResult<R, A[P]> }
 type FilledPart<R, A, G> = { -readonly [P in keyof A]: Filled<G, P, AggregateResult<R, A[P]>> }
 type Flat<T> = { [P in keyof T]: T[P] }
+
+/** Which records have a row of their own when none of the other side meets them. */
+export type JoinType = 'inner' | 'left' | 'right' | 'outer'
+/** A bound that the left record says itself: a field with a time in ms since the epoch, at most `max` from its own time. */
+export interface FieldBound<L> {
+  readonly field: NumericField<L>
+  readonly max: Duration
+}
+/** How far the right record may be before and after the left one; a bound that is not said is 0. Both bounds are included. */
+export interface JoinBounds<L> {
+  readonly before?: Duration | FieldBound<L>
+  readonly after?: Duration | FieldBound<L>
+}
+export interface JoinOptions<L, T extends JoinType> {
+  /** One duration is both bounds. */
+  readonly within: Duration | JoinBounds<L>
+  /** Default: `inner`. */
+  readonly type?: T
+  /** How long after its bounds have passed a record still waits for others. Default `0ms`. */
+  readonly grace?: Duration
+}
+/** What a join's function gets for a side that may be missing. */
+export type LeftOf<L, T extends JoinType> = T extends 'right' | 'outer' ? L | undefined : L
+export type RightOf<R, T extends JoinType> = T extends 'left' | 'outer' ? R | undefined : R
 
 export interface DedupOptions {
   /** How long an id is remembered, in event time. */
@@ -148,6 +177,8 @@ export interface KeyedStream<R, K extends string> {
   map<U>(change: (record: R) => U): KeyedStream<U, K>
   /** See `Stream.flatMap`. The key stays what it was. */
   flatMap<U>(change: (record: R) => readonly U[]): KeyedStream<U, K>
+  /** Groups by another field: the records move again, through another topic of the job's own. */
+  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F>
   /**
    * Drops a record whose id came before for its key; it counts as filtered. An id is remembered until the watermark is `within` past
    * the time of the first record that had it.
@@ -156,6 +187,24 @@ export interface KeyedStream<R, K extends string> {
    * .keyBy('account').dedup('paymentId', { within: '1h' })
    */
   dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K>
+  /**
+   * Joins the records of another stream with the same key that are within bounds of event time. A row for each pair, at once; its
+   * time is the later one of both. In an outer join a record that met none has a row with `undefined` for the other side, once, when
+   * none can come any more. Both streams have to be keyed, and their topics to have the same partitions.
+   *
+   * @example
+   * .keyBy('orderId').join('paid', payments, { within: { after: '10m' }, type: 'left' }, (order, payment) => ({
+   *   orderId: order.orderId, paid: payment?.amount ?? 0,
+   * }))
+   */
+  join<R2, K2 extends string, U, const T extends JoinType = 'inner'>(
+    name: string,
+    other: KeyedStream<R2, K2>,
+    options: JoinOptions<R, T>,
+    row: (left: LeftOf<R, T>, right: RightOf<R2, T>) => U,
+  ): JoinedStream<U, K>
+  /** See `Stream.merge`. Both streams have to be keyed, and their topics to have the same partitions. */
+  merge<R2, K2 extends string>(other: KeyedStream<R2, K2>): KeyedStream<R | R2, K>
   /** Puts records into windows. The name is part of the state's name. */
   window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W>
   /** A running result by key, without a window and without an end. */
@@ -165,6 +214,12 @@ export interface KeyedStream<R, K extends string> {
   ): ResultStream<RunningRow<R, K, A>, RunningEmit>
   /** Writes each record to a topic. */
   to(sink: SinkTopic<R>): KeyedStream<R, K> & Complete
+}
+
+/** Rows of a join, keyed as its records, before it is said where late records go. */
+export interface JoinedStream<R, K extends string> extends KeyedStream<R, K> {
+  /** Records that are too late for the join go here as they came, with headers that say why. Without it they are counted and dropped. */
+  late(target: SinkTopic<never>): KeyedStream<R, K>
 }
 
 /** Records in windows, to be aggregated. */
@@ -190,6 +245,12 @@ export interface ResultStream<R, E> {
     change: (...values: FieldValues<R, F>) => U,
   ): ResultStream<U, E>
   map<U>(change: (row: R) => U): ResultStream<U, E>
+  /**
+   * The rows go on as records, grouped by a field: final rows of windows, at the time of their last moment; of a running result
+   * each row as it changes. By the key that they have they stay where they are, by any other field they move through a topic of
+   * the job's own.
+   */
+  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F>
   /** Writes rows to a topic. */
   to(sink: SinkTopic<R>, options?: ToOptions<E>): ResultStream<R, E> & Complete
   /** Keeps the latest row per key in a view (topic `<job>-view-<name>`) that clients subscribe to. */

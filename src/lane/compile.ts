@@ -1,356 +1,307 @@
-// From a job to the steps that a lane runs for each frame. Done once a lane; all its tasks share the steps.
-// Runs on a lane.
-// Keeps SPEC: PATH-1 (named fields stay columns until a function makes new records), PLAN-1 (the plan decides, nothing else).
+// From a job to the pipelines that a lane runs, one a unit: chains of steps, in the order of the records. Done once a lane; all its
+// tasks share them. Runs on a lane.
+// Keeps SPEC: PLAN-1 (the plan decides, nothing else), R3 (what the clock makes due goes through the chains in their order).
 
-import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { LaneLimits } from '../core/message.ts'
-import { aggregateFields } from '../job/paths.ts'
-import { type CompiledJob, type OperatorPlan, type PlanTopics, planTopics } from '../job/plan.ts'
-import { subPlans } from '../job/sub-plans.ts'
-import type { SlabTable } from '../state/contract.ts'
-import { Chunk } from './chunk.ts'
-import type { FrameRun, Step } from './frame-run.ts'
-import { jobFunction } from './job-function.ts'
+import { SourceClocks } from '../core/source-clocks.ts'
+import { type CompiledJob, isKeepingState, type SourcePlan } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
+import { type Chain, type MeetingPlan, type SubTopology, topologyOf, type Unit } from '../job/topology.ts'
+import { ChainState, type TableLayout } from './chain-state.ts'
+import type { Chunk } from './chunk.ts'
+import { type ChainEnd, CompiledChain, type CompileOptions } from './compile-chain.ts'
+import { compileMeeting, type Input } from './compile-meeting.ts'
+import type { FrameRun } from './frame-run.ts'
 import { nextOperatorId } from './operator-id.ts'
-import { Accumulators } from './operators/accumulators.ts'
-import { ChangedRows } from './operators/changed-rows.ts'
-import { DeadLetters } from './operators/dead-letters.ts'
-import { Dedup, dedupTables, ID_EXPECTED } from './operators/dedup.ts'
-import { expectedIn } from './operators/field-needs.ts'
-import { FieldFilter, RecordFilter } from './operators/filter.ts'
-import { Finish } from './operators/finish.ts'
-import { LateRecords } from './operators/late.ts'
-import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
-import { messageBytesMaxOf } from './operators/message-size.ts'
-import { ObjectFields } from './operators/object-fields.ts'
-import { RecordSink } from './operators/record-sink.ts'
-import { Repartition } from './operators/repartition.ts'
-import { ResultSinks } from './operators/result-sinks.ts'
-import type { StatefulStep } from './operators/stateful-step.ts'
-import { SourceReader } from './source-reader.ts'
-import type { TableLayout, Task } from './task.ts'
-import { type Windowing, windowing } from './windowing.ts'
+import { Derived } from './operators/derived.ts'
+import type { Meeting } from './operators/meeting.ts'
+import type { Repartition } from './operators/repartition.ts'
+import type { Task } from './task.ts'
+
+export type { CompileOptions } from './compile-chain.ts'
 
 /** Kafka timestamps that an answer carries for the latency statistics, at most. */
 const SAMPLES_MAX = 16
 
-export interface CompileOptions {
-  limits: LaneLimits
-  /** max.message.bytes by topic index. */
-  messageBytesMax: readonly number[]
-  /** Wall clock, ms since the epoch: the time of records where that is of processing. */
-  nowMs: () => number
-  /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
-  path?: 'planned' | 'free'
-}
-
-/** What the stateful operator of a pipeline keeps in the tables of a task. */
+/** What the stateful operators of a unit keep in the tables of its home. */
 export interface StatefulMeaning {
   name: string
-  /** The first is that of its rows. */
-  tables: readonly TableLayout[]
+  /** By chain; of a chain with an aggregate, the first is that of its rows. */
+  tables: readonly (readonly TableLayout[])[]
 }
 
-/** A sub-topology of a job, ready to run frames. */
-export interface Pipeline {
-  /** The topic that its tasks read. */
-  source: string
-  stateful: StatefulMeaning | undefined
-  /** At its end records move to other partitions. */
-  repartition: Repartition | undefined
-  /** Its input comes from a repartition topic: its tasks have a clock for each source partition. */
-  isCarried: boolean
-  /** Looks at a task that is about to run: its table and its clock are those of its position. */
-  open(task: Task): void
-  /** Runs the frame of `run.view` through all steps. */
-  process(run: FrameRun): void
-  /** Emits what the task's clock has made due. */
-  advance(run: FrameRun): void
+/** The pipelines of a job: the one of each sub-topology. */
+export interface Pipelines {
+  ofSub(sub: number): Pipeline | undefined
+  /** Each once. */
+  all: readonly Pipeline[]
 }
 
 /**
- * The pipelines of a job, one a sub-topology, in order. Throws MR1002 when the plan and the functions do not belong together.
+ * The pipelines of a job, one a unit. Throws MR1002 when the plan and the functions do not belong together.
  *
  * @example
- * const [pipeline] = compilePipelines(compiledJob, { limits, messageBytesMax: [], nowMs: Date.now })
+ * const pipeline = compilePipelines(compiledJob, { limits, messageBytesMax: [], nowMs: Date.now }).ofSub(0)
  */
-export function compilePipelines(job: CompiledJob, options: CompileOptions): Pipeline[] {
+export function compilePipelines(job: CompiledJob, options: CompileOptions): Pipelines {
   const { plan, functions } = job
   if (plan.functionCount !== functions.length) {
     const problems = `its plan has ${plan.functionCount} functions, this thread's module ${functions.length}`
     throw new MillraceError('MR1002', { job: plan.job, problems })
   }
-  const topics = planTopics(plan)
-  return subPlans(plan).map((sub) => new JobPipeline({ plan: sub, functions }, topics, options))
+  const { units, subs } = topologyOf(plan)
+  const all = units.map((unit) => new Pipeline(job, unit, subs, options))
+  return { all, ofSub: (sub) => all[subs[sub]?.unit ?? -1] }
 }
 
-/** Fields that are read from the bytes: those used before a function makes new records. */
-export function sourceFields(job: CompiledJob): string[] {
-  const { source, operators } = job.plan
-  const fields = new Set<string>()
-  if (source.eventTime.kind === 'field') fields.add(source.eventTime.field)
-  if (source.keyField !== undefined) fields.add(source.keyField)
-  for (const operator of operators) {
-    if (operator.kind === 'filter' || operator.kind === 'map')
-      for (const name of operator.fields ?? []) fields.add(name)
-    if (operator.kind === 'aggregate') for (const name of operator.aggregates.flatMap(aggregateFields)) fields.add(name)
-    if (operator.kind === 'repartition' || operator.kind === 'dedup') fields.add(operator.field)
-    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') break
-  }
-  return [...fields]
-}
+/** The operators of a unit, ready to run the frames of its topics. */
+export class Pipeline {
+  readonly stateful: StatefulMeaning | undefined
+  /** Where records move to other partitions, and the chain that they come from. */
+  readonly repartitions: readonly { chain: number; of: Repartition }[]
+  readonly #unit: Unit
+  readonly #subs: readonly SubTopology[]
+  readonly #nowMs: () => number
+  readonly #chains: readonly CompiledChain[]
+  readonly #derived: readonly (Derived | undefined)[]
+  readonly #meetings: readonly (Meeting | undefined)[]
 
-class JobPipeline implements Pipeline {
-  readonly source: string
-  readonly isCarried: boolean
-  stateful: StatefulMeaning | undefined
-  repartition: Repartition | undefined
-  readonly #isProcessing: boolean
-  readonly #topics: PlanTopics
-  readonly #job: CompiledJob
-  readonly #options: CompileOptions
-  readonly #reader: SourceReader
-  readonly #chunk: Chunk
-  readonly #deadLetters: DeadLetters
-  readonly #steps: readonly Step[]
-  /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
-  readonly #fieldNames: string[]
-  readonly #statefulSteps: StatefulStep[] = []
-  readonly #tables: TableLayout[] = []
-
-  constructor(job: CompiledJob, topics: PlanTopics, options: CompileOptions) {
-    const { plan } = job
-    this.#job = job
-    this.#options = options
-    this.#topics = topics
-    this.source = plan.source.topic
-    this.isCarried = plan.source.eventTime.kind === 'carried'
-    this.#isProcessing = plan.source.eventTime.kind === 'processing'
-    const fields = sourceFields(job)
-    this.#fieldNames = [...fields]
-    this.#chunk = new Chunk(fields, this.isCarried)
-    this.#reader = new SourceReader(job, options.limits, this.#chunk, options.path === 'free')
-    this.#deadLetters = new DeadLetters(plan, this.#topics, options.limits, options.messageBytesMax, {
-      fieldOf: (detail) => this.#fieldNames[detail] ?? '',
-      expectedOf: (detail) => this.#expectedOf(this.#fieldNames[detail] ?? ''),
+  constructor(job: CompiledJob, unit: Unit, subs: readonly SubTopology[], options: CompileOptions) {
+    const topics = planTopics(job.plan)
+    this.#unit = unit
+    this.#subs = subs
+    this.#nowMs = options.nowMs
+    const main = subs[unit.subs[0]!]!.source
+    this.#derived = unit.chains.map(({ head }) => (head.kind === 'topic' ? undefined : new Derived()))
+    this.#chains = unit.chains.map((chain, number) => {
+      const { head } = chain
+      const source = head.kind === 'topic' ? head.source : main
+      const own = {
+        source,
+        derived: this.#derived[number],
+        madeBy: makerOf(unit, chain),
+        keyField: keyOf(unit, number),
+        next: leftOf(unit, number),
+      }
+      return new CompiledChain({ job, topics, options, chain, ...own })
     })
-    this.#steps = this.#compile(0, this.#chunk, false)
-    const names = plan.operators.flatMap(({ kind, name }) => (kind === 'aggregate' || kind === 'dedup' ? [name] : []))
-    if (names.length > 0) this.stateful = { name: names.join(', '), tables: withOwnIds(this.#tables) }
+    this.#meetings = unit.chains.map(({ head, operators }, number) => {
+      if (head.kind !== 'meeting') return undefined
+      const inputs = head.inputs.map((input) => this.#inputOf(input, main))
+      const derived = this.#derived[number]!
+      return compileMeeting({
+        job,
+        topics,
+        options,
+        operator: head.operator,
+        chain: number,
+        inputs,
+        derived,
+        after: operators,
+      })
+    })
+    for (const [number, chain] of this.#chains.entries()) chain.compile(this.#endOf(number))
+    this.repartitions = this.#chains.flatMap(({ repartition }, chain) =>
+      repartition === undefined ? [] : [{ chain, of: repartition }],
+    )
+    this.stateful = this.#meaning()
   }
 
-  process(run: FrameRun): void {
-    const { recordCount } = run.view
-    // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
-    const share = Math.max(1, Math.floor((SAMPLES_MAX * this.#chunk.capacity) / Math.max(1, recordCount)))
-    this.#reader.begin(run.view, run.task.clocks, this.#isProcessing ? this.#timeOf(run.task) : 0)
-    while (this.#reader.fill()) {
-      run.task.requestCounts.in += this.#chunk.count
-      sample(this.#chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
-      for (const step of this.#steps) step.run(this.#chunk, run)
+  /** The chain states of a task that keeps those of its unit. */
+  newChains(taskId: string, partition: number): (ChainState | undefined)[] {
+    return this.#unit.chains.map(({ head }, number) => {
+      if (this.#isOfTask(number)) return undefined
+      return new ChainState(taskId, partition, head.kind === 'meeting' ? new SourceClocks(2) : undefined)
+    })
+  }
+
+  /** From now on a task and the home of its unit, whose tables are there, belong together: looks at the chains of the task. */
+  bind(task: Task, home: Task): void {
+    task.home = home
+    const number = this.ownChain(task.sub)
+    task.tables = home.chainTables[number] ?? []
+    if (task === home) {
+      for (const [chain, state] of home.chains.entries()) {
+        if (state === undefined) continue
+        state.home = home
+        this.#openChain(chain, state)
+      }
+    } else home.members.set(task.sub, task)
+    this.#openChain(number, task)
+  }
+
+  /** Runs the frame of `run.view`, of the topic of `task`, through all chains. */
+  process(task: Task, run: FrameRun): void {
+    const { chains, source } = this.#subs[task.sub]!
+    task.isIdle = false
+    chains.forEach((number, nth) => {
+      const { reader, chunk, steps } = this.#chains[number]!
+      const state = this.#stateOf(number, task)
+      const own: FrameRun = state === run.task ? run : { ...run, task: state }
+      const share = Math.max(1, Math.floor((SAMPLES_MAX * chunk.capacity) / Math.max(1, run.view.recordCount)))
+      reader!.begin(run.view, state.clocks, source.eventTime.kind === 'processing' ? this.#timeOf(state) : 0)
+      while (reader!.fill()) {
+        // What is read for several streams is one record, and as many more as there are streams.
+        if (nth === 0) {
+          task.tally.counts.in += chunk.count
+          // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
+          sample(chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
+        } else task.tally.counts.expanded += chunk.count
+        for (const step of steps) step.run(chunk, own)
+      }
+    })
+    followClocks(task)
+    this.advance(task, run)
+  }
+
+  /** Lets the chains of a task do what its clock has made due, and tells those that follow. */
+  advance(task: Task, run: FrameRun): void {
+    const { chains } = this.#unit
+    for (let number = 0; number < chains.length; number++) {
+      const { head } = chains[number]!
+      if (head.kind === 'topic' && !this.#subs[task.sub]!.chains.includes(number)) continue
+      const state = this.#stateOf(number, task)
+      if (head.kind === 'topic') follow(state, task)
+      else if (head.kind === 'meeting') this.#advanceMeeting(number, head.inputs, task, run)
+      else this.#advanceRows(head.of, state, task)
+      const own: FrameRun = state === run.task ? run : { ...run, task: state }
+      for (const step of this.#chains[number]!.statefulSteps) step.advance(own)
+      const { rows } = this.#endOf(number)
+      if (rows !== undefined) rows.derived.flush(own, this.#stateOf(rows.chain, task))
     }
-    this.#followClocks(run.task)
-    this.advance(run)
+  }
+
+  #advanceMeeting(number: number, inputs: readonly [number, number], task: Task, run: FrameRun): void {
+    const state = this.#stateOf(number, task)
+    const meeting = this.#meetings[number]!
+    const clocks = state.clocks!
+    inputs.forEach((input, side) => {
+      const isOther = this.#isOfTask(input) && this.ownChain(task.sub) !== input
+      if (isOther) return
+      const stream = this.#stateOf(input, task)
+      clocks.set(side, stream.watermarkMs, stream.isIdle)
+    })
+    meeting.advance(run, state, clocks.watermarkMs)
+    this.#derived[number]!.flush(run, state)
+    moveTo(state, clocks.watermarkMs - meeting.delayMs, clocks.isEnded, clocks.isIdle)
+  }
+
+  /** The rows that were due have gone on with the clock of their own place. */
+  #advanceRows(of: number, state: ChainState, task: Task): void {
+    const before = this.#stateOf(of, task)
+    moveTo(state, before.watermarkMs - this.#chains[of]!.rowsDelayMs, before.isEnded, before.isIdle)
+  }
+
+  /** Whose state a chain is in: that of the task itself, or one that the home keeps. */
+  #stateOf(number: number, task: Task): ChainState {
+    return this.ownChain(task.sub) === number ? task : task.home!.chains[number]!
+  }
+
+  /** The state of a chain, where a task keeps it. */
+  keptBy(task: Task, chain: number): ChainState | undefined {
+    return this.ownChain(task.sub) === chain ? task : task.chains[chain]
+  }
+
+  /** The chain that a task itself keeps the state of. */
+  ownChain(sub: number): number {
+    return this.#subs[sub]!.chains[0]!
+  }
+  #isOfTask(number: number): boolean {
+    return this.#unit.subs.some((sub) => this.ownChain(sub) === number)
+  }
+
+  #openChain(number: number, state: ChainState): void {
+    for (const step of this.#chains[number]!.statefulSteps) step.open?.(state)
+    this.#meetings[number]?.open?.(state)
+  }
+
+  #endOf(number: number): ChainEnd {
+    const { next } = this.#unit.chains[number]!
+    const nothing: ChainEnd = { meeting: undefined, rows: undefined }
+    if (next === undefined) return nothing
+    const { head } = this.#unit.chains[next]!
+    if (head.kind === 'meeting') {
+      return { ...nothing, meeting: { of: this.#meetings[next]!, side: head.inputs[0] === number ? 0 : 1 } }
+    }
+    return { ...nothing, rows: { chain: next, derived: this.#derived[next]! } }
+  }
+
+  /** A stream that meets another one. */
+  #inputOf(number: number, main: SourcePlan): Input {
+    const { head } = this.#unit.chains[number]!
+    const source = head.kind === 'topic' ? head.source : main
+    return { of: this.#chains[number]!, isMade: head.kind !== 'topic', source, outOfOrderMs: source.outOfOrderMs }
+  }
+
+  #meaning(): StatefulMeaning | undefined {
+    if (!this.#unit.isStateful) return undefined
+    const names = this.#unit.chains.flatMap(({ head, operators }) => [
+      ...(head.kind === 'meeting' && isKeepingState(head.operator) ? [head.operator.name] : []),
+      ...operators.flatMap((operator) => (isKeepingState(operator) ? [operator.name] : [])),
+    ])
+    const tables = this.#chains.map((chain, number) => [...chain.tables, ...(this.#meetings[number]?.tables ?? [])])
+    separate(tables.flat())
+    return { name: names.join(', '), tables }
   }
 
   /** The clock, and never before the watermark, which a quiet input has moved on with another clock. */
-  #timeOf({ watermarkMs, eventTimeMsMax }: Task): number {
-    const nowMs = Math.floor(this.#options.nowMs())
+  #timeOf({ watermarkMs, eventTimeMsMax }: ChainState): number {
+    const nowMs = Math.floor(this.#nowMs())
     return Math.max(nowMs, eventTimeMsMax, Number.isFinite(watermarkMs) ? Math.ceil(watermarkMs) : nowMs)
-  }
-
-  /** Markers behind the last record of a frame have moved the clock as well. */
-  #followClocks(task: Task): void {
-    const { clocks } = task
-    if (clocks === undefined) return
-    task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
-    task.isEnded = clocks.isEnded
-  }
-
-  open(task: Task): void {
-    for (const step of this.#statefulSteps) step.open?.(task)
-  }
-
-  advance(run: FrameRun): void {
-    for (const step of this.#statefulSteps) step.advance(run)
-  }
-
-  /** The steps from operator `from` on, over records of `chunk`; `isChanged`: a function has made them. */
-  #compile(from: number, chunk: Chunk, isChanged: boolean): Step[] {
-    const { operators } = this.#job.plan
-    const steps: Step[] = []
-    for (let i = from; i < operators.length; i++) {
-      const operator = operators[i]!
-      if (operator.kind === 'flatMap') {
-        const fn = jobFunction(this.#job, operator.fn)
-        steps.push(new FlatMap(fn, this.#reader, this.isCarried, (outputs) => this.#compile(i + 1, outputs, true)))
-        return steps
-      }
-      if (operator.kind === 'dedup') {
-        steps.push(...this.#compileDedup(operator, chunk, isChanged))
-        continue
-      }
-      if (operator.kind === 'aggregate') {
-        steps.push(...this.#compileAggregate(operator, i, chunk, isChanged))
-        return [...steps, new Finish(this.#deadLetters, undefined)]
-      }
-      if (operator.kind === 'repartition') {
-        this.repartition = this.#compileRepartition(operator, isChanged)
-        return [...steps, this.repartition, new Finish(this.#deadLetters, undefined)]
-      }
-      const step = this.#compileOne(operator, isChanged)
-      if (step !== undefined) steps.push(step)
-      if (operator.kind === 'map') isChanged = true
-    }
-    return [...steps, new Finish(this.#deadLetters, this.#job.plan.source.outOfOrderMs)]
-  }
-
-  #compileOne(operator: OperatorPlan, isChanged: boolean): Step | undefined {
-    const job = this.#job
-    switch (operator.kind) {
-      case 'filter':
-      case 'map': {
-        const fn = jobFunction(job, operator.fn)
-        const { fields } = operator
-        if (fields === undefined || isChanged) {
-          return operator.kind === 'filter'
-            ? new RecordFilter(fn, fields, this.#reader)
-            : new RecordMap(fn, fields, this.#reader)
-        }
-        const columns = fields.map((name) => this.#chunk.columns.fields.indexOf(name))
-        return operator.kind === 'filter' ? new FieldFilter(fn, columns) : new FieldMap(fn, columns)
-      }
-      case 'to':
-      case 'view':
-        return new RecordSink(job, operator, this.#topics, this.#options.messageBytesMax, this.#reader)
-      default:
-        // keyBy stays on the key that the source checks; window and late belong to the aggregate.
-        return undefined
-    }
-  }
-
-  #compileRepartition(operator: Extract<OperatorPlan, { kind: 'repartition' }>, isChanged: boolean): Repartition {
-    const { messageBytesMax, limits } = this.#options
-    const topicIndex = this.#topics.repartition
-    const column = isChanged ? -1 : this.#chunk.columns.fields.indexOf(operator.field)
-    return new Repartition({
-      operator,
-      source: this.#job.plan.source,
-      topicIndex,
-      bytesMax: messageBytesMaxOf(messageBytesMax, topicIndex),
-      keyBytesMax: limits.keyBytesMax,
-      column,
-      detail: column >= 0 ? column : this.#fieldNames.push(operator.field) - 1,
-      objects: this.#reader,
-    })
-  }
-
-  #compileDedup(operator: Extract<OperatorPlan, { kind: 'dedup' }>, chunk: Chunk, isChanged: boolean): Step[] {
-    const columns = isChanged ? new Columns([operator.field], chunk.capacity) : chunk.columns
-    const field = columns.fields.indexOf(operator.field)
-    const detail = isChanged ? this.#fieldNames.push(operator.field) - 1 : field
-    const tables = dedupTables(operator.name)
-    const { withinMs } = operator
-    const { outOfOrderMs } = this.#job.plan.source
-    const step = new Dedup({ withinMs, outOfOrderMs, columns, field, detail, tables: this.#tablesOf(tables) })
-    this.#statefulSteps.push(step)
-    return isChanged ? [new ObjectFields(columns), step] : [step]
-  }
-
-  /** Adds tables to those of a task. Gives how to find them there. */
-  #tablesOf(layouts: readonly TableLayout[]): (task: Task) => SlabTable[] {
-    this.#tables.push(...layouts)
-    return (task) => layouts.map((layout) => task.tables[this.#tables.indexOf(layout)]!)
-  }
-
-  #compileAggregate(
-    operator: Extract<OperatorPlan, { kind: 'aggregate' }>,
-    index: number,
-    chunk: Chunk,
-    isChanged: boolean,
-  ): Step[] {
-    const job = this.#job
-    const { operators, source } = job.plan
-    const before: Step[] = []
-    let columns = this.#chunk.columns
-    let fieldOffset = 0
-    if (isChanged) {
-      columns = new Columns([...new Set(operator.aggregates.flatMap(aggregateFields))], chunk.capacity)
-      fieldOffset = this.#fieldNames.length
-      this.#fieldNames.push(...columns.fields)
-      before.push(new ObjectFields(columns))
-    }
-    const previous = operators[index - 1]
-    const window = previous?.kind === 'window' ? previous.window : undefined
-    const kind = windowing(window, operator.gapFill)
-    const { timesMs, capacity } = chunk
-    const { aggregates, name } = operator
-    const objects = this.#reader
-    const accumulators = new Accumulators(job, aggregates, columns, fieldOffset, timesMs, objects, kind.isMerged)
-    const sinks = this.#resultSinks(name, index, kind, accumulators)
-    const changed = new ChangedRows(sinks)
-    const { outOfOrderMs } = source
-    const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(), capacity })
-    this.#statefulSteps.push(step)
-    // The rows of the aggregate are in the first table of a task.
-    this.#tables.unshift(...kind.tables(name, accumulators.width))
-    return [...before, step]
-  }
-
-  #resultSinks(
-    operator: string,
-    index: number,
-    { bounds, idBounds }: Windowing,
-    accumulators: Accumulators,
-  ): ResultSinks {
-    const { plan } = this.#job
-    const keyBy = plan.operators.find((candidate) => candidate.kind === 'keyBy')
-    if (keyBy === undefined || (!this.isCarried && plan.source.keyField !== keyBy.field)) {
-      const problems = `aggregate ${operator} needs a keyBy on the key that the source declares`
-      throw new MillraceError('MR1002', { job: plan.job, problems })
-    }
-    return new ResultSinks({
-      job: this.#job,
-      topics: this.#topics,
-      messageBytesMax: this.#options.messageBytesMax,
-      operator,
-      keyField: keyBy.field,
-      bounds,
-      idBounds,
-      after: plan.operators.slice(index + 1),
-      accumulators,
-      deadLetters: this.#deadLetters,
-    })
-  }
-
-  #late(): LateRecords | undefined {
-    const { plan } = this.#job
-    const late = plan.operators.find((operator) => operator.kind === 'late')
-    return late === undefined
-      ? undefined
-      : new LateRecords(plan, this.#topics, late.name, this.#options.messageBytesMax)
-  }
-
-  #expectedOf(field: string): string {
-    const { source, operators } = this.#job.plan
-    const isMoved = operators.some((operator) => operator.kind === 'repartition' && operator.field === field)
-    if (field === source.keyField || isMoved) return 'string or whole number'
-    if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
-    if (operators.some((operator) => operator.kind === 'dedup' && operator.field === field)) return ID_EXPECTED
-    const aggregates = operators.flatMap((operator) => (operator.kind === 'aggregate' ? operator.aggregates : []))
-    return expectedIn(aggregates, field) ?? 'value'
   }
 }
 
+/** The operator that makes the records that a chain begins with. */
+function makerOf({ chains }: Unit, { head }: Chain): string | undefined {
+  if (head.kind === 'topic') return undefined
+  if (head.kind === 'meeting') return head.operator.name
+  return chains[head.of]!.operators.findLast(({ kind }) => kind === 'aggregate')?.name
+}
+
+/** The operator where the records of a chain are the left ones. */
+function leftOf({ chains }: Unit, number: number): MeetingPlan | undefined {
+  const head = chains[chains[number]!.next ?? -1]?.head
+  return head?.kind === 'meeting' && head.inputs[0] === number ? head.operator : undefined
+}
+
+/** The field that the records of a chain are keyed by, of one that begins keyed. */
+function keyOf({ chains }: Unit, number: number): string | undefined {
+  const { head } = chains[number]!
+  if (head.kind === 'topic' || head.kind === 'rows') return undefined
+  if (head.operator.kind === 'join') return head.operator.key
+  const [left] = head.inputs
+  const keyBy = chains[left]!.operators.findLast(({ kind }) => kind === 'keyBy')
+  return keyBy?.kind === 'keyBy' ? keyBy.field : keyOf({ chains } as Unit, left)
+}
+
+/** Markers behind the last record of a frame have moved the clock as well. */
+function followClocks(task: Task): void {
+  const { clocks } = task
+  if (clocks === undefined) return
+  task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
+  task.isEnded = clocks.isEnded
+  task.isIdle = clocks.isIdle
+}
+
+/** Streams of one topic have its clock. */
+function follow(state: ChainState, task: Task): void {
+  if (state === task) return
+  moveTo(state, task.watermarkMs, task.isEnded, task.isIdle)
+}
+
+function moveTo(state: ChainState, watermarkMs: number, isEnded: boolean, isIdle: boolean): void {
+  if (watermarkMs > state.watermarkMs) state.watermarkMs = watermarkMs
+  state.isEnded = isEnded
+  state.isIdle = isIdle
+}
+
 /** Names may have one hash: a table whose id another one before it has takes the next that is free. */
-function withOwnIds(tables: readonly TableLayout[]): TableLayout[] {
+function separate(tables: readonly TableLayout[]): void {
   const taken = new Set<number>()
   for (const table of tables) {
     while (taken.has(table.operatorId)) table.operatorId = nextOperatorId(table.operatorId)
     taken.add(table.operatorId)
   }
-  return [...tables]
 }
 
 /** Takes the Kafka timestamps of up to `count` records of a chunk, evenly spaced. */

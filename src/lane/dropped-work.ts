@@ -22,6 +22,7 @@ export function dropped(request: Work, frame: ArrayBuffer | undefined): LaneProc
     counts: noCounts(),
     deadResults: 0,
     lastDead: undefined,
+    moved: 0,
     sampleTimestampsMs: [],
     sampleWeight: 0,
   }

@@ -3,12 +3,12 @@
 // Keeps SPEC: COUNT-1 (counts of a request are exact).
 
 import type { FrameView, FrameWriter } from '../core/frame.ts'
+import type { ChainState } from './chain-state.ts'
 import type { Chunk } from './chunk.ts'
-import type { Task } from './task.ts'
 
 /** One object a lane, filled anew for each request. `view` is undefined for idle and end, which have no frame. */
 export interface FrameRun {
-  task: Task
+  task: ChainState
   view: FrameView
   readonly out: FrameWriter
   /** Kafka timestamps of a few records, for the latency statistics. */

@@ -14,19 +14,19 @@ import type {
   LaneSetup,
   LaneStats,
 } from '../core/message.ts'
-import { type CompiledJob, type PlanTopics, planTopics } from '../job/plan.ts'
+import type { CompiledJob, PlanTopics } from '../job/plan.ts'
 import { planHash, stateMeaning } from '../job/plan-hash.ts'
-import { MARKER_KEY } from '../state/keys.ts'
+import { planTopics } from '../job/plan-topics.ts'
+import { type SubTopology, topologyOf } from '../job/topology.ts'
 import { MemoryBudget } from '../state/memory-budget.ts'
 import { openStore } from '../state/open-store.ts'
 import { checkChangelogSizes } from './changelog-sizes.ts'
 import { type ClockRequest, moveClock } from './clock-moves.ts'
-import { type CompileOptions, compilePipelines, type Pipeline } from './compile.ts'
+import { type CompileOptions, compilePipelines, type Pipeline, type Pipelines } from './compile.ts'
 import { dropped } from './dropped-work.ts'
 import type { FrameRun } from './frame-run.ts'
-import { encodeMarker } from './marker.ts'
-import { messageBytesMaxOf } from './operators/message-size.ts'
 import { Restore, restoreBytesMax } from './restore.ts'
+import { sealState, tellNext } from './seal.ts'
 import { Task } from './task.ts'
 
 /** What a lane takes beside its setup; tests give their own clock. */
@@ -56,7 +56,7 @@ export class Lane {
   readonly #setup: LaneSetup
   readonly #options: LaneOptions
   readonly #job: CompiledJob
-  readonly #pipelines: readonly Pipeline[]
+  readonly #pipelines: Pipelines
   readonly #topics: PlanTopics
   readonly #planHash: string
   readonly #budget: MemoryBudget
@@ -126,8 +126,8 @@ export class Lane {
     await this.#drop(taskId)
     const pipeline = this.#pipelineOf(sub)
     const { instanceId, partitionCounts } = this.#setup
-    const { stateful, isCarried, source } = pipeline
-    const opened = stateful === undefined ? undefined : await this.#openStore(request)
+    const { topic: source, from, home, isStateful } = this.#subOf(sub)
+    const opened = isStateful ? await this.#openStore(request) : undefined
     const task = new Task({
       taskId,
       sub,
@@ -137,10 +137,11 @@ export class Lane {
       source,
       planHash: this.#planHash,
       store: opened?.store,
-      sourcePartitionCount: isCarried ? partitionCounts[sub - 1] : undefined,
+      sourcePartitionCount: from === undefined ? undefined : partitionCounts[from],
     })
-    const restore =
-      opened === undefined ? undefined : new Restore(opened.store, stateful!.tables, opened.stored.position)
+    if (sub === home) task.chains = pipeline.newChains(taskId, partition)
+    const tables = pipeline.stateful?.tables.flat() ?? []
+    const restore = opened === undefined ? undefined : new Restore(opened.store, tables, opened.stored.position)
     this.#tasks.set(taskId, { task, restore })
     return { op: 'open', stored: opened?.stored ?? { position: undefined, changelogOffset: 0, wiped: undefined } }
   }
@@ -161,9 +162,26 @@ export class Lane {
   }
 
   #pipelineOf(sub: number): Pipeline {
-    const pipeline = this.#pipelines[sub]
+    const pipeline = this.#pipelines.ofSub(sub)
     if (pipeline === undefined) throw this.#misuse(`the job has no sub-topology ${sub}`)
     return pipeline
+  }
+
+  #subOf(sub: number): SubTopology {
+    return topologyOf(this.#job.plan).subs[sub]!
+  }
+
+  /** The task that keeps the state of a task's unit; it is open whenever the others run. */
+  #homeOf(task: Task): Task {
+    const { home } = this.#subOf(task.sub)
+    if (home === task.sub) return task
+    const id = `${home}_${task.partition}`
+    const found = this.#tasks.get(id)
+    if (found === undefined || found.restore !== undefined || !found.task.isStarted) {
+      const topics = [home, task.sub].map((sub) => this.#subOf(sub).topic).join(' and ')
+      throw new MillraceError('MR4037', { topics, partition: task.partition })
+    }
+    return found.task
   }
 
   async #restore(request: RequestOf<'restore'>): Promise<LaneResponse> {
@@ -184,13 +202,12 @@ export class Lane {
     open.restore = undefined
     task.start(position, inputOffset, clock)
     const pipeline = this.#pipelineOf(task.sub)
-    const { stateful } = pipeline
-    if (stateful !== undefined && task.store !== undefined) {
+    if (task.store !== undefined) {
       await task.store.writeRestored(position, this.#setup.limits.unflushedBytesMax)
       task.store.restored(position)
-      task.openTables(stateful.tables, this.#budget)
-      pipeline.open(task)
+      task.openTables(pipeline.stateful!.tables, this.#budget)
     }
+    if (this.#subOf(task.sub).home === task.sub) pipeline.bind(task, task)
     return { op: 'ready' }
   }
 
@@ -206,9 +223,11 @@ export class Lane {
   #announce(request: RequestOf<'announce'>): LaneResponse {
     const task = this.#taskFor(request)
     if (task !== undefined) {
-      task.toldWatermarkMs = Number.NaN
       task.isIdle = false
+      const home = this.#homeOf(task)
+      for (const chain of [task, home, ...home.chains]) if (chain !== undefined) chain.toldWatermarkMs = Number.NaN
       task.isTouched = true
+      home.isTouched = true
     }
     return { op: 'announce' }
   }
@@ -234,22 +253,27 @@ export class Lane {
   #moveClock(request: ClockRequest): LaneProcessed {
     const task = this.#taskFor(request)
     if (task === undefined) return dropped(request, undefined)
-    const { closeOnIdle } = this.#job.plan.source
-    moveClock(task, request, closeOnIdle, this.#pipelineOf(task.sub).repartition !== undefined)
+    const { source, isHeard } = this.#subOf(task.sub)
+    moveClock(task, request, source.closeOnIdle, isHeard)
     return this.#process(task, request, undefined)
   }
 
   #process(task: Task, request: RequestOf<'frame'> | ClockRequest, view: FrameView | undefined): LaneProcessed {
+    const home = this.#homeOf(task)
+    const pipeline = this.#pipelineOf(task.sub)
+    if (task.home !== home) pipeline.bind(task, home)
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
     const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [] }
-    const pipeline = this.#pipelineOf(task.sub)
-    if (view === undefined) pipeline.advance(run)
+    if (view === undefined) pipeline.advance(task, run)
     else {
-      pipeline.process(run)
-      task.isIdle = false
+      pipeline.process(task, run)
       task.inputOffset = view.nextOffset
       task.isTouched = true
+    }
+    if (home !== task && task.isTouched) {
+      home.feeds.set(task.sub, task.inputOffset)
+      home.isTouched = true
     }
     task.endRequest()
     const { samplesMs } = run
@@ -264,9 +288,10 @@ export class Lane {
       frameBytes: view?.buffer.byteLength ?? 0,
       inputOffset: task.inputOffset,
       watermarkMs: task.watermarkMs,
-      counts: task.requestCounts,
-      deadResults: task.deadResults,
-      lastDead: task.lastDead,
+      counts: task.tally.counts,
+      deadResults: task.tally.deadResults,
+      lastDead: task.tally.lastDead,
+      moved: task.tally.moved,
       sampleTimestampsMs: samplesMs,
       sampleWeight: view === undefined || samplesMs.length === 0 ? 0 : view.recordCount / samplesMs.length,
     }
@@ -275,23 +300,19 @@ export class Lane {
   #seal(request: RequestOf<'seal'>): LaneSealed {
     const { epoch, attempt } = request
     const tasks: LaneSealed['tasks'] = []
-    const topicIndex = this.#topics.changelog
     for (const { task } of this.#tasks.values()) {
       if (!task.isTouched || task.attempt > attempt) continue
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
-      const { repartition } = this.#pipelineOf(task.sub)
-      repartition?.mark(task, this.#changelog, this.#setup.partitionCounts[task.sub + 1] ?? 0)
+      const pipeline = this.#pipelineOf(task.sub)
+      tellNext(this.#job.plan, pipeline, task, this.#changelog, this.#setup.partitionCounts)
       if (task.store === undefined) continue
-      for (const table of task.tables) table.seal(epoch, this.#changelog, topicIndex, task.partition)
-      this.#changelog.append(topicIndex, task.partition, -1, MARKER_KEY, encodeMarker(position))
-      task.store.sealed(epoch, position)
-      task.sealedEpochs.push(epoch)
+      sealState(task, task.store, position, this.#changelog, this.#topics.changelogs[task.sub]!)
     }
     const out = this.#changelog.take()
-    const { names, changelog } = this.#topics
-    checkChangelogSizes(out, names[changelog] ?? '', messageBytesMaxOf(this.#setup.messageBytesMax, changelog))
+    const { names, changelogs } = this.#topics
+    checkChangelogSizes(out, changelogs, names, this.#setup.messageBytesMax)
     return { op: 'seal', epoch, attempt, out, tasks }
   }
 
@@ -318,9 +339,10 @@ export class Lane {
   #evict(task: Task): void {
     if (this.#budget.excessBytes <= 0) return
     // What is beside the rows first: it is looked at less often.
-    for (const table of task.tables.toReversed()) table.evict()
+    for (const table of task.allTables.reverse()) table.evict()
     // Rows have moved: which of them changed since the last tick is to be read from the rows.
-    task.changedRows.length = 0
+    for (const chain of [task, ...task.chains, ...task.members.values()])
+      if (chain !== undefined) chain.changedRows.length = 0
   }
 
   async #close(request: RequestOf<'close'>): Promise<LaneResponse> {
@@ -333,7 +355,7 @@ export class Lane {
     const open = this.#tasks.get(taskId)
     if (open === undefined) return
     this.#tasks.delete(taskId)
-    for (const table of open.task.tables) table.dropAll()
+    for (const table of open.task.allTables) table.dropAll()
     await open.task.store?.close()
   }
 

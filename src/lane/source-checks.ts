@@ -34,8 +34,7 @@ export class SourceChecks {
   readonly #timeField: number
   readonly #keyField: number
 
-  constructor(job: CompiledJob, limits: LaneLimits, chunk: Chunk, objects: ObjectSource) {
-    const { source } = job.plan
+  constructor(job: CompiledJob, source: SourcePlan, limits: LaneLimits, chunk: Chunk, objects: ObjectSource) {
     const { fields } = chunk.columns
     this.#source = source
     this.#limits = limits

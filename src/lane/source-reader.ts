@@ -60,8 +60,7 @@ export class SourceReader {
   #clocks: SourceClocks | undefined
 
   /** `chunk`: the one that `fill` fills; its columns say which fields are read. */
-  constructor(job: CompiledJob, limits: LaneLimits, chunk: Chunk, isDecoded: boolean) {
-    const { source } = job.plan
+  constructor(job: CompiledJob, source: SourcePlan, limits: LaneLimits, chunk: Chunk, isDecoded: boolean) {
     this.#source = source
     this.#limits = limits
     this.#chunk = chunk
@@ -69,7 +68,7 @@ export class SourceReader {
     this.#scanner = new MsgpackScanner(chunk.columns, this.#guard)
     this.#json = new JsonDecoder(limits.decodeDepthMax, limits.decodeNodesMax)
     this.#schema = source.schemaFn === undefined ? undefined : jobFunction(job, source.schemaFn)
-    this.#checks = new SourceChecks(job, limits, chunk, this)
+    this.#checks = new SourceChecks(job, source, limits, chunk, this)
     this.#isDecoded = isDecoded || source.format === 'json' || source.schemaFn !== undefined
     chunk.columns.bytes = this.#decoder
   }

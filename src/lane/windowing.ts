@@ -4,6 +4,7 @@
 
 import { GlobalWindow } from '../core/window.ts'
 import type { GapFillPlan, WindowPlan } from '../job/plan.ts'
+import type { TableLayout } from './chain-state.ts'
 import { operatorIdOf } from './operator-id.ts'
 import { type AlignedPlan, alignedBounds, alignedWindows, paneShape } from './operators/aligned-windows.ts'
 import { CountAggregate } from './operators/count-aggregate.ts'
@@ -19,7 +20,6 @@ import { SENT_WINDOW_SLOTS, SlidingAggregate, slidingBounds } from './operators/
 import { POINT_SLOTS } from './operators/sliding-points.ts'
 import type { AggregateParts, StatefulStep } from './operators/stateful-step.ts'
 import { WindowAggregate } from './operators/window-aggregate.ts'
-import type { TableLayout } from './task.ts'
 
 export interface Windowing {
   /** Rows are merged: the aggregates have to be those of merged rows. */
@@ -27,6 +27,10 @@ export interface Windowing {
   /** Undefined without a window. */
   bounds: RowBounds | undefined
   idBounds: IdBounds
+  /** A row is at most this far behind the clock of its records when it goes on. */
+  delayMs: number
+  /** Rows of closes go on in the order of their times. */
+  isOrdered: boolean
   /** The tables of an operator with this name, whose rows have `width` slots. */
   tables(name: string, width: number): TableLayout[]
   step(parts: AggregateParts): StatefulStep
@@ -39,6 +43,8 @@ export function windowing(window: WindowPlan | undefined, gapFill: GapFillPlan |
       isMerged: false,
       bounds: undefined,
       idBounds: 'none',
+      delayMs: 0,
+      isOrdered: false,
       tables: (name, width) => [{ operator: name, operatorId: operatorIdOf(name), width, isWindowed: false }],
       step: (parts) => new RunningAggregate(parts),
     }
@@ -65,6 +71,8 @@ function aligned(window: AlignedPlan, gapFill: GapFillPlan | undefined): Windowi
     isMerged: shape !== undefined,
     bounds: alignedBounds(windows),
     idBounds: window.kind === 'cumulate' ? 'both' : 'start',
+    delayMs: graceMs,
+    isOrdered: true,
     tables: (name, width) => [
       { operator: name, operatorId: operatorIdOf(name), width, isWindowed: true },
       ...(gapFill === undefined
@@ -85,6 +93,8 @@ function global(): Windowing {
     isMerged: false,
     bounds: undefined,
     idBounds: 'none',
+    delayMs: 0,
+    isOrdered: true,
     tables: (name, width) => [numbered(name, width)],
     step(parts) {
       const windows = new GlobalWindow()
@@ -99,6 +109,8 @@ function counted({ sizeRecords, hopRecords, paneRecords }: Extract<WindowPlan, {
     isMerged: hasPanes,
     bounds: countBounds,
     idBounds: 'number',
+    delayMs: 0,
+    isOrdered: false,
     tables: (name, width) => [numbered(name, width + COUNT_SLOTS)],
     step: (parts) => new CountAggregate({ ...parts, sizeRecords, hopRecords, hasPanes }),
   }
@@ -109,6 +121,8 @@ function sessions({ gapMs, graceMs }: Extract<WindowPlan, { kind: 'session' }>):
     isMerged: true,
     bounds: sessionBounds,
     idBounds: 'start',
+    delayMs: gapMs + graceMs,
+    isOrdered: true,
     tables: (name, width) => [
       numbered(name, width + SESSION_SLOTS),
       { operator: name, operatorId: operatorIdOf(`${name}~deadlines`), width: 1, isWindowed: true },
@@ -122,6 +136,8 @@ function slidingWindows({ sizeMs, graceMs }: Extract<WindowPlan, { kind: 'slidin
     isMerged: true,
     bounds: slidingBounds,
     idBounds: 'start',
+    delayMs: graceMs,
+    isOrdered: true,
     tables: (name, width) => [
       { operator: name, operatorId: operatorIdOf(name), width: width + POINT_SLOTS, isWindowed: true },
       { operator: name, operatorId: operatorIdOf(`${name}~sent`), width: SENT_WINDOW_SLOTS, isWindowed: true },

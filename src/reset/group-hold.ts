@@ -4,7 +4,15 @@
 import { type Clock, delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { Wake } from '../engine/wake.ts'
-import type { Admin, CommittedOffset, GroupConsumer, GroupMember, GroupMetadata, Kafka } from '../kafka/port.ts'
+import type {
+  Admin,
+  CommittedOffset,
+  GroupConsumer,
+  GroupMember,
+  GroupMetadata,
+  Kafka,
+  TopicPartition,
+} from '../kafka/port.ts'
 
 /*
  * Why a membership and not offsets of nobody (generation -1), which brokers take in a transaction at any time:
@@ -119,12 +127,8 @@ export class GroupHold {
   }
 
   /** Stable: offsets of transactions that are not decided are waited for, so none of an older generation is left open. */
-  committed(partitions: readonly number[], timeoutMs: number): Promise<CommittedOffset[]> {
-    const { topic } = this.#options
-    return this.#consumer.committed(
-      partitions.map((partition) => ({ topic, partition })),
-      timeoutMs,
-    )
+  committed(partitions: TopicPartition[], timeoutMs: number): Promise<CommittedOffset[]> {
+    return this.#consumer.committed(partitions, timeoutMs)
   }
 
   /** Leaves the group. Idempotent. */

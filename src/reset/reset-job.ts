@@ -6,13 +6,16 @@ import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { readOffsetMetadata } from '../engine/offset-metadata.ts'
 import type { EngineLimits } from '../engine/options.ts'
-import { type Plan, planTopics } from '../job/plan.ts'
+import type { Plan } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
+import { inputTopics } from '../job/topology.ts'
 import {
   type Admin,
   type CommittedOffset,
   type Kafka,
   KafkaError,
   type Reader,
+  type TopicPartition,
   type TopicPartitionOffset,
 } from '../kafka/port.ts'
 import { awaitEmptyGroup, GroupHold, type HoldOptions, namesOf } from './group-hold.ts'
@@ -52,6 +55,7 @@ export interface ResetOptions {
 }
 
 export interface ResetPartition {
+  topic: string
   partition: number
   /** Where the job stood; undefined: it never committed. */
   fromOffset: number | undefined
@@ -73,6 +77,8 @@ export interface ResetReport {
 
 const MOVED_IS_WHOLE =
   'the state of a job whose records move to another key is of all partitions of its source: reset it to earliest, latest or a time, or name every partition'
+const MET_IS_WHOLE =
+  'the job reads several topics, whose records meet in its state: reset it to earliest, latest or a time, which are the same place in all of them'
 
 /** Offsets of a transaction that nobody ends are pending until its time-out, which brokers look after every 10 s. */
 const STABLE_OFFSETS_MS = 30_000
@@ -138,9 +144,7 @@ class ResetRun {
     const listener = { onAssign: () => {}, onRevoke: () => {} }
     const asking = { groupId: plan.job, instanceId: '', topics: [], listener }
     const consumer = this.#keep(await kafka.openConsumer(asking))
-    const { topic } = plan.source
-    const partitions = this.#partitions().map((partition) => ({ topic, partition }))
-    const committed = await consumer.committed(partitions, STABLE_OFFSETS_MS)
+    const committed = await consumer.committed(this.#partitions(), STABLE_OFFSETS_MS)
     return { ...(await this.#survey(committed, undefined)), members: members.map((one) => namesOf([one])) }
   }
 
@@ -156,8 +160,9 @@ class ResetRun {
     const committed = await held.committed(this.#partitions(), STABLE_OFFSETS_MS)
     const report = await this.#survey(committed, transaction)
     this.#check()
+    const places = report.partitions.map(({ topic, partition, toOffset }) => ({ topic, partition, offset: toOffset }))
     const moved = await this.#movedEnds()
-    await transaction.commit(held, report.epoch, report.partitions, moved, this.#tombstones.takeAll())
+    await transaction.commit(held, report.epoch, [...places, ...moved], this.#tombstones.takeAll())
     return { ...report, members: [] }
   }
 
@@ -167,15 +172,27 @@ class ResetRun {
     transaction: ResetTransaction | undefined,
   ): Promise<Omit<ResetReport, 'members'>> {
     const { plan, target, limits, keepsViews } = this.#options
-    const { partitionCount, changelog, views } = this.#topics
-    const { topic } = plan.source
-    const { bounds, places } = await findPlaces(this.#reader, topic, partitionCount, target, limits.callMs)
-    const isWhole = places.size === partitionCount
-    const isMoved = planTopics(plan).repartition >= 0
+    const { sources, changelogs, views } = this.#topics
+    if (sources.length > 1 && target.kind === 'offsets') throw new MillraceError('MR3002', { reason: MET_IS_WHOLE })
+    const inputs: SourceReset[] = []
+    for (const { topic, partitionCount } of sources) {
+      inputs.push({ topic, ...(await findPlaces(this.#reader, topic, partitionCount, target, limits.callMs)) })
+    }
+    const main = inputs[0]!
+    const isWhole = main.places.size === sources[0]!.partitionCount
+    const isMoved = planTopics(plan).repartitions.length > 0
     if (isMoved && !isWhole) throw new MillraceError('MR3002', { reason: MOVED_IS_WHOLE })
-    const swept: (Swept | undefined)[] = []
-    for (let partition = 0; partition < (changelog?.partitionCount ?? 0); partition++) {
-      swept[partition] = await this.#sweep(changelog!, partition, isMoved || places.has(partition), transaction)
+    const swept: Swept[] = []
+    // Rows of the state of a partition, and its marker, by the topic that its home reads.
+    const ofInput = new Map<string, (Swept | undefined)[]>()
+    for (const changelog of changelogs) {
+      const ofPartition: Swept[] = []
+      for (let partition = 0; partition < changelog.partitionCount; partition++) {
+        const isInScope = isWhole || main.places.has(partition)
+        ofPartition.push(await this.#sweep(changelog, partition, isInScope, transaction))
+      }
+      swept.push(...ofPartition)
+      ofInput.set(inputTopics(plan)[changelog.sub]!, ofPartition)
     }
     const viewRows: ResetReport['views'] = []
     for (const view of views) {
@@ -186,20 +203,33 @@ class ResetRun {
       viewRows.push({ view: view.view!, topic: view.name, rows })
     }
     const epochs = [
-      ...swept.map((one) => one?.epochMax ?? 0),
+      ...swept.map((one) => one.epochMax),
       ...committed.map(({ metadata }) => readOffsetMetadata(metadata)?.epoch ?? 0),
     ]
     return {
       epoch: Math.max(0, ...epochs) + 1,
-      partitions: [...places]
-        .sort(([a], [b]) => a - b)
-        .map(([partition, toOffset]) => {
-          const marker = isMoved ? undefined : swept[partition]?.marker
-          const fromOffset = marker?.source === topic ? marker.inputOffset : offsetOf(committed, partition)
-          return movedPartition(bounds[partition]!, fromOffset, toOffset, swept[partition]?.rowCount ?? 0)
-        }),
+      partitions: inputs.flatMap((input) => this.#moves(input, committed, ofInput)),
       views: viewRows,
     }
+  }
+
+  /** Where the partitions of a source go from and to; the rows of state behind a repartition topic are told of the main one's. */
+  #moves(
+    { topic, bounds, places }: SourceReset,
+    committed: readonly CommittedOffset[],
+    ofInput: ReadonlyMap<string, readonly (Swept | undefined)[]>,
+  ): ResetPartition[] {
+    const { sources, changelogs } = this.#topics
+    const isMain = topic === sources[0]!.topic
+    const own = ofInput.get(topic)
+    const rows = own ?? (isMain && changelogs.length > 0 ? [...ofInput.values()][0] : undefined)
+    return [...places]
+      .sort(([a], [b]) => a - b)
+      .map(([partition, toOffset]) => {
+        const marker = own?.[partition]?.marker
+        const fromOffset = marker?.source === topic ? marker.inputOffset : offsetOf(committed, { topic, partition })
+        return movedPartition(topic, bounds[partition]!, fromOffset, toOffset, rows?.[partition]?.rowCount ?? 0)
+      })
   }
 
   async #sweep(
@@ -237,13 +267,10 @@ class ResetRun {
     throw new MillraceError('MR4022', { job: plan.job, reason })
   }
 
-  /** Ends of the repartition topic: what lies in it is of the old state. Undefined for a job without one. */
-  async #movedEnds(): Promise<TopicPartitionOffset[] | undefined> {
-    const { repartition } = this.#topics
-    if (repartition === undefined) return undefined
-    const { topic, partitionCount } = repartition
+  /** Ends of the repartition topics: what lies in them is of the old state. */
+  async #movedEnds(): Promise<TopicPartitionOffset[]> {
     return Promise.all(
-      Array.from({ length: partitionCount }, async (_, partition) => {
+      partitionsOf(this.#topics.repartitions).map(async ({ topic, partition }) => {
         const { high } = await this.#reader.watermarks({ topic, partition }, this.#options.limits.callMs)
         return { topic, partition, offset: high }
       }),
@@ -253,9 +280,9 @@ class ResetRun {
   /** Rows to read at most, for the time that the transaction may take. */
   async #changelogRecords(): Promise<number> {
     const { limits } = this.#options
-    const { changelog, views } = this.#topics
+    const { changelogs, views } = this.#topics
     let records = 0
-    for (const { name, partitionCount } of changelog === undefined ? views : [changelog, ...views]) {
+    for (const { name, partitionCount } of [...changelogs, ...views]) {
       for (let partition = 0; partition < partitionCount; partition++) {
         const { low, high } = await this.#reader.watermarks({ topic: name, partition }, limits.callMs)
         records += high - low
@@ -264,14 +291,15 @@ class ResetRun {
     return records
   }
 
-  #partitions(): number[] {
-    return Array.from({ length: this.#topics.partitionCount }, (_, partition) => partition)
+  /** Those of all sources. */
+  #partitions(): TopicPartition[] {
+    return partitionsOf(this.#topics.sources)
   }
 
-  /** What topic indexes of frames point into: the changelog, if there is one, is the first. */
+  /** What topic indexes of frames point into. */
   #names(): string[] {
-    const { changelog, views } = this.#topics
-    return [...(changelog === undefined ? [] : [changelog.name]), ...views.map(({ name }) => name)]
+    const { changelogs, views } = this.#topics
+    return [...changelogs, ...views].map(({ name }) => name)
   }
 
   #check(): void {
@@ -282,8 +310,7 @@ class ResetRun {
   #holdOptions(): HoldOptions {
     const { kafka, plan, clock, scheduler, waitMs, limits, say } = this.#options
     const { callMs, connectMs } = limits
-    const { partitionCount } = this.#topics
-    const { topic } = plan.source
+    const { topic, partitionCount } = this.#topics.sources[0]!
     const admin = this.#admin
     const check = (): void => this.#check()
     return {
@@ -304,6 +331,7 @@ class ResetRun {
 }
 
 function movedPartition(
+  topic: string,
   { partition, low, high }: InputBounds,
   fromOffset: number | undefined,
   toOffset: number,
@@ -312,6 +340,7 @@ function movedPartition(
   // A place outside the bounds has nothing to read: retention took it, or the topic was made anew.
   const from = Math.min(Math.max(fromOffset ?? low, low), high)
   return {
+    topic,
     partition,
     fromOffset,
     toOffset,
@@ -321,6 +350,19 @@ function movedPartition(
   }
 }
 
-function offsetOf(committed: readonly CommittedOffset[], partition: number): number | undefined {
-  return committed.find((one) => one.partition === partition)?.offset
+/** Places of one source. */
+interface SourceReset {
+  topic: string
+  bounds: InputBounds[]
+  places: Map<number, number>
+}
+
+function partitionsOf(topics: readonly { topic: string; partitionCount: number }[]): TopicPartition[] {
+  return topics.flatMap(({ topic, partitionCount }) =>
+    Array.from({ length: partitionCount }, (_, partition) => ({ topic, partition })),
+  )
+}
+
+function offsetOf(committed: readonly CommittedOffset[], place: TopicPartition): number | undefined {
+  return committed.find((one) => one.topic === place.topic && one.partition === place.partition)?.offset
 }

@@ -5,9 +5,9 @@ import { noCounts } from '../core/counts.ts'
 import { FrameWriter } from '../core/frame.ts'
 import type { TaskPosition } from '../core/message.ts'
 import { taskIdOf } from '../engine/task-state.ts'
-import { isStateful, type Plan } from '../job/plan.ts'
+import type { Plan } from '../job/plan.ts'
 import { planHash } from '../job/plan-hash.ts'
-import { statefulSub } from '../job/sub-plans.ts'
+import { changelogNames, topologyOf } from '../job/topology.ts'
 import type { Kafka, Producer, TopicPartitionOffset } from '../kafka/port.ts'
 import { encodeMarker } from '../lane/marker.ts'
 import { MARKER_KEY } from '../state/keys.ts'
@@ -16,7 +16,7 @@ import type { GroupHold } from './group-hold.ts'
 export interface ResetTransactionOptions {
   kafka: Kafka
   plan: Plan
-  /** What topic indexes point into; of a job with state, the changelog is the first. */
+  /** What topic indexes point into. */
   topics: readonly string[]
   callMs: number
   /** Records to read, and so tombstones to write, at most. */
@@ -69,20 +69,17 @@ export class ResetTransaction {
   async commit(
     hold: GroupHold,
     epoch: number,
-    partitions: readonly { partition: number; toOffset: number }[],
-    /** Where the tasks behind a repartition topic go on. */
-    moved: readonly TopicPartitionOffset[] | undefined,
+    /** Where the tasks go on, of sources and behind repartition topics. */
+    places: readonly TopicPartitionOffset[],
     tombstones: readonly ArrayBuffer[],
   ): Promise<void> {
-    const { plan, callMs } = this.#options
-    const { topic } = plan.source
+    const { plan, topics, callMs } = this.#options
     await this.#begin()
     const metadata = `epoch=${epoch}`
-    const places = partitions.map(({ partition, toOffset }) => ({ topic, partition, offset: toOffset }))
-    const offsets = [...places, ...(moved ?? [])].map((place) => ({ ...place, metadata }))
+    const offsets = places.map((place) => ({ ...place, metadata }))
     await this.#producer.sendOffsets(offsets, hold.group, callMs)
     await this.produce(tombstones)
-    const markers = isStateful(plan) ? markerFrame(plan, epoch, moved ?? places) : undefined
+    const markers = markerFrame(plan, topics, epoch, places)
     if (markers !== undefined) await this.produce([markers])
     await this.#producer.flush(FLUSH_MS)
     await this.#producer.commit(callMs)
@@ -114,12 +111,27 @@ export class ResetTransaction {
   }
 }
 
-/** The new places of the tasks: no row, no watermark, no counts. */
-function markerFrame(plan: Plan, epoch: number, places: readonly TopicPartitionOffset[]): ArrayBuffer | undefined {
+/** The new places of the tasks that keep state: no row, no watermark, no counts. */
+function markerFrame(
+  plan: Plan,
+  topics: readonly string[],
+  epoch: number,
+  places: readonly TopicPartitionOffset[],
+): ArrayBuffer | undefined {
   const writer = new FrameWriter()
+  const { subs } = topologyOf(plan)
+  const changelogs = changelogNames(plan)
   for (const { topic, partition, offset } of places) {
+    const home = subs.findIndex((sub) => sub.topic === topic)
+    const changelog = changelogs[home]
+    if (changelog === undefined) continue
+    const others = subs.flatMap((sub, at) => (sub.home === home && at !== home ? [at] : []))
+    const feeds = others.flatMap((at) => {
+      const place = places.find((one) => one.topic === subs[at]!.topic && one.partition === partition)
+      return place === undefined ? [] : [[at, place.offset] as const]
+    })
     const position: TaskPosition = {
-      taskId: taskIdOf(statefulSub(plan), partition),
+      taskId: taskIdOf(home, partition),
       epoch,
       instanceId: RESET_INSTANCE,
       inputOffset: offset,
@@ -129,8 +141,9 @@ function markerFrame(plan: Plan, epoch: number, places: readonly TopicPartitionO
       source: topic,
       planHash: planHash(plan),
       counts: noCounts(),
+      ...(feeds.length === 0 ? {} : { feeds: Object.fromEntries(feeds) }),
     }
-    writer.append(0, partition, -1, MARKER_KEY, encodeMarker(position))
+    writer.append(topics.indexOf(changelog), partition, -1, MARKER_KEY, encodeMarker(position))
   }
   return writer.take()
 }

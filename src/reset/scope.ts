@@ -2,9 +2,10 @@
 // Keeps SPEC: RESET-1 (input, state and views move together), RESET-4 (a place that is not there is refused).
 
 import { MillraceError } from '../core/errors.ts'
-import { ensureOwnTopic } from '../engine/topics.ts'
-import type { Plan } from '../job/plan.ts'
-import { planTopics } from '../job/plan.ts'
+import { countPartitions, ensureOwnTopic } from '../engine/topics.ts'
+import { allOperators, type Plan } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
+import { inputTopics, sourceTopics } from '../job/topology.ts'
 import type { Admin, Reader } from '../kafka/port.ts'
 import { type InputBounds, type ResetTarget, resolveTarget } from './target.ts'
 
@@ -18,16 +19,19 @@ export interface ResetTopic {
 }
 
 export interface ResetTopics {
-  partitionCount: number
-  /** Undefined: a job without state, or (in a dry run) one that never ran. */
-  changelog: ResetTopic | undefined
+  /** What the job reads of others, the main source first. */
+  sources: TopicPartitions[]
+  /** Those of units with state; none in a dry run of a job that never ran. */
+  changelogs: (ResetTopic & { sub: number })[]
   /** Views whose topic is there. */
   views: ResetTopic[]
-  /**
-   * The topic that records move through to another key: what is in it is left out. Undefined: a job without one, or (in a dry
-   * run) one that never ran.
-   */
-  repartition: { topic: string; partitionCount: number } | undefined
+  /** Topics that records move through to another key: what is in them is left out; none in a dry run of a job that never ran. */
+  repartitions: TopicPartitions[]
+}
+
+export interface TopicPartitions {
+  topic: string
+  partitionCount: number
 }
 
 export interface ScopeOptions {
@@ -38,56 +42,56 @@ export interface ScopeOptions {
 }
 
 /**
- * Finds the topics of a job; makes the changelog and the repartition topic if they are missing, unless it is a dry run.
+ * Finds the topics of a job; makes changelogs and repartition topics that are missing, unless it is a dry run.
  *
- * @throws MillraceError MR4002 when the source is missing, MR4003 when the changelog does not fit it
+ * @throws MillraceError MR4002 when a source is missing, MR4003 when a changelog does not fit what it is of, MR4036 when topics that
+ *   meet have other partitions
  */
 export async function findTopics(options: ScopeOptions): Promise<ResetTopics> {
   const { admin, plan, isDryRun, timeoutMs } = options
-  const { names, changelog: index, repartition } = planTopics(plan)
-  const changelogName = names[index]
-  const movedName = names[repartition]
+  const { names, changelogs, repartitions } = planTopics(plan)
+  const inputs = inputTopics(plan)
+  const sources = sourceTopics(plan)
   const views = viewTopics(plan)
-  const wanted = [
-    plan.source.topic,
-    ...views.keys(),
-    ...[changelogName, movedName].filter((name) => name !== undefined),
-  ]
-  const known = new Map((await admin.describe(wanted, timeoutMs)).map((one) => [one.name, one.partitionCount]))
-  const partitionCount = known.get(plan.source.topic)
-  if (partitionCount === undefined) throw new MillraceError('MR4002', { topic: plan.source.topic })
-  // As a start does it: a repartition topic that is there has the partitions that it has.
-  const taskCount = known.get(movedName ?? '') ?? partitionCount
-  return {
-    partitionCount,
-    repartition: movedName === undefined ? undefined : await repartitionTopic(movedName),
-    changelog: changelogName === undefined ? undefined : await changelogTopic(changelogName),
+  const described = await admin.describe([...sources, ...names], timeoutMs)
+  const known = new Map(described.map((one) => [one.name, one.partitionCount]))
+  for (const topic of sources) if (!known.has(topic)) throw new MillraceError('MR4002', { topic })
+  const counts = countPartitions(plan, known)
+  const made = async (kind: 'changelog' | 'repartition', name: string, count: number): Promise<boolean> => {
+    if (known.has(name)) return true
+    if (isDryRun) return false
+    await ensureOwnTopic(admin, kind, name, count, timeoutMs)
+    return true
+  }
+  const found: ResetTopics = {
+    sources: sources.map((topic) => ({ topic, partitionCount: known.get(topic)! })),
+    changelogs: [],
+    repartitions: [],
     views: [...views].flatMap(([name, view]) => {
       const count = known.get(name)
       return count === undefined ? [] : [{ name, kind: 'view' as const, view, partitionCount: count }]
     }),
   }
-
-  async function repartitionTopic(topic: string): Promise<ResetTopics['repartition']> {
-    if (!known.has(topic) && isDryRun) return undefined
-    if (!known.has(topic)) await ensureOwnTopic(admin, 'repartition', topic, taskCount, timeoutMs)
-    return { topic, partitionCount: taskCount }
+  for (const index of repartitions) {
+    const topic = names[index]!
+    const partitionCount = counts[inputs.indexOf(topic)]!
+    if (await made('repartition', topic, partitionCount)) found.repartitions.push({ topic, partitionCount })
   }
-
-  async function changelogTopic(name: string): Promise<ResetTopic | undefined> {
-    const actual = known.get(name)
-    if (actual !== undefined && actual !== taskCount) {
-      throw new MillraceError('MR4003', { topic: name, actual, expected: taskCount })
-    }
-    if (actual === undefined && isDryRun) return undefined
-    if (actual === undefined) await ensureOwnTopic(admin, 'changelog', name, taskCount, timeoutMs)
-    return { name, kind: 'changelog', view: undefined, partitionCount: taskCount }
+  for (const [sub, index] of changelogs.entries()) {
+    if (index < 0) continue
+    const name = names[index]!
+    const expected = counts[sub]!
+    const actual = known.get(name) ?? expected
+    if (actual !== expected) throw new MillraceError('MR4003', { topic: name, actual, expected })
+    const topic = { name, kind: 'changelog' as const, view: undefined, partitionCount: expected, sub }
+    if (await made('changelog', name, expected)) found.changelogs.push(topic)
   }
+  return found
 }
 
 /** Topic to name of the views of a plan. */
 function viewTopics(plan: Plan): Map<string, string> {
-  const views = plan.operators.flatMap((one) => (one.kind === 'view' ? [[one.topic, one.view] as const] : []))
+  const views = allOperators(plan).flatMap((one) => (one.kind === 'view' ? [[one.topic, one.view] as const] : []))
   return new Map(views)
 }
 

@@ -111,6 +111,8 @@ export interface SlabTable {
   rowFor(keyId: number, windowEndMs: number): number
   /** The row of (key, window end) if it is in memory, else -1. Hot. */
   find(keyId: number, windowEndMs: number): number
+  /** The row of (key, window end), loaded from the store if need be; -1: there is none. Hot. */
+  rowIfAny(keyId: number, windowEndMs: number): number
   /** Rows of a key in memory. */
   rowCountOf(keyId: number): number
   /** Byte order of two keys: negative, 0 or positive. */
@@ -141,6 +143,8 @@ export interface SlabTable {
   readonly windowEndMin: number
   /** Visits all rows of a window end in key byte order and deletes them. `visit` must not create rows. */
   closeWindow(windowEndMs: number, visit: (row: number) => void): void
+  /** Deletes all rows of a window end. */
+  dropWindow(windowEndMs: number): void
   /** Visits every live row, window ends ascending, then key byte order. Does not load everything at once. */
   forEachRow(visit: (row: number) => void): void
   /** Deletes one row. */

@@ -87,6 +87,29 @@ export function plainKey(operatorId: number, key: Uint8Array): Uint8Array {
   return bytes
 }
 
+/** The key of a row, written into memory that the next one uses again. */
+export class KeyScratch {
+  bytes = new Uint8Array(2048)
+
+  /** Writes the key of a row of `operatorId`; gives its length. `windowEndMs` undefined: it has no window. */
+  write(
+    operatorId: number,
+    windowEndMs: number | undefined,
+    source: Uint8Array,
+    start: number,
+    length: number,
+  ): number {
+    if (WINDOW_PREFIX_BYTES + length > this.bytes.length) this.bytes = new Uint8Array((length + 16) * 2)
+    const { bytes } = this
+    const at =
+      windowEndMs === undefined
+        ? writeOperatorId(bytes, 0, operatorId)
+        : writeWindowPrefix(bytes, 0, operatorId, windowEndMs)
+    for (let i = 0; i < length; i++) bytes[at + i] = source[start + i]!
+    return at + length
+  }
+}
+
 /** All rows of an operator. */
 export function operatorRange(operatorId: number): KeyRange {
   const from = plainKey(operatorId, new Uint8Array(0))

@@ -74,7 +74,9 @@ export function positionOf(value: unknown): TaskPosition | undefined {
     POSITION_NUMBERS.every((name) => typeof value[name] === 'number') &&
     POSITION_STRINGS.every((name) => typeof value[name] === 'string') &&
     COUNT_NAMES.every((name) => typeof counts[name] === 'number') &&
-    (value.clocks === undefined || areClocks(value.clocks))
+    (value.clocks === undefined || areClocks(value.clocks)) &&
+    (value.chains === undefined || areChains(value.chains)) &&
+    (value.feeds === undefined || areOffsets(value.feeds))
   return isProven ? (value as unknown as TaskPosition) : undefined
 }
 
@@ -83,4 +85,18 @@ function areClocks(value: unknown): boolean {
     Array.isArray(value) &&
     value.every((one) => isRecord(one) && typeof one.watermarkMs === 'number' && typeof one.isIdle === 'boolean')
   )
+}
+
+function areChains(value: unknown): boolean {
+  const isChain = (one: unknown): boolean =>
+    isRecord(one) &&
+    typeof one.watermarkMs === 'number' &&
+    typeof one.eventTimeMsMax === 'number' &&
+    typeof one.isEnded === 'boolean' &&
+    (one.clocks === undefined || (areClocks(one.clocks) && typeof one.clocksMs === 'number'))
+  return Array.isArray(value) && value.every((one) => one === null || isChain(one))
+}
+
+function areOffsets(value: unknown): boolean {
+  return isRecord(value) && Object.values(value).every((offset) => typeof offset === 'number')
 }

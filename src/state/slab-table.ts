@@ -8,18 +8,18 @@ import type { SlabTable, TaskStore } from './contract.ts'
 import { KEY_BYTES, type KeyTable } from './key-table.ts'
 import {
   type KeyRange,
+  KeyScratch,
   operatorRange,
   PLAIN_PREFIX_BYTES,
   RESERVED_OPERATOR_ID,
   WINDOW_PREFIX_BYTES,
   windowRange,
-  writeOperatorId,
-  writeWindowPrefix,
 } from './keys.ts'
 import { MemoryBudget } from './memory-budget.ts'
 import { MemoryRows } from './memory-rows.ts'
 import { packCells, readSlots, unpackCells, writeSlots } from './row-codec.ts'
 import { DIRTY, LIVE, RECENT, type RowColumns, STORED } from './row-columns.ts'
+import { RowEviction } from './row-eviction.ts'
 import { RowLayer } from './row-layer.ts'
 import { learnWindows, type WindowList, type WindowRows } from './window-list.ts'
 
@@ -60,7 +60,6 @@ class StoredSlabTable implements SlabTable {
   readonly operatorId: number
   readonly width: number
   wasCreated = false
-  evictedRowCount = 0
   besideBytes = 0
   readonly #isWindowed: boolean
   readonly #store: TaskStore
@@ -75,13 +74,10 @@ class StoredSlabTable implements SlabTable {
   readonly #tombstones = new RowLayer()
   #dirtyRows = new Int32Array(64)
   #dirtyCount = 0
-  #scratch = new Uint8Array(2048)
+  readonly #scratch = new KeyScratch()
   #frameView: DataView = new DataView(new ArrayBuffer(0))
-  #hand = 0
   #loadCount = 0
-  /** Where a scan found nothing more to evict: flushed epoch and loads then. */
-  #futileFlushedEpoch = Number.NaN
-  #futileLoadCount = 0
+  readonly #eviction: RowEviction
 
   constructor(options: SlabTableOptions) {
     this.operatorId = options.operatorId
@@ -93,6 +89,7 @@ class StoredSlabTable implements SlabTable {
     this.#columns = this.#rows.columns
     this.#keys = this.#rows.keys
     this.#windows = this.#rows.windows
+    this.#eviction = new RowEviction(this.#rows)
     const limit = options.memoryBytesMax
     this.#budget = typeof limit === 'number' ? new MemoryBudget(limit) : limit
     this.#budget.join(this)
@@ -104,6 +101,9 @@ class StoredSlabTable implements SlabTable {
   }
   get cells(): (unknown[] | undefined)[] {
     return this.#columns.cells
+  }
+  get evictedRowCount(): number {
+    return this.#eviction.rowCount
   }
   get rowCount(): number {
     return this.#columns.rowCount
@@ -162,6 +162,15 @@ class StoredSlabTable implements SlabTable {
     return row >= 0 ? row : this.#bringRow(keyId, windowEndMs)
   }
 
+  rowIfAny(keyId: number, windowEndMs: number): number {
+    const row = this.#rows.find(keyId, windowEndMs)
+    if (row >= 0) return row
+    const window = this.#windows.get(windowEndMs)
+    if (window === undefined || window.storedCount <= 0) return -1
+    const value = this.#storedValue(keyId, windowEndMs)
+    return value === undefined ? -1 : this.#loadRow(keyId, window, value)
+  }
+
   touch(row: number): void {
     if ((this.#columns.flags[row]! & DIRTY) === 0) this.#setDirty(row)
   }
@@ -170,7 +179,7 @@ class StoredSlabTable implements SlabTable {
     const columns = this.#columns
     if ((columns.flags[row]! & STORED) !== 0) {
       const length = this.#writeKey(columns.keys[row]!, columns.ends[row]!)
-      this.#tombstones.put(this.#scratch, 0, length, this.#scratch, 0, -1)
+      this.#tombstones.put(this.#scratch.bytes, 0, length, this.#scratch.bytes, 0, -1)
     }
     this.#windows.dropIfEmpty(this.#rows.drop(row))
   }
@@ -184,6 +193,16 @@ class StoredSlabTable implements SlabTable {
     }
     window.storedCount = 0
     if (this.#windows.get(windowEndMs) === window) this.#windows.dropIfEmpty(window)
+  }
+
+  dropWindow(windowEndMs: number): void {
+    const window = this.#windows.get(windowEndMs)
+    if (window === undefined) return
+    if (window.storedCount > 0) {
+      this.closeWindow(windowEndMs, () => {})
+      return
+    }
+    for (const row of this.#columns.rowsOf(window)) this.deleteRow(row)
   }
 
   forEachRow(visit: (row: number) => void): void {
@@ -233,15 +252,7 @@ class StoredSlabTable implements SlabTable {
   }
 
   evict(): void {
-    const excessBytes = this.#budget.excessBytes
-    if (excessBytes <= 0) return
-    const flushedEpoch = this.#store.flushedEpoch
-    if (this.#futileFlushedEpoch === flushedEpoch && this.#futileLoadCount === this.#loadCount) return
-    if (this.#evictRows(excessBytes, flushedEpoch) < excessBytes) {
-      this.#futileFlushedEpoch = flushedEpoch
-      this.#futileLoadCount = this.#loadCount
-    }
-    this.#keys.sweep()
+    if (this.#eviction.run(this.#budget.excessBytes, this.#store.flushedEpoch, this.#loadCount)) this.#keys.sweep()
   }
 
   dropAll(): void {
@@ -262,14 +273,18 @@ class StoredSlabTable implements SlabTable {
   #bringRow(keyId: number, windowEndMs: number): number {
     const window = this.#windows.at(windowEndMs)
     if (window.storedCount > 0) {
-      const key = this.#scratch.subarray(0, this.#writeKey(keyId, windowEndMs))
-      const value = this.#isTombstoned(key) ? undefined : this.#store.get(key)
+      const value = this.#storedValue(keyId, windowEndMs)
       if (value !== undefined) return this.#loadRow(keyId, window, value)
     }
     this.wasCreated = true
     const row = this.#rows.add(keyId, window, LIVE)
     this.#setDirty(row)
     return row
+  }
+
+  #storedValue(keyId: number, windowEndMs: number): Uint8Array | undefined {
+    const key = this.#scratch.bytes.subarray(0, this.#writeKey(keyId, windowEndMs))
+    return this.#isTombstoned(key) ? undefined : this.#store.get(key)
   }
 
   #isTombstoned(key: Uint8Array): boolean {
@@ -297,16 +312,9 @@ class StoredSlabTable implements SlabTable {
 
   /** Writes the state key into the scratch and returns its length. */
   #writeKey(keyId: number, windowEndMs: number): number {
-    const start = this.#keys.starts[keyId]!
-    const length = this.#keys.lengths[keyId]!
-    if (this.#prefixBytes + length > this.#scratch.length) this.#scratch = new Uint8Array((length + 16) * 2)
-    const scratch = this.#scratch
-    const at = this.#isWindowed
-      ? writeWindowPrefix(scratch, 0, this.operatorId, windowEndMs)
-      : writeOperatorId(scratch, 0, this.operatorId)
-    const arena = this.#keys.arena
-    for (let i = 0; i < length; i++) scratch[at + i] = arena[start + i]!
-    return at + length
+    const { arena, starts, lengths } = this.#keys
+    const endMs = this.#isWindowed ? windowEndMs : undefined
+    return this.#scratch.write(this.operatorId, endMs, arena, starts[keyId]!, lengths[keyId]!)
   }
 
   #sealTombstones(changelog: FrameWriter, topicIndex: number, partition: number): void {
@@ -324,7 +332,7 @@ class StoredSlabTable implements SlabTable {
     const packedBytes = packed === undefined ? 0 : packed.length
     const keyBytes = this.#writeKey(columns.keys[row]!, columns.ends[row]!)
     const valueBytes = this.width * 8 + packedBytes
-    const at = changelog.begin(topicIndex, partition, -1, this.#scratch, 0, keyBytes, valueBytes)
+    const at = changelog.begin(topicIndex, partition, -1, this.#scratch.bytes, 0, keyBytes, valueBytes)
     const bytes = changelog.bytes
     if (this.#frameView.buffer !== bytes.buffer) this.#frameView = new DataView(bytes.buffer)
     const tailAt = writeSlots(this.#frameView, at, columns.slots, row * this.width, this.width)
@@ -334,30 +342,6 @@ class StoredSlabTable implements SlabTable {
     columns.setCellBytes(row, packed === undefined ? 0 : packedBytes + CELLS_OVERHEAD_BYTES)
     columns.flags[row] = (columns.flags[row]! & ~DIRTY) | STORED
     columns.sealEpochs[row] = epoch
-  }
-
-  /** One hand goes round the rows: a clean one that was not used since its last visit goes. Returns the bytes freed. */
-  #evictRows(excessBytes: number, flushedEpoch: number): number {
-    const columns = this.#columns
-    let freedBytes = 0
-    for (let left = columns.usedRows * 2; left > 0 && freedBytes < excessBytes; left--) {
-      this.#hand = this.#hand + 1 < columns.usedRows ? this.#hand + 1 : 0
-      const row = this.#hand
-      const flags = columns.flags[row]!
-      if ((flags & (LIVE | STORED | DIRTY)) !== (LIVE | STORED) || columns.sealEpochs[row]! > flushedEpoch) continue
-      if ((flags & RECENT) !== 0) columns.flags[row] = flags & ~RECENT
-      else freedBytes += this.#evictRow(row)
-    }
-    return freedBytes
-  }
-
-  #evictRow(row: number): number {
-    const keyId = this.#columns.keys[row]!
-    const rowBytes = this.#columns.bytesOf(row)
-    this.#rows.drop(row).storedCount++
-    this.evictedRowCount++
-    const isKeyIdle = this.#keys.rowCountOf(keyId) === 0
-    return rowBytes + (isKeyIdle ? KEY_BYTES + this.#keys.lengths[keyId]! : 0)
   }
 
   #rangeOf(window: WindowRows): KeyRange {

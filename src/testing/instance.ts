@@ -9,7 +9,7 @@ import { type AnswerTo, inlineLanes, type Lanes } from '../engine/lanes.ts'
 import type { EngineLimits, EngineLog, EngineObserver } from '../engine/options.ts'
 import type { JobTopics } from '../engine/topics.ts'
 import type { CompiledJob, PlanTopics } from '../job/plan.ts'
-import { inputTopics } from '../job/sub-plans.ts'
+import { topologyOf } from '../job/topology.ts'
 import type { MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
 import { Lane } from '../lane/lane.ts'
 import type { CrashPoint, CrashStep } from './crash-steps.ts'
@@ -83,7 +83,7 @@ export class Instance {
       limits: world.engineLimits,
       untilEnd,
       leavesOnStop: true,
-      changelogTopicId: jobTopics.changelogTopicId,
+      changelogTopicIds: jobTopics.changelogTopicIds,
       sinkTimes: jobTopics.sinkTimes,
       batchBytesMax: jobTopics.batchBytesMax,
       log: QUIET_LOG,
@@ -189,16 +189,16 @@ export class Instance {
     }
   }
 
-  #noteWork({ op, taskId, attempt, epoch, counts, inputOffset, isDropped }: LaneProcessed): void {
+  #noteWork({ op, taskId, attempt, epoch, counts, moved, inputOffset, isDropped }: LaneProcessed): void {
     if (isDropped) return
     if (op !== 'idle') this.#world.onStep(`${op} ${taskId} to ${inputOffset}`)
     // What an earlier attempt did not commit is done again.
     if (attempt !== this.#attempt) this.#work = []
     this.#attempt = attempt
     const sub = Number(taskId.split('_')[0])
-    const place = { isFirst: sub === 0, isLast: sub === inputTopics(this.#world.job.plan).length - 1 }
+    const { isSource } = topologyOf(this.#world.job.plan).subs[sub]!
     const work = this.#work.find((one) => one.epoch === epoch) ?? { epoch, counts: noCounts() }
     if (!this.#work.includes(work)) this.#work.push(work)
-    addCounts(work.counts, shareOfJob(counts, place))
+    addCounts(work.counts, shareOfJob(counts, { isSource, moved }))
   }
 }

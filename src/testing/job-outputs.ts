@@ -3,8 +3,9 @@
 // Keeps SPEC: TEST-2 (the same seed gives the same trace).
 
 import { decodeHeaders } from '../core/frame.ts'
-import { type CompiledJob, type PlanTopics, planTopics, type ValueFormat } from '../job/plan.ts'
-import { subPlans } from '../job/sub-plans.ts'
+import { allOperators, type CompiledJob, type PlanTopics, type ValueFormat } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
+import { topologyOf } from '../job/topology.ts'
 import type { MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
 import type { LogRecord } from '../kafka/memory-kafka/partition-log.ts'
 import {
@@ -53,13 +54,13 @@ export class JobOutputs {
     this.#job = job.plan.job
     this.#topics = planTopics(job.plan)
     this.#formats = sinkFormats(job)
-    this.#sourceFormats = subPlans(job.plan).map(({ source }) => source.format)
+    this.#sourceFormats = topologyOf(job.plan).subs.map(({ source }) => source.format)
   }
 
   /** From now on everything that is written to these topics is seen, as it is committed. */
   watch(partitionCounts: ReadonlyMap<string, number>): void {
-    const { names, changelog, repartition } = this.#topics
-    const own = [names[changelog], names[repartition]]
+    const { names, changelogs, repartitions } = this.#topics
+    const own = [...changelogs, ...repartitions].map((index) => names[index])
     this.#partitions = names
       .filter((name) => !own.includes(name))
       .flatMap((topic) =>
@@ -171,7 +172,7 @@ function words({ topic, partition, record }: Read): string {
 
 function sinkFormats(job: CompiledJob): Map<string, ValueFormat> {
   const formats = new Map<string, ValueFormat>()
-  for (const operator of job.plan.operators) {
+  for (const operator of allOperators(job.plan)) {
     if (operator.kind === 'to' || operator.kind === 'view') formats.set(operator.topic, operator.sink.format)
   }
   return formats

@@ -4,7 +4,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { nearest } from '../core/nearest.ts'
-import type { CompiledJob, OperatorPlan } from '../job/plan.ts'
+import { allOperators, type CompiledJob, type OperatorPlan } from '../job/plan.ts'
 import { alignedWindows } from '../lane/operators/aligned-windows.ts'
 import type { OutputRow } from './decoded.ts'
 import type { Output } from './job-outputs.ts'
@@ -113,8 +113,8 @@ export type RowWindows = ReadonlyMap<string, Extract<OperatorPlan, { kind: 'wind
 
 export function rowWindows({ plan }: CompiledJob): RowWindows {
   return new Map(
-    plan.operators.flatMap((operator, at) => {
-      const before = plan.operators[at - 1]
+    allOperators(plan).flatMap((operator, at, all) => {
+      const before = all[at - 1]
       return operator.kind === 'aggregate' && before?.kind === 'window' ? [[operator.name, before.window]] : []
     }),
   )

@@ -18,8 +18,9 @@ export interface TestRecord {
   partition?: number | undefined
 }
 
-/** A record of the source in bytes. */
+/** A record of a source in bytes. */
 export interface SentRecord extends AppendedRecord {
+  topic: string
   timestampMs: number
 }
 
@@ -32,6 +33,7 @@ export interface SentRecord extends AppendedRecord {
 export function sentRecord(source: SourcePlan, record: TestRecord, nowMs: number): SentRecord {
   const { value, headers = {}, partition } = record
   return {
+    topic: source.topic,
     key: keyOf(source, record),
     value: value === undefined || value instanceof Uint8Array ? value : encodeValue(source.format, value),
     timestampMs: record.timestampMs ?? timestampMsOf(source, value) ?? nowMs,

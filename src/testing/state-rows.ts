@@ -3,8 +3,8 @@
 
 import type { FrameRecord } from '../core/frame.ts'
 import type { CompiledJob } from '../job/plan.ts'
+import type { TableLayout } from '../lane/chain-state.ts'
 import { compilePipelines } from '../lane/compile.ts'
-import type { TableLayout } from '../lane/task.ts'
 import { isMarkerKey, PLAIN_PREFIX_BYTES, readOperatorId, readWindowEndMs, WINDOW_PREFIX_BYTES } from '../state/keys.ts'
 import { readSlots, unpackCells } from '../state/row-codec.ts'
 import { testLimits } from './test-limits.ts'
@@ -24,28 +24,35 @@ const textDecoder = new TextDecoder()
 
 /**
  * The live rows by stateful operator; an operator without rows has an empty list.
- * `changelog`: the committed records of each partition of the changelog, in their order.
+ * `changelogs`: the committed records of each partition, in their order, of each unit that keeps state.
  *
  * @example
- * stateRows(job, [kafka.log('candles-changelog', 0)]) // { '1s-aggregate': [{ key: 'A', windowEndMs: 1000, ... }] }
+ * stateRows(job, [[kafka.log('candles-changelog', 0)]]) // { '1s-aggregate': [{ key: 'A', windowEndMs: 1000, ... }] }
  */
-export function stateRows(job: CompiledJob, changelog: readonly FrameRecord[][]): Record<string, StateRow[]> {
-  const tables = storedTables(job)
-  const rows: Record<string, StateRow[]> = Object.fromEntries(tables.map(({ operator }) => [operator, []]))
-  changelog.forEach((records, partition) => {
-    for (const { key, value } of liveRecords(records)) {
-      const table = tables.find(({ operatorId }) => operatorId === readOperatorId(key))
-      if (table === undefined) throw new RangeError(`a row of the changelog is of no operator of ${job.plan.job}`)
-      rows[table.operator]!.push(stateRow(table, partition, key, value))
-    }
-  })
+export function stateRows(
+  job: CompiledJob,
+  changelogs: readonly (readonly FrameRecord[][])[],
+): Record<string, StateRow[]> {
+  const units = storedTables(job)
+  const rows: Record<string, StateRow[]> = Object.fromEntries(units.flat().map(({ operator }) => [operator, []]))
+  units
+    .filter((tables) => tables.length > 0)
+    .forEach((tables, nth) => {
+      changelogs[nth]?.forEach((records, partition) => {
+        for (const { key, value } of liveRecords(records)) {
+          const table = tables.find(({ operatorId }) => operatorId === readOperatorId(key))
+          if (table === undefined) throw new RangeError(`a row of the changelog is of no operator of ${job.plan.job}`)
+          rows[table.operator]!.push(stateRow(table, partition, key, value))
+        }
+      })
+    })
   return rows
 }
 
-/** The one place that knows where the operators of a job keep what. */
-function storedTables(job: CompiledJob): TableLayout[] {
-  const pipelines = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [], nowMs: () => 0 })
-  return pipelines.flatMap(({ stateful }) => stateful?.tables ?? [])
+/** The one place that knows where the operators of a job keep what: by unit. */
+function storedTables(job: CompiledJob): TableLayout[][] {
+  const { all } = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [], nowMs: () => 0 })
+  return all.map(({ stateful }) => stateful?.tables.flat() ?? [])
 }
 
 /** The newest record of each key that is no tombstone, by key bytes; markers are left out. */

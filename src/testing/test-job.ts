@@ -9,9 +9,10 @@ import { noCounts } from '../core/counts.ts'
 import type { LaneSetup, TaskCounts } from '../core/message.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { compiledJobOf } from '../job/compiled-job.ts'
-import { type CompiledJob, planTopics } from '../job/plan.ts'
+import { type CompiledJob, isStateful } from '../job/plan.ts'
+import { planTopics } from '../job/plan-topics.ts'
 import type { Complete } from '../job/stages.ts'
-import { inputTopics, statefulSub } from '../job/sub-plans.ts'
+import { sourcesOf, sourceTopics, topologyOf } from '../job/topology.ts'
 import { createMemoryKafka, type MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
 import { CrashPoint, type CrashStep } from './crash-steps.ts'
 import type { DeadRecord, LateRecord, OutputRow } from './decoded.ts'
@@ -86,7 +87,7 @@ export class TestJob {
     this.#kafka = createMemoryKafka({
       clock: this.#time,
       scheduler: this.#time,
-      topics: { [job.plan.source.topic]: partitions },
+      topics: Object.fromEntries(sourceTopics(job.plan).map((topic) => [topic, partitions])),
       topicConfig: { 'max.message.bytes': String(messageBytesMax) },
       bytesMax: KAFKA_BYTES_MAX,
     })
@@ -96,13 +97,14 @@ export class TestJob {
   }
 
   /**
-   * Sends records to the source topic. They are processed with the next call that is awaited, at the latest by `flush`.
+   * Sends records to a source topic. They are processed with the next call that is awaited, at the latest by `flush`.
    * Throws RangeError when the job does not read the topic, or there is no such partition.
    */
   send(topic: string, ...records: TestRecord[]): void {
     this.#refuseOther(topic)
     for (const { partition } of records) this.#refuseOther(topic, partition)
-    for (const record of records) this.#unsent.push(sentRecord(this.#job.plan.source, record, this.#nowMs))
+    const source = sourcesOf(this.#job.plan).find((one) => one.topic === topic)!
+    for (const record of records) this.#unsent.push(sentRecord(source, record, this.#nowMs))
   }
 
   /**
@@ -113,7 +115,7 @@ export class TestJob {
   replay(slice: string | readonly SliceRecord[]): void {
     const records = typeof slice === 'string' ? readSlice(slice) : slice
     for (const { topic, partition } of records) this.#refuseOther(topic, partition)
-    for (const { topic: _, ...record } of records) this.#unsent.push(record)
+    this.#unsent.push(...records)
   }
 
   /** Processes what was sent, without a commit: what it gave is to be seen after the next `flush`. */
@@ -177,7 +179,7 @@ export class TestJob {
   crashAt(step: CrashStep): void {
     const before = this.#crashPoint
     before.set(step)
-    if (!before.isOfStore || statefulSub(this.#job.plan) >= 0) return
+    if (!before.isOfStore || isStateful(this.#job.plan)) return
     before.clear()
     throw new RangeError(`the job keeps no state, it never comes to ${step}`)
   }
@@ -238,9 +240,12 @@ export class TestJob {
 
   /** The committed rows that each stateful operator keeps: none of it is left when all windows are closed. */
   state(): Record<string, StateRow[]> {
-    const { names, changelog } = planTopics(this.#job.plan)
-    const partitionCount = this.#world?.jobTopics.partitionCounts[statefulSub(this.#job.plan)] ?? 0
-    const logs = Array.from({ length: partitionCount }, (_, partition) => this.#kafka.log(names[changelog]!, partition))
+    const { names, changelogs } = planTopics(this.#job.plan)
+    const logs = changelogs.flatMap((index, sub) => {
+      const partitionCount = this.#world?.jobTopics.partitionCounts[sub] ?? 0
+      if (index < 0) return []
+      return [Array.from({ length: partitionCount }, (_, partition) => this.#kafka.log(names[index]!, partition))]
+    })
     return stateRows(this.#job, logs)
   }
 
@@ -254,9 +259,11 @@ export class TestJob {
    * after the end.
    */
   get watermarkMs(): number {
-    const last = inputTopics(this.#job.plan).length - 1
-    const partitionCount = this.#world?.jobTopics.partitionCounts[last] ?? 1
-    const ids = Array.from({ length: partitionCount }, (_, partition) => `${last}_${partition}`)
+    const { subs } = topologyOf(this.#job.plan)
+    const ids = subs.flatMap(({ movesOn }, sub) => {
+      const partitionCount = this.#world?.jobTopics.partitionCounts[sub] ?? 1
+      return movesOn ? [] : Array.from({ length: partitionCount }, (_, partition) => `${sub}_${partition}`)
+    })
     return Math.min(...ids.map((id) => this.#world?.positions.get(id)?.watermarkMs ?? Number.NEGATIVE_INFINITY))
   }
 
@@ -279,12 +286,11 @@ export class TestJob {
 
   /** Hands over what was sent, cut as the test wants it. */
   async #take(run: JobRun): Promise<void> {
-    const { topic } = this.#job.plan.source
     const unsent = this.#unsent
     this.#unsent = []
     for (let at = 0; at < unsent.length; ) {
       const { records, commits, restarts } = this.#cuts.next(unsent.length - at)
-      for (const end = at + records; at < end; at++) this.#kafka.append(topic, unsent[at]!)
+      for (const end = at + records; at < end; at++) this.#kafka.append(unsent[at]!.topic, unsent[at]!)
       await run.process()
       if (commits || restarts) await run.commit()
       if (restarts) await run.restart()
@@ -297,9 +303,9 @@ export class TestJob {
   }
 
   #refuseOther(topic: string, partition = 0): void {
-    const { source } = this.#job.plan
+    const sources = sourceTopics(this.#job.plan)
     const { partitions = 1 } = this.#options
-    if (topic !== source.topic) throw new RangeError(`the job reads ${source.topic}, not ${topic}`)
+    if (!sources.includes(topic)) throw new RangeError(`the job reads ${sources.join(' and ')}, not ${topic}`)
     if (partition >= partitions) throw new RangeError(`partition ${partition} is not one of ${partitions}`)
   }
 

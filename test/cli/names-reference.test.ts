@@ -3,7 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { expect, test } from 'vitest'
 import { count, job, kafka } from '../../src/index.ts'
-import { planTopics } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
 
 const root = resolve(import.meta.dirname, '../..')
 const page = readFileSync(join(root, 'docs/reference/topics-and-headers.md'), 'utf8')

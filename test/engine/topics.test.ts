@@ -1,9 +1,9 @@
-// The topics of a job at its start. Holds SPEC: TOPIC-1, SECURE-4, ZSTD-1.
-import { count, job, json, kafka, tumbling } from 'millrace'
+// The topics of a job at its start. Holds SPEC: TOPIC-1, SECURE-4, ZSTD-1, JOIN-5.
+import { count, job, json, kafka, stream, tumbling } from 'millrace'
 import { expect, test } from 'vitest'
 import { MillraceError } from '../../src/core/errors.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
-import { planTopics } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import type { Admin } from '../../src/kafka/port.ts'
 
@@ -42,7 +42,7 @@ test.each(['out', 'late'])('the topic %s is not made unless it is asked for', as
 
 test('what belongs to the job is made: changelog and views are compacted, the rest keeps its records', async () => {
   const kafka = createMemoryKafka({ topics: { in: 3, out: 1, late: 1 } })
-  const { partitionCounts, changelogTopicId } = await prepare(kafka, false)
+  const { partitionCounts, changelogTopicIds } = await prepare(kafka, false)
   const admin = await kafka.openAdmin()
   expect(partitionCounts).toEqual([3])
   const made = await admin.describe(['j-changelog', 'j-dlq', 'j-view-v'], 1_000)
@@ -51,7 +51,7 @@ test('what belongs to the job is made: changelog and views are compacted, the re
     ['j-dlq', 3],
     ['j-view-v', 3],
   ])
-  expect(made.find(({ name }) => name === 'j-changelog')!.topicId).toBe(changelogTopicId)
+  expect(made.find(({ name }) => name === 'j-changelog')!.topicId).toBe(changelogTopicIds[0])
   for (const name of ['j-changelog', 'j-view-v']) {
     expect(await admin.config(name, 1_000)).toMatchObject({
       'cleanup.policy': 'compact',
@@ -162,4 +162,48 @@ test('a repartition topic is made with the partitions of the source, and one tha
     code: 'MR4003',
     details: { topic: 'j-changelog', actual: 3, expected: 5 },
   })
+})
+
+const pairs = job('pairs')
+  .from(kafka('in', { value: json<{ sym: string }>(), key: 'sym' }))
+  .keyBy('sym')
+  .join(
+    'pair',
+    stream(kafka('in2', { value: json<{ sym: string }>(), key: 'sym' })).keyBy('sym'),
+    { within: '1s' },
+    (left) => left,
+  )
+  .to(kafka('out'))
+  .build().plan
+
+test('topics that meet need the same number of partitions, and the error says which and how to get there', async () => {
+  const kafka = createMemoryKafka({ topics: { in: 3, in2: 2, out: 1 } })
+  const admin = await kafka.openAdmin()
+  const options = {
+    plan: pairs,
+    topics: planTopics(pairs),
+    createTopics: false,
+    replicationFactor: 1,
+    timeoutMs: 1_000,
+  }
+  await expect(prepareTopics(admin, options)).rejects.toMatchObject({
+    code: 'MR4036',
+    details: { topics: 'in and in2', counts: '3 and 2' },
+    remedy: expect.stringContaining('keyBy(field)'),
+  })
+})
+
+test('topics that meet have a task for each partition, and one changelog', async () => {
+  const kafka = createMemoryKafka({ topics: { in: 3, in2: 3, out: 1 } })
+  const admin = await kafka.openAdmin()
+  const options = {
+    plan: pairs,
+    topics: planTopics(pairs),
+    createTopics: false,
+    replicationFactor: 1,
+    timeoutMs: 1_000,
+  }
+  const { partitionCounts, changelogTopicIds } = await prepareTopics(admin, options)
+  expect(partitionCounts).toEqual([3, 3])
+  expect(changelogTopicIds).toEqual([expect.any(String), undefined])
 })

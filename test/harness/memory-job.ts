@@ -8,7 +8,7 @@ import type { EngineLimits, EngineObserver } from '../../src/engine/options.ts'
 import type { RestoreProgress } from '../../src/engine/restore-progress.ts'
 import { prepareTopics } from '../../src/engine/topics.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
-import { planTopics } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
 import type { MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { Lane } from '../../src/lane/lane.ts'
 import { systemClock, systemScheduler } from '../../src/ops/system-clock.ts'
@@ -125,7 +125,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     limits: { ...TEST_ENGINE_LIMITS, ...options.limits },
     untilEnd,
     leavesOnStop: options.leavesOnStop ?? true,
-    changelogTopicId: jobTopics.changelogTopicId,
+    changelogTopicIds: jobTopics.changelogTopicIds,
     sinkTimes: jobTopics.sinkTimes,
     batchBytesMax: jobTopics.batchBytesMax,
     log: { info: note, warn: note, error: note },

@@ -37,8 +37,9 @@ import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { compiledJobOf } from '../../src/job/compiled-job.ts'
-import { type CompiledJob, planTopics } from '../../src/job/plan.ts'
-import { inputTopics, statefulSub } from '../../src/job/sub-plans.ts'
+import type { CompiledJob } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
+import { inputTopics } from '../../src/job/topology.ts'
 
 interface Trade {
   sym: string
@@ -564,7 +565,7 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   [
     'a second keyBy',
     () => loose(job('x').from(trades).keyBy('sym')).keyBy!('sym').to!(kafka('out')),
-    "keyBy('sym'): the records are already keyed by 'sym'; there are two operators with the name 'keyby-sym'",
+    "keyBy('sym'): the records are already keyed by 'sym'",
   ],
   [
     'aggregate without keyBy',
@@ -574,7 +575,7 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   [
     'a second aggregate',
     () => loose(running()).aggregate!({ n: count() }, { name: 'two' }).to!(kafka('out')),
-    "aggregate 'two' comes after another aggregate; a job has one stateful operator",
+    "aggregate 'two' comes after another aggregate: put keyBy between them",
   ],
   [
     'a window without aggregate',
@@ -594,7 +595,7 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   [
     'late without a window',
     () => loose(running()).late!(kafka('l')).to!(kafka('out')),
-    'late needs a window: without one no record is late',
+    'late needs a window or a join: without one no record is late',
   ],
   [
     'emit of plain records',
@@ -762,15 +763,17 @@ test.each([
     { kind: 'keyBy', name: `keyby-${field}`, field },
   ])
   const topics = planTopics(plan)
-  expect(topics.names[topics.repartition]).toBe('x-repartition')
+  expect(topics.repartitions.map((index) => topics.names[index])).toEqual(['x-repartition'])
   expect(inputTopics(plan)).toEqual([plan.source.topic, 'x-repartition'])
-  expect(statefulSub(plan)).toBe(1)
+  expect(topics.changelogs.map((index) => topics.names[index])).toEqual([undefined, 'x-changelog'])
 })
 
 test('keyBy on the declared key moves nothing', () => {
   const { plan } = runningSum.build()
-  expect(planTopics(plan).repartition).toBe(-1)
-  expect([inputTopics(plan), statefulSub(plan)]).toEqual([[plan.source.topic], 0])
+  const topics = planTopics(plan)
+  expect(topics.repartitions).toEqual([])
+  expect(topics.changelogs.map((index) => topics.names[index])).toEqual([`${plan.job}-changelog`])
+  expect(inputTopics(plan)).toEqual([plan.source.topic])
 })
 
 test('a list of problems leaves no space at the end of a line', () => {

@@ -316,8 +316,8 @@ test('a stage out of order does not compile', () => {
   windowed.aggregate({ n: count() }).late(kafka('x')).late(kafka('y'))
   // @ts-expect-error a view needs an aggregate
   stream.toView('x')
-  // @ts-expect-error one stateful operator a job
-  windowed.aggregate({ n: count() }).keyBy('sym')
+  // @ts-expect-error rows are no records before keyBy
+  windowed.aggregate({ n: count() }).window('2s', tumbling('2s'))
   // @ts-expect-error no build before a sink
   windowed.aggregate({ n: count() }).build
   // @ts-expect-error an operator after the last sink goes nowhere

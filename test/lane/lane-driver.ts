@@ -16,7 +16,8 @@ import type {
   TaskCounts,
   TaskPosition,
 } from '../../src/core/message.ts'
-import { type CompiledJob, type PlanTopics, planTopics } from '../../src/job/plan.ts'
+import type { CompiledJob, PlanTopics } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
 import { Lane } from '../../src/lane/lane.ts'
 
 export const LIMITS: LaneLimits = {

@@ -9,8 +9,9 @@ import { CARRIED_IDLE, CARRIED_MARKER, CarriedPrefix } from '../../src/core/carr
 import { sinkRecords } from '../../src/core/frame.ts'
 import type { LaneAnswer, LaneRequest, LaneSetup } from '../../src/core/message.ts'
 import { count, job, kafka, last, msgpack, sum, tumbling } from '../../src/index.ts'
-import { type CompiledJob, planTopics } from '../../src/job/plan.ts'
+import type { CompiledJob } from '../../src/job/plan.ts'
 import { planHash } from '../../src/job/plan-hash.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
 import { Lane } from '../../src/lane/lane.ts'
 import { type InputRecord, LaneDriver, LIMITS, sourceFrame } from './lane-driver.ts'
 
@@ -95,7 +96,9 @@ describe('a lane', () => {
     const rows = sinkRecords(sealed.out!)
     expect(rows).toHaveLength(3)
     expect(
-      rows.every(({ topicIndex, partition }) => topicIndex === planTopics(compiled.plan).changelog && partition === 3),
+      rows.every(
+        ({ topicIndex, partition }) => topicIndex === planTopics(compiled.plan).changelogs[0] && partition === 3,
+      ),
     ).toBe(true)
     // Nothing has happened since: nothing to seal.
     expect(await driver.ask({ op: 'seal', epoch: 8, attempt: 0 })).toMatchObject({ out: undefined, tasks: [] })

@@ -55,7 +55,15 @@ describe.each([
       partitions.map((partition) => {
         const rows = { stateRows: expect.any(Number) }
         const offset = stood[partition]
-        return { partition, fromOffset: offset, toOffset: 0, recordsAgain: offset, recordsSkipped: 0, ...rows }
+        return {
+          topic: 'trades',
+          partition,
+          fromOffset: offset,
+          toOffset: 0,
+          recordsAgain: offset,
+          recordsSkipped: 0,
+          ...rows,
+        }
       }),
     )
     expect(report.partitions.reduce((sum, { stateRows }) => sum + stateRows, 0)).toBeGreaterThan(5)

@@ -4,8 +4,8 @@
 
 import { isTickBetween } from '../../core/watermark.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import { SLOT_EVERY } from './accumulators.ts'
 import type { ResultSinks } from './result-sinks.ts'
 
@@ -23,7 +23,7 @@ export class ChangedRows {
   }
 
   /** Notes that a row changed. */
-  mark(task: Task, table: SlabTable, row: number): void {
+  mark(task: ChainState, table: SlabTable, row: number): void {
     if (this.#allBits === 0) return
     const at = row * table.width + SLOT_EVERY
     const packed = table.slots[at]!
@@ -36,12 +36,12 @@ export class ChangedRows {
   }
 
   /** A row that may have changed has another place in the table. */
-  moved(task: Task, table: SlabTable, row: number): void {
+  moved(task: ChainState, table: SlabTable, row: number): void {
     const bits = table.slots[row * table.width + SLOT_EVERY]! % 256
     for (let n = 0; n < this.#sinks.everyMs.length; n++) if ((bits & (1 << n)) !== 0) this.#list(task, table, row, n)
   }
 
-  #list(task: Task, table: SlabTable, row: number, n: number): void {
+  #list(task: ChainState, table: SlabTable, row: number, n: number): void {
     const list = task.changedRows[n]
     if (list === undefined) return
     if (list.length > LIST_SHARE_MAX * table.rowCount + LIST_FLOOR) task.changedRows[n] = undefined
@@ -63,7 +63,7 @@ export class ChangedRows {
     }
   }
 
-  #emit(task: Task, n: number, table: SlabTable, send: (row: number, n: number) => void): void {
+  #emit(task: ChainState, n: number, table: SlabTable, send: (row: number, n: number) => void): void {
     const list = task.changedRows[n]
     task.changedRows[n] = []
     if (list === undefined) {

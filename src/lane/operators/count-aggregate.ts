@@ -10,9 +10,9 @@
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { ENDLESS_MS } from '../../core/window.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import { CountPanes } from './count-panes.ts'
 import { CountRows } from './count-rows.ts'
@@ -35,7 +35,7 @@ export class CountAggregate implements StatefulStep {
   /** Records are added many at a time: none can be refused, and nobody looks at a row before its window is full. */
   readonly #isBatched: boolean
   readonly #rows: Int32Array
-  readonly #tasks = new WeakMap<Task, CountRows>()
+  readonly #tasks = new WeakMap<ChainState, CountRows>()
   /** Rows of the record at hand. */
   readonly #ofRecord: number[] = []
   /** Records of the chunk from here on are in `#rows` and not added yet. */
@@ -56,7 +56,7 @@ export class CountAggregate implements StatefulStep {
     return this.#panes !== undefined || this.#places === 1
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     this.#tasks.set(task, new CountRows(task.table!, this.#accumulators, this.#places))
   }
 

@@ -8,6 +8,7 @@ import type { FrameView, FrameWriter } from '../../core/frame.ts'
 import type { LaneLimits } from '../../core/message.ts'
 import {
   DEAD_BIG_INTEGER,
+  DEAD_CROWDED,
   DEAD_EVENT_TIME,
   DEAD_FIELD,
   DEAD_KEY_BYTES,
@@ -22,7 +23,7 @@ import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addSource, sourceKey, sourceValue } from './source-headers.ts'
+import { addSource, type RecordOrigin, sourceKey, sourceValue } from './source-headers.ts'
 
 const CODE = headerName('millrace-error-code')
 const TEXT = headerName('millrace-error-text')
@@ -41,6 +42,7 @@ export interface DeadDetailNames {
 /** Writes the dead letters of a job. */
 export class DeadLetters {
   readonly #plan: Plan
+  readonly #origin: RecordOrigin
   readonly #topics: PlanTopics
   readonly #limits: LaneLimits
   readonly #names: DeadDetailNames
@@ -50,12 +52,14 @@ export class DeadLetters {
 
   constructor(
     plan: Plan,
+    origin: RecordOrigin,
     topics: PlanTopics,
     limits: LaneLimits,
     messageBytesMax: readonly number[],
     names: DeadDetailNames,
   ) {
     this.#plan = plan
+    this.#origin = origin
     this.#topics = topics
     this.#limits = limits
     this.#names = names
@@ -71,10 +75,16 @@ export class DeadLetters {
     const headers = this.#headers
     headers.clear()
     this.#addReason(error)
-    addSource(headers, this.#plan.source, chunk, row, run)
+    addSource(headers, this.#origin, chunk, row, run)
     const ownBytes = headers.length
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
-    this.#append(run.out, view.timestampMs(at), sourceKey(chunk, row, run), sourceValue(chunk, row, run), ownBytes)
+    this.#append(
+      run.out,
+      view.timestampMs(at),
+      sourceKey(chunk, row, run),
+      sourceValue(this.#origin, chunk, row, run),
+      ownBytes,
+    )
     return error
   }
 
@@ -138,7 +148,7 @@ export class DeadLetters {
   #details(status: number, chunk: Chunk, row: number, view: FrameView): Record<string, string | number> {
     const detail = chunk.detail[row]!
     const limits = this.#limits
-    const { source } = this.#plan
+    const { source } = this.#origin
     switch (status) {
       case DEAD_VALUE_BYTES:
         return { bytes: detail, limit: limits.valueBytesMax }
@@ -156,6 +166,8 @@ export class DeadLetters {
         return { field: this.#names.fieldOf(detail), expected: this.#names.expectedOf(detail) }
       case DEAD_KEY_BYTES:
         return { bytes: detail, limit: limits.keyBytesMax }
+      case DEAD_CROWDED:
+        return { join: chunk.reasons.get(row) ?? '', limit: detail }
       case DEAD_RESULT_BYTES:
         return this.#tooLarge(detail, chunk.reasons.get(row) ?? '')
       default:

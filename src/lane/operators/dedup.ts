@@ -9,10 +9,10 @@
 import { type Columns, TAG_BIG, TAG_NUMBER, TAG_TEXT } from '../../core/columns.ts'
 import { DEAD_BIG_INTEGER, DEAD_FIELD, STATUS_FILTERED, STATUS_OK } from '../../core/record-status.ts'
 import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
+import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
-import type { TableLayout, Task } from '../task.ts'
 import { Deadlines } from './deadlines.ts'
 import type { StatefulStep } from './stateful-step.ts'
 
@@ -37,7 +37,7 @@ export interface DedupOptions {
   /** Index of the field for the texts of dead records. */
   detail: number
   /** Its two tables in a task. */
-  tables: (task: Task) => SlabTable[]
+  tables: (task: ChainState) => SlabTable[]
 }
 
 /** The tables of a dedup: its ids, and when each is forgotten. */
@@ -57,14 +57,14 @@ interface DedupTask {
 
 export class Dedup implements StatefulStep {
   readonly #options: DedupOptions
-  readonly #tasks = new WeakMap<Task, DedupTask>()
+  readonly #tasks = new WeakMap<ChainState, DedupTask>()
   #scratch = new Uint8Array(2048)
 
   constructor(options: DedupOptions) {
     this.#options = options
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     const { tables, withinMs } = this.#options
     const [ids, index] = tables(task) as [SlabTable, SlabTable]
     const deadlines = new Deadlines(index, ids, Math.max(1, Math.floor(withinMs / BUCKETS_WITHIN)))

@@ -29,7 +29,7 @@ export class Finish implements Step {
       else if (state === STATUS_FILTERED) filtered++
       else if (state === STATUS_LATE) late++
     }
-    const counts = run.task.requestCounts
+    const counts = run.task.tally.counts
     counts.accepted += accepted
     counts.late += late
     counts.filtered += filtered
@@ -41,7 +41,7 @@ export class Finish implements Step {
 
   #bury(chunk: Chunk, run: FrameRun): void {
     for (let row = 0; row < chunk.count; row++) {
-      if (chunk.status[row]! >= STATUS_DEAD) run.task.lastDead = this.#deadLetters.write(chunk, row, run)
+      if (chunk.status[row]! >= STATUS_DEAD) run.task.tally.lastDead = this.#deadLetters.write(chunk, row, run)
     }
   }
 

@@ -5,12 +5,12 @@
 import { encodeValue } from '../../codec/encode.ts'
 import { DEAD_RESULT_BYTES } from '../../core/record-status.ts'
 import { ENDLESS_MS, latenessMs } from '../../core/window.ts'
-import type { Plan, PlanTopics } from '../../job/plan.ts'
+import type { PlanTopics } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addSource, sourceKey } from './source-headers.ts'
+import { addSource, type RecordOrigin, sourceKey } from './source-headers.ts'
 
 const textDecoder = new TextDecoder()
 
@@ -21,14 +21,14 @@ const LATE_BY = headerName('millrace-late-by')
 
 /** Writes the late records of a windowed operator to its late topic. */
 export class LateRecords {
-  readonly #plan: Plan
+  readonly #origin: RecordOrigin
   readonly #topic: string
   readonly #topicIndex: number
   readonly #bytesMax: number
   readonly #headers = new HeaderBytes()
 
-  constructor(plan: Plan, topics: PlanTopics, operator: string, messageBytesMax: readonly number[]) {
-    this.#plan = plan
+  constructor(origin: RecordOrigin, topics: PlanTopics, operator: string, messageBytesMax: readonly number[]) {
+    this.#origin = origin
     this.#topicIndex = topics.byOperator[operator]!
     this.#topic = topics.names[this.#topicIndex]!
     this.#bytesMax = messageBytesMaxOf(messageBytesMax, this.#topicIndex)
@@ -57,7 +57,7 @@ export class LateRecords {
     }
     headers.addNumber(WATERMARK, watermarkMs)
     headers.addNumber(LATE_BY, latenessMs(endMs, graceMs, watermarkMs))
-    addSource(headers, this.#plan.source, chunk, row, run)
+    addSource(headers, this.#origin, chunk, row, run)
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
     const key = sourceKey(chunk, row, run)
     const value = this.#value(chunk, row, run)
@@ -72,10 +72,12 @@ export class LateRecords {
   }
 
   #value(chunk: Chunk, row: number, run: FrameRun): Uint8Array {
+    const { source, madeBy } = this.#origin
+    if (madeBy !== undefined) return encodeValue('msgpack', chunk.objects[row])
     const eventIndex = chunk.eventIndexes[row]!
     const value = run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
     const hasBytes = eventIndex === SINGLE_EVENT || chunk.carried !== undefined
-    if (hasBytes || this.#plan.source.format === 'msgpack') return value
+    if (hasBytes || source.format === 'msgpack') return value
     // An event of a JSON envelope has no bytes of its own. The envelope was read before, so it can be read again.
     const events = JSON.parse(textDecoder.decode(value)) as unknown[]
     return encodeValue('json', events[eventIndex])

@@ -108,7 +108,7 @@ export class FlatMap implements Step {
   }
 
   #expand(chunk: Chunk, row: number, outputs: readonly unknown[], run: FrameRun): void {
-    run.task.requestCounts.expanded += outputs.length - 1
+    run.task.tally.counts.expanded += outputs.length - 1
     for (const output of outputs) {
       if (this.outputs.count === this.outputs.capacity) this.#flush(run)
       const to = this.outputs.copyRow(chunk, row)

@@ -14,9 +14,9 @@
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { type AlignedWindows, isWindowClosed, windowStart } from '../../core/window.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { LateRecords } from './late.ts'
 import { PaneMerge, type PaneShape } from './pane-merge.ts'
@@ -51,7 +51,7 @@ export class PaneAggregate implements StatefulStep {
   readonly #sinks: ResultSinks
   readonly #late: LateRecords | undefined
   readonly #rows: Int32Array
-  readonly #tasks = new WeakMap<Task, PaneTask>()
+  readonly #tasks = new WeakMap<ChainState, PaneTask>()
   /** Records that some of their windows refused, and how many did. */
   readonly #refusing: number[] = []
   readonly #refusals: number[] = []
@@ -67,7 +67,7 @@ export class PaneAggregate implements StatefulStep {
     this.#rows = new Int32Array(options.capacity)
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     const merge = new PaneMerge(task.table!, this.#windows, this.#shape, this.#accumulators, this.#sinks)
     this.#tasks.set(task, new PaneTask(merge, task.watermarkMs))
   }
@@ -87,9 +87,9 @@ export class PaneAggregate implements StatefulStep {
   }
 
   /** A record that an accumulator threw on was taken by no window. */
-  #countRefused(task: Task): void {
+  #countRefused(task: ChainState): void {
     for (const [n, i] of this.#refusing.entries())
-      if (this.#rows[i]! >= 0) task.requestCounts.refused += this.#refusals[n]!
+      if (this.#rows[i]! >= 0) task.tally.counts.refused += this.#refusals[n]!
     this.#refusing.length = 0
     this.#refusals.length = 0
   }
@@ -199,7 +199,7 @@ export class PaneAggregate implements StatefulStep {
 }
 
 /** The watermark of a task after a record. */
-function watermarkAt(chunk: Chunk, i: number, task: Task, outOfOrderMs: number): number {
+function watermarkAt(chunk: Chunk, i: number, task: ChainState, outOfOrderMs: number): number {
   return Math.max(task.watermarkMs, chunk.carried?.watermarksMs[i] ?? chunk.timesMs[i]! - outOfOrderMs)
 }
 

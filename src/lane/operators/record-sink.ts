@@ -4,7 +4,7 @@
 
 import { encodeValue } from '../../codec/encode.ts'
 import { DEAD_FUNCTION, DEAD_RESULT_BYTES, STATUS_OK } from '../../core/record-status.ts'
-import type { CompiledJob, OperatorPlan, PlanTopics } from '../../job/plan.ts'
+import type { CompiledJob, OperatorPlan, PlanTopics, SourcePlan } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
@@ -28,13 +28,13 @@ export class RecordSink implements Step {
 
   constructor(
     job: CompiledJob,
+    source: SourcePlan,
     operator: SinkOperator,
     topics: PlanTopics,
     messageBytesMax: readonly number[],
     objects: ObjectSource,
   ) {
     const { sink } = operator
-    const { source } = job.plan
     this.#operator = operator
     this.#topicIndex = topics.byOperator[operator.name]!
     this.#bytesMax = messageBytesMaxOf(messageBytesMax, this.#topicIndex)
@@ -61,7 +61,7 @@ export class RecordSink implements Step {
     const bytes = Math.max(view.keyBytes(at), 0) + view.valueBytes(at) + view.headersBytes(at)
     if (!this.#fits(chunk, row, bytes)) return
     run.out.appendCopy(view, at, this.#topicIndex, -1)
-    run.task.requestCounts.results++
+    run.task.tally.counts.results++
   }
 
   #write(chunk: Chunk, row: number, run: FrameRun, isCopied: boolean): void {
@@ -82,7 +82,7 @@ export class RecordSink implements Step {
     }
     if (!this.#fits(chunk, row, (key?.length ?? 0) + value.length + headers.length)) return
     run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
-    run.task.requestCounts.results++
+    run.task.tally.counts.results++
   }
 
   #object(chunk: Chunk, row: number): unknown {

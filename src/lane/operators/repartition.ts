@@ -15,9 +15,9 @@ import {
   STATUS_OK,
 } from '../../core/record-status.ts'
 import type { OperatorPlan, SourcePlan } from '../../job/plan.ts'
+import type { ChainState } from '../chain-state.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import { MESSAGE_OVERHEAD_BYTES } from './message-size.ts'
 
 const textEncoder = new TextEncoder()
@@ -139,6 +139,7 @@ export class Repartition implements Step {
     const end = start + ownBytes + bytes.length
     copy(view.bytes, view.headersStart(at), headersBytes, out.bytes, end)
     out.end(start, end, headersBytes)
+    task.tally.moved++
   }
 
   /** The bytes of the event can go on as they are, unless a function or a schema made another value of them. */
@@ -153,8 +154,12 @@ export class Repartition implements Step {
     return this.#view
   }
 
-  /** Tells every partition of the topic how far the task has come, unless that was told before. */
-  mark(task: Task, out: FrameWriter, partitionCount: number): void {
+  get topic(): string {
+    return this.#options.operator.topic
+  }
+
+  /** Tells every partition of the topic how far the chain has come, unless that was told before. */
+  mark(task: ChainState, inputOffset: number, out: FrameWriter, partitionCount: number): void {
     if (task.watermarkMs === task.toldWatermarkMs && task.isIdle === task.isToldIdle) return
     task.toldWatermarkMs = task.watermarkMs
     task.isToldIdle = task.isIdle
@@ -162,7 +167,7 @@ export class Repartition implements Step {
     const prefix = this.#prefix
     prefix.watermarkMs = task.watermarkMs
     prefix.eventTimeMs = task.eventTimeMsMax
-    prefix.offset = task.inputOffset
+    prefix.offset = inputOffset
     prefix.partition = task.partition
     prefix.eventIndex = SINGLE_EVENT
     prefix.keyBytes = -1

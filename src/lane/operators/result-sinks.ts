@@ -24,6 +24,7 @@ import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
 import type { OutgoingWindow, ResultRow, RowBounds } from './result-row.ts'
 import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf, type RowFunction } from './row-functions.ts'
 import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
+import { RowsChain, type RowsChainOptions } from './rows-chain.ts'
 
 const textDecoder = new TextDecoder()
 
@@ -55,11 +56,14 @@ export interface ResultSinksOptions {
   /** Name of the aggregate operator: the first part of a row's id. */
   operator: string
   keyField: string
-  /** Undefined without a window. */
+  isWindowed: boolean
+  /** Undefined without a window, and for that of all time. */
   bounds: RowBounds | undefined
   idBounds: IdBounds
   /** The operators after the aggregate, in order. */
   after: readonly OperatorPlan[]
+  /** The chain that takes its rows as records: final ones, of a running result each. */
+  rows: RowsChainOptions | undefined
   accumulators: Accumulators
   deadLetters: DeadLetters
 }
@@ -77,6 +81,7 @@ export class ResultSinks {
   readonly #parts: RowParts
   readonly #headers = new HeaderBytes()
   readonly #rowHeaders: RowHeaders
+  readonly #rows: RowsChain | undefined
   readonly #result = { startMs: 0, endMs: 0, idMs: 0, updateRev: 0, sentEvery: 0 } as ResultRow
   #phase: Phase = 'early'
 
@@ -94,7 +99,8 @@ export class ResultSinks {
       numbers: accumulators.numbers,
       others: accumulators.others,
     }
-    const sinks = this.#sinksOf(options)
+    const { sinks, rows } = this.#sinksOf(options)
+    this.#rows = rows
     const intervals = sinks.flatMap(({ emit }) => (emit.kind === 'every' ? [emit.everyMs] : []))
     this.everyMs = [...new Set(intervals)].sort((a, b) => a - b)
     this.#every = this.everyMs.map(() => [])
@@ -106,7 +112,7 @@ export class ResultSinks {
     this.isEager = this.#updates.length > 0 || this.everyMs.length > 0
   }
 
-  #sinksOf(options: ResultSinksOptions): ResultSink[] {
+  #sinksOf(options: ResultSinksOptions): { sinks: ResultSink[]; rows: RowsChain | undefined } {
     const sinks: ResultSink[] = []
     const functions: RowFunction[] = []
     for (const operator of options.after) {
@@ -120,7 +126,7 @@ export class ResultSinks {
         throw new MillraceError('MR1002', { job: options.job.plan.job, problems })
       }
     }
-    return sinks
+    return { sinks, rows: options.rows === undefined ? undefined : new RowsChain(options.rows, functions) }
   }
 
   #sinkOf(
@@ -165,7 +171,15 @@ export class ResultSinks {
     }
     this.#phase = 'filled'
     const { startMs, endMs } = window
+    this.#passRow(run, endMs - 1)
     for (const sink of this.#finals) this.#write(run, sink, 1, sink.resultTime === 'start' ? startMs : endMs - 1)
+  }
+
+  /** The row that was read last goes on as a record. */
+  #passRow(run: FrameRun, timeMs: number): void {
+    const object = this.#rows === undefined ? undefined : this.#rowObject()
+    const error = this.#rows?.pass(run, object, this.#parts, timeMs)
+    if (error !== undefined) this.#bury(run, timeMs, error, object)
   }
 
   /** The final row of a result, to every sink. False when a custom `result` threw. */
@@ -174,19 +188,23 @@ export class ResultSinks {
     const { rows, row, updateRev } = result
     const every = this.everyMs.length === 0 ? 0 : this.#nextEveryRev(rows, row, -1)
     this.#phase = 'final'
+    // A running result has passed each of its rows on.
+    if (this.#options.isWindowed) this.#passRow(run, this.#finalTimeMs(result, 'end'))
     for (const sink of this.#finals) {
       const rev = sink.emit.kind === 'final' ? 1 : sink.emit.kind === 'updates' ? updateRev + 1 : every
-      this.#write(run, sink, rev, this.#finalTimeMs(result, sink))
+      this.#write(run, sink, rev, this.#finalTimeMs(result, sink.resultTime))
     }
     return true
   }
 
   /** The row after a record changed it, to the sinks that want every update. */
   emitUpdate(run: FrameRun, result: ResultRow): void {
-    if (this.#updates.length === 0 || !this.#load(run, result)) return
+    const isPassed = this.#rows !== undefined && !this.#options.isWindowed
+    if ((this.#updates.length === 0 && !isPassed) || !this.#load(run, result)) return
     const { rows, row } = result
     const timeMs = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
     this.#phase = 'early'
+    if (isPassed) this.#passRow(run, timeMs)
     for (const sink of this.#updates) this.#write(run, sink, result.updateRev, timeMs)
   }
 
@@ -252,11 +270,11 @@ export class ResultSinks {
     return revBefore + 1
   }
 
-  #finalTimeMs({ rows, row, startMs, endMs }: ResultRow, sink: ResultSink): number {
+  #finalTimeMs({ rows, row, startMs, endMs }: ResultRow, resultTime: ResultSink['resultTime']): number {
     const eventTimeMsMax = rows.slots[row * rows.width + SLOT_EVENT_TIME_MAX]!
     const { bounds } = this.#options
-    if (bounds === undefined || sink.resultTime === 'max') return eventTimeMsMax
-    return sink.resultTime === 'end' ? bounds.lastMomentMs(endMs) : startMs
+    if (bounds === undefined || resultTime === 'max') return eventTimeMsMax
+    return resultTime === 'end' ? bounds.lastMomentMs(endMs) : startMs
   }
 
   /** Reads key, window and results of a row. False when a custom `result` threw; then the row is a dead letter. */
@@ -312,7 +330,7 @@ export class ResultSinks {
     const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#phase)
     this.#checkSize(sink, keyBytes + headersEnd - start)
     out.end(start, end, headersEnd - end)
-    run.task.requestCounts.results++
+    run.task.tally.counts.results++
   }
 
   #writeObject(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
@@ -328,7 +346,7 @@ export class ResultSinks {
       const encoded = isTombstone ? undefined : encodeValue(sink.sink.format, value)
       this.#checkSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
       run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
-      run.task.requestCounts.results++
+      run.task.tally.counts.results++
     } catch (error) {
       if (error instanceof MillraceError) throw error
       this.#bury(run, timestampMs, error, row)
@@ -341,8 +359,8 @@ export class ResultSinks {
     const id = `${operator}:${this.#keyText()}${this.#idBounds()}`
     const key = this.#keyCopy()
     const letter = deadLetters.writeResult(run.out, operator, id, key, row, timestampMs, reasonOf(error))
-    run.task.lastDead = letter
-    run.task.deadResults++
+    run.task.tally.lastDead = letter
+    run.task.tally.deadResults++
   }
 
   #idBounds(): string {

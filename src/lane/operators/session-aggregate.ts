@@ -12,9 +12,9 @@
  */
 import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import { Deadlines } from './deadlines.ts'
 import type { ResultSinks } from './result-sinks.ts'
@@ -54,7 +54,7 @@ export class SessionAggregate implements StatefulStep {
   readonly #accumulators: Accumulators
   readonly #sinks: ResultSinks
   readonly #rows: Int32Array
-  readonly #tasks = new WeakMap<Task, SessionTask>()
+  readonly #tasks = new WeakMap<ChainState, SessionTask>()
   /** Records of the chunk from here on are in `#rows` and not added yet. */
   #addedTo = 0
 
@@ -65,7 +65,7 @@ export class SessionAggregate implements StatefulStep {
     this.#rows = new Int32Array(options.capacity)
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     const { gapMs, graceMs } = this.#options
     const [table, index] = task.tables as [SlabTable, SlabTable]
     const deadlines = new Deadlines(index, table, Math.max(1, Math.floor(gapMs / BUCKETS_A_GAP)))

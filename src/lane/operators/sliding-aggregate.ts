@@ -18,9 +18,9 @@
  */
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import { type Accumulators, SLOT_EVERY } from './accumulators.ts'
 import { MergeFailure } from './merge-rows.ts'
 import type { ResultRow, RowBounds } from './result-row.ts'
@@ -63,7 +63,7 @@ export class SlidingAggregate implements StatefulStep {
   readonly #accumulators: Accumulators
   readonly #sinks: ResultSinks
   readonly #rows: Int32Array
-  readonly #tasks = new WeakMap<Task, SlidingTask>()
+  readonly #tasks = new WeakMap<ChainState, SlidingTask>()
   /** From a point to the end of the window that begins right after it. */
   readonly #reachMs: number
   /** Records of the chunk from here on are in `#rows` and not added yet. */
@@ -78,7 +78,7 @@ export class SlidingAggregate implements StatefulStep {
     this.#reachMs = options.sizeMs + 1
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     const [table, sent] = task.tables as [SlabTable, SlabTable]
     const points = new SlidingPoints(table)
     const closes = new SlidingMerge(points, this.#accumulators)
@@ -87,7 +87,7 @@ export class SlidingAggregate implements StatefulStep {
   }
 
   /** The greatest end of a window that the watermark of a task has closed; in whole ms, as records have their places. */
-  #closedUpTo({ watermarkMs }: Task): number {
+  #closedUpTo({ watermarkMs }: ChainState): number {
     return Math.floor(watermarkMs) - this.#options.graceMs - 1
   }
 
@@ -147,7 +147,7 @@ export class SlidingAggregate implements StatefulStep {
     // A record that an accumulator throws on leaves no point.
     if (this.#accumulators.hasCustoms && !this.#add(chunk, own, i + 1)) return
     if (isNew) points.link(keyId, timeMs)
-    task.requestCounts.refused += refused
+    task.tally.counts.refused += refused
     if (!this.#sinks.isEager) return
     this.#add(chunk, own, i + 1)
     this.#tell(run, own, keyId, timeMs, isNew)

@@ -1,8 +1,8 @@
 // What the stateful operators of a lane have in common. Runs on a lane.
 // Keeps SPEC: R3 (what the clock makes due comes before the next record).
 
+import type { ChainState } from '../chain-state.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
 import type { LateRecords } from './late.ts'
@@ -22,7 +22,7 @@ export interface AggregateParts {
 /** An operator with state. */
 export interface StatefulStep extends Step {
   /** Looks at a task that is about to run: its table and clock are those of its position. */
-  open?(task: Task): void
+  open?(task: ChainState): void
   /** Closes what the task's watermark has passed; at the end of a frame, when idle, at the end of input. */
   advance(run: FrameRun): void
 }

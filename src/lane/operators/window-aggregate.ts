@@ -11,9 +11,9 @@
 import { STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import { type AlignedWindows, isWindowClosed } from '../../core/window.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { Task } from '../task.ts'
 import type { Accumulators } from './accumulators.ts'
 import type { ChangedRows } from './changed-rows.ts'
 import type { GapFill } from './gap-fill.ts'
@@ -45,7 +45,7 @@ export class WindowAggregate implements StatefulStep {
   readonly #late: LateRecords | undefined
   readonly #gapFill: GapFill | undefined
   /** Of tasks whose gaps are filled: the watermark up to which windows are closed. */
-  readonly #closedMs = new WeakMap<Task, number>()
+  readonly #closedMs = new WeakMap<ChainState, number>()
   readonly #rows: Int32Array
   /** The rows of the record at hand, where windows overlap. */
   readonly #places: number[] = []
@@ -71,7 +71,7 @@ export class WindowAggregate implements StatefulStep {
     this.#rows = new Int32Array(options.capacity)
   }
 
-  open(task: Task): void {
+  open(task: ChainState): void {
     this.#closedMs.set(task, task.watermarkMs)
   }
 
@@ -187,7 +187,7 @@ export class WindowAggregate implements StatefulStep {
       places.push(row)
     }
     if (!this.#accumulators.addToEach(table, chunk, places, i)) return
-    task.requestCounts.refused += refused
+    task.tally.counts.refused += refused
     for (const row of places) {
       this.#changed.mark(task, table, row)
       this.#sinks.emitUpdate(run, this.#sinks.resultOf(table, row))

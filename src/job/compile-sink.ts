@@ -1,0 +1,72 @@
+// The compiler's part for what leaves a stream: sinks, views, late records.
+// Runs on every thread; pure.
+// Keeps SPEC: JOB-4 (all problems at once), EMIT-1 (emission is a property of the sink).
+
+import { show } from './checks.ts'
+import { type Compilation, nextName, takeName } from './compile.ts'
+import { compileBareTopic, compileSink, sinkFormat } from './compile-source.ts'
+import type { Step } from './draft.ts'
+import type { EmitPlan, OperatorPlan } from './plan.ts'
+
+export function compileLate(c: Compilation, target: unknown): void {
+  const topic = compileBareTopic(c.found, 'late', target)
+  const isJoined = c.operators.at(-1)?.kind === 'join'
+  if (!c.isWindowed && !isJoined) c.found.add('late needs a window or a join: without one no record is late')
+  if (sinceRows(c.operators).some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
+  c.operators.push({ kind: 'late', name: nextName(c, 'late'), topic })
+}
+
+/** The operators of the chain at hand. */
+function sinceRows(operators: readonly OperatorPlan[]): readonly OperatorPlan[] {
+  const from = operators.findLastIndex((one) => one.kind === 'rows' || one.kind === 'repartition' || 'other' in one)
+  return operators.slice(from + 1)
+}
+
+export function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): void {
+  const { topic, sink, resultTime } = compileSink(c.found, step.sink)
+  const where = `to ${show(topic)}`
+  const options = c.found.options(where, step.options, ['emit'])
+  if (resultTime !== undefined && !c.isBounded) {
+    const why = c.isWindowed ? 'the global window has no bounds' : 'there is no window'
+    c.found.add(`${where}: resultTime is the time of a window's final row, and ${why}`)
+  }
+  const emit = compileEmit(c, where, options.emit, c.isWindowed ? 'final' : 'updates')
+  c.operators.push({
+    kind: 'to',
+    name: nextName(c, `to-${topic}`),
+    topic,
+    sink,
+    emit,
+    resultTime: resultTime ?? 'end',
+  })
+}
+
+export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }>): void {
+  const view = c.found.name('the name of a view', step.view)
+  const where = `view ${show(view)}`
+  if (!c.isAggregated) c.found.add(`${where} needs an aggregate: it keeps the latest row per key`)
+  const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
+  const sink = sinkFormat(c.found, where, options)
+  const emit = compileEmit(c, where, options.emit, 'updates')
+  const name = `view-${view}`
+  takeName(c, name)
+  c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit })
+}
+
+function compileEmit(c: Compilation, where: string, given: unknown, fallback: 'final' | 'updates'): EmitPlan {
+  if (given !== undefined && !c.isAggregated) {
+    c.found.add(`${where}: emit is for results of an aggregate; records are written as they come`)
+  }
+  if (typeof given === 'object' && given !== null) {
+    const { every } = c.found.options(`${where}: emit`, given, ['every'])
+    if (every === undefined) c.found.add(`${where}: emit needs every, e.g. { every: '250ms' }`)
+    return { kind: 'every', everyMs: c.found.durationMs(`${where}: emit every`, every, 1, 1) }
+  }
+  const kind = c.found.oneOf(`${where}: emit`, given, ['final', 'updates'], fallback, "{ every: '250ms' }")
+  if (kind === 'final' && c.isAggregated && !c.isWindowed) {
+    c.found.add(
+      `${where}: emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }`,
+    )
+  }
+  return { kind }
+}

@@ -1,0 +1,313 @@
+// From one chain of a plan to the steps that a lane runs for its records. Done once a lane. Runs on a lane.
+// Keeps SPEC: PATH-1 (named fields stay columns until a function makes new records), PLAN-1 (the plan decides, nothing else).
+
+import { Columns } from '../core/columns.ts'
+import { MillraceError } from '../core/errors.ts'
+import type { LaneLimits } from '../core/message.ts'
+import { aggregateFields } from '../job/paths.ts'
+import type { CompiledJob, OperatorPlan, PlanTopics, SourcePlan, StreamPlan } from '../job/plan.ts'
+import type { Chain, MeetingPlan } from '../job/topology.ts'
+import type { SlabTable } from '../state/contract.ts'
+import type { ChainState, TableLayout } from './chain-state.ts'
+import { Chunk } from './chunk.ts'
+import type { ObjectSource, Step } from './frame-run.ts'
+import { jobFunction } from './job-function.ts'
+import { Accumulators } from './operators/accumulators.ts'
+import { ChangedRows } from './operators/changed-rows.ts'
+import { DeadLetters } from './operators/dead-letters.ts'
+import { Dedup, dedupTables, ID_EXPECTED } from './operators/dedup.ts'
+import type { Derived } from './operators/derived.ts'
+import { expectedIn } from './operators/field-needs.ts'
+import { FieldFilter, RecordFilter } from './operators/filter.ts'
+import { Finish } from './operators/finish.ts'
+import { LateRecords } from './operators/late.ts'
+import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
+import type { Meeting } from './operators/meeting.ts'
+import { messageBytesMaxOf } from './operators/message-size.ts'
+import { ObjectFields } from './operators/object-fields.ts'
+import { RecordSink } from './operators/record-sink.ts'
+import { Repartition } from './operators/repartition.ts'
+import { ResultSinks } from './operators/result-sinks.ts'
+import type { RecordOrigin } from './operators/source-headers.ts'
+import type { StatefulStep } from './operators/stateful-step.ts'
+import { SourceReader } from './source-reader.ts'
+import { type Windowing, windowing } from './windowing.ts'
+
+export interface CompileOptions {
+  limits: LaneLimits
+  /** max.message.bytes by topic index. */
+  messageBytesMax: readonly number[]
+  /** Wall clock, ms since the epoch: the time of records where that is of processing. */
+  nowMs: () => number
+  /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
+  path?: 'planned' | 'free'
+}
+
+/** What follows a chain: whoever takes its records, or the rows of its aggregate. */
+export interface ChainEnd {
+  meeting: { of: Meeting; side: 0 | 1 } | undefined
+  /** Its number, and the records that it makes of rows. */
+  rows: { chain: number; derived: Derived } | undefined
+}
+
+export interface ChainOptions {
+  job: CompiledJob
+  topics: PlanTopics
+  options: CompileOptions
+  chain: Chain
+  /** Of a chain that begins with records of an operator. */
+  derived: Derived | undefined
+  /** Source of the records that it begins with; of a derived one, of the main stream. */
+  source: SourcePlan
+  /** Name of the operator that makes the records that it begins with. */
+  madeBy: string | undefined
+  /** The operator where its records meet those of another stream as the left ones. */
+  next: MeetingPlan | undefined
+  /** Field of the key, where it is known without a keyBy. */
+  keyField: string | undefined
+}
+
+/** Whoever needs an object that is none yet: records of a derived chain are objects already. */
+const MADE_OBJECTS: ObjectSource = {
+  objectAt: () => {
+    throw new Error('a record that an operator made has no bytes to be read from')
+  },
+}
+
+/** Fields that are read from the bytes: those used before a function makes new records. */
+export function sourceFields({ source, operators }: StreamPlan, next?: MeetingPlan): string[] {
+  const fields = new Set<string>()
+  if (source.eventTime.kind === 'field') fields.add(source.eventTime.field)
+  if (source.keyField !== undefined) fields.add(source.keyField)
+  for (const operator of operators) {
+    if (operator.kind === 'filter' || operator.kind === 'map')
+      for (const name of operator.fields ?? []) fields.add(name)
+    if (operator.kind === 'aggregate') for (const name of operator.aggregates.flatMap(aggregateFields)) fields.add(name)
+    if (operator.kind === 'repartition' || operator.kind === 'dedup') fields.add(operator.field)
+    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') return [...fields]
+  }
+  if (next?.kind === 'join') {
+    for (const { field } of [next.before, next.after]) if (field !== undefined) fields.add(field)
+  }
+  return [...fields]
+}
+
+/** A chain, ready to run: `compile` once what follows it is known. */
+export class CompiledChain {
+  /** Of a chain that begins at a topic. */
+  readonly reader: SourceReader | undefined
+  readonly chunk: Chunk
+  readonly objects: ObjectSource
+  steps: readonly Step[] = []
+  readonly statefulSteps: StatefulStep[] = []
+  /** Of a task. */
+  readonly tables: TableLayout[] = []
+  /** At its end records move to other partitions. */
+  repartition: Repartition | undefined
+  /** The clock of its aggregate's rows is at most this far behind its own. */
+  rowsDelayMs = 0
+  readonly deadLetters: DeadLetters
+  /** Where its records are from. */
+  readonly origin: RecordOrigin
+  readonly #options: ChainOptions
+  readonly #isCarried: boolean
+  /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
+  readonly #fieldNames: string[]
+
+  constructor(options: ChainOptions) {
+    const { job, chain, derived, source, topics } = options
+    const { limits, messageBytesMax, path } = options.options
+    this.#options = options
+    this.#isCarried = derived !== undefined || source.eventTime.kind === 'carried'
+    const fields = derived === undefined ? sourceFields({ source, operators: chain.operators }, options.next) : []
+    this.#fieldNames = [...fields]
+    this.chunk = derived?.chunk ?? new Chunk(fields, this.#isCarried)
+    this.reader = derived === undefined ? new SourceReader(job, source, limits, this.chunk, path === 'free') : undefined
+    this.objects = this.reader ?? MADE_OBJECTS
+    this.origin = { source, madeBy: options.madeBy }
+    this.deadLetters = new DeadLetters(job.plan, this.origin, topics, limits, messageBytesMax, {
+      fieldOf: (detail) => this.#fieldNames[detail] ?? '',
+      expectedOf: (detail) => this.#expectedOf(this.#fieldNames[detail] ?? ''),
+    })
+  }
+
+  compile(end: ChainEnd): void {
+    const isMade = this.#options.derived !== undefined
+    this.steps = this.#compileFrom(0, this.chunk, isMade, end)
+    if (this.#options.derived !== undefined) this.#options.derived.steps = this.steps
+  }
+
+  /** The steps from operator `from` on, over records of `chunk`; `isChanged`: a function has made them. */
+  #compileFrom(from: number, chunk: Chunk, isChanged: boolean, end: ChainEnd): Step[] {
+    const { operators } = this.#options.chain
+    const steps: Step[] = []
+    for (let i = from; i < operators.length; i++) {
+      const operator = operators[i]!
+      if (operator.kind === 'flatMap') {
+        const fn = jobFunction(this.#options.job, operator.fn)
+        const rest = (outputs: Chunk): readonly Step[] => this.#compileFrom(i + 1, outputs, true, end)
+        steps.push(new FlatMap(fn, this.objects, this.#isCarried, rest))
+        return steps
+      }
+      if (operator.kind === 'dedup') {
+        steps.push(...this.#compileDedup(operator, chunk, isChanged))
+        continue
+      }
+      if (operator.kind === 'aggregate') {
+        steps.push(...this.#compileAggregate(operator, i, chunk, isChanged, end))
+        return [...steps, new Finish(this.deadLetters, undefined)]
+      }
+      if (operator.kind === 'repartition') {
+        this.repartition = this.#compileRepartition(operator, isChanged)
+        return [...steps, this.repartition, new Finish(this.deadLetters, undefined)]
+      }
+      const step = this.#compileOne(operator, isChanged)
+      if (step !== undefined) steps.push(step)
+      if (operator.kind === 'map') isChanged = true
+    }
+    const { meeting } = end
+    if (meeting !== undefined)
+      return [...steps, meeting.of.sides[meeting.side], new Finish(this.deadLetters, undefined)]
+    return [...steps, new Finish(this.deadLetters, this.#options.source.outOfOrderMs)]
+  }
+
+  #compileOne(operator: OperatorPlan, isChanged: boolean): Step | undefined {
+    const { job, topics, options, source } = this.#options
+    switch (operator.kind) {
+      case 'filter':
+      case 'map': {
+        const fn = jobFunction(job, operator.fn)
+        const { fields } = operator
+        if (fields === undefined || isChanged) {
+          return operator.kind === 'filter'
+            ? new RecordFilter(fn, fields, this.objects)
+            : new RecordMap(fn, fields, this.objects)
+        }
+        const columns = fields.map((name) => this.chunk.columns.fields.indexOf(name))
+        return operator.kind === 'filter' ? new FieldFilter(fn, columns) : new FieldMap(fn, columns)
+      }
+      case 'to':
+      case 'view':
+        return new RecordSink(job, source, operator, topics, options.messageBytesMax, this.objects)
+      default:
+        // keyBy stays on the key that the source checks; window and late belong to what follows or stands before.
+        return undefined
+    }
+  }
+
+  #compileRepartition(operator: Extract<OperatorPlan, { kind: 'repartition' }>, isChanged: boolean): Repartition {
+    const { topics, options, source } = this.#options
+    const { messageBytesMax, limits } = options
+    const topicIndex = topics.byOperator[operator.name]!
+    const column = isChanged ? -1 : this.chunk.columns.fields.indexOf(operator.field)
+    return new Repartition({
+      operator,
+      source,
+      topicIndex,
+      bytesMax: messageBytesMaxOf(messageBytesMax, topicIndex),
+      keyBytesMax: limits.keyBytesMax,
+      column,
+      detail: column >= 0 ? column : this.#fieldNames.push(operator.field) - 1,
+      objects: this.objects,
+    })
+  }
+
+  #compileDedup(operator: Extract<OperatorPlan, { kind: 'dedup' }>, chunk: Chunk, isChanged: boolean): Step[] {
+    const columns = isChanged ? new Columns([operator.field], chunk.capacity) : chunk.columns
+    const field = columns.fields.indexOf(operator.field)
+    const detail = isChanged ? this.#fieldNames.push(operator.field) - 1 : field
+    const tables = dedupTables(operator.name)
+    const { withinMs } = operator
+    const { outOfOrderMs } = this.#options.source
+    const step = new Dedup({ withinMs, outOfOrderMs, columns, field, detail, tables: this.#tablesOf(tables) })
+    this.statefulSteps.push(step)
+    return isChanged ? [new ObjectFields(columns), step] : [step]
+  }
+
+  /** Adds tables to those of a task. Gives how to find them there. */
+  #tablesOf(layouts: readonly TableLayout[]): (state: ChainState) => SlabTable[] {
+    this.tables.push(...layouts)
+    return (state) => layouts.map((layout) => state.tables[this.tables.indexOf(layout)]!)
+  }
+
+  #compileAggregate(
+    operator: Extract<OperatorPlan, { kind: 'aggregate' }>,
+    index: number,
+    chunk: Chunk,
+    isChanged: boolean,
+    end: ChainEnd,
+  ): Step[] {
+    const { job, chain, source } = this.#options
+    const before: Step[] = []
+    let { columns } = this.chunk
+    let fieldOffset = 0
+    if (isChanged) {
+      columns = new Columns([...new Set(operator.aggregates.flatMap(aggregateFields))], chunk.capacity)
+      fieldOffset = this.#fieldNames.length
+      this.#fieldNames.push(...columns.fields)
+      before.push(new ObjectFields(columns))
+    }
+    const previous = chain.operators[index - 1]
+    const window = previous?.kind === 'window' ? previous.window : undefined
+    const kind = windowing(window, operator.gapFill)
+    const { timesMs, capacity } = chunk
+    const { aggregates, name } = operator
+    const accumulators = new Accumulators(job, aggregates, columns, fieldOffset, timesMs, this.objects, kind.isMerged)
+    const sinks = this.#resultSinks(name, index, kind, accumulators, end)
+    const changed = new ChangedRows(sinks)
+    const { outOfOrderMs } = source
+    const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(), capacity })
+    this.statefulSteps.push(step)
+    this.rowsDelayMs = kind.delayMs
+    // The rows of the aggregate are in the first table of a chain.
+    this.tables.unshift(...kind.tables(name, accumulators.width))
+    return [...before, step]
+  }
+
+  #resultSinks(
+    operator: string,
+    index: number,
+    { bounds, idBounds, isOrdered }: Windowing,
+    accumulators: Accumulators,
+    end: ChainEnd,
+  ): ResultSinks {
+    const { job, chain, source, topics, options } = this.#options
+    const keyBy = chain.operators.find((candidate) => candidate.kind === 'keyBy')
+    const keyField = keyBy?.field ?? this.#options.keyField
+    if (keyField === undefined || (!this.#isCarried && source.keyField !== keyField)) {
+      const problems = `aggregate ${operator} needs a keyBy on the key that the source declares`
+      throw new MillraceError('MR1002', { job: job.plan.job, problems })
+    }
+    return new ResultSinks({
+      job,
+      topics,
+      messageBytesMax: options.messageBytesMax,
+      operator,
+      keyField,
+      isWindowed: chain.operators[index - 1]?.kind === 'window',
+      bounds,
+      idBounds,
+      after: chain.operators.slice(index + 1),
+      rows: end.rows === undefined ? undefined : { ...end.rows, isOrdered },
+      accumulators,
+      deadLetters: this.deadLetters,
+    })
+  }
+
+  #late(): LateRecords | undefined {
+    const { chain, topics, options } = this.#options
+    const late = chain.operators.find((operator) => operator.kind === 'late')
+    return late === undefined ? undefined : new LateRecords(this.origin, topics, late.name, options.messageBytesMax)
+  }
+
+  #expectedOf(field: string): string {
+    const { chain, source } = this.#options
+    const { operators } = chain
+    const isMoved = operators.some((operator) => operator.kind === 'repartition' && operator.field === field)
+    if (field === source.keyField || isMoved) return 'string or whole number'
+    if (source.eventTime.kind === 'field' && field === source.eventTime.field) return 'number'
+    if (operators.some((operator) => operator.kind === 'dedup' && operator.field === field)) return ID_EXPECTED
+    const aggregates = operators.flatMap((operator) => (operator.kind === 'aggregate' ? operator.aggregates : []))
+    return expectedIn(aggregates, field) ?? 'value'
+  }
+}

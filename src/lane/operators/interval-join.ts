@@ -1,0 +1,354 @@
+// The interval join: records of two streams with one key, as far apart in event time as its bounds say. A row for each pair, when its
+// second record comes; in an outer join one for a record that met none, when none can come any more. Runs on a lane. Hot.
+// Keeps SPEC: JOIN-1 (which pairs are rows), JOIN-2 (unmatched rows: once, at the deadline), JOIN-3 (late), JOIN-4 (state).
+
+/*
+ *   left at 100, before 10, after 20, grace 5
+ *
+ *             90      100              120   125      event time
+ *             ├────────●────────────────┤     ╎
+ *             └ right records in here meet it ┘ its deadline: when the watermark is past it, none meets it any more, though it
+ *                                               may still have its row until the end of the frame
+ *
+ * Both records of a pair are judged by the one that waits: the second has a row with it as long as the first one's deadline has not
+ * passed. A record whose own deadline has passed, and that nobody has waited for, is late.
+ */
+import { encodeValue } from '../../codec/encode.ts'
+import { DEAD_CROWDED, DEAD_EVENT_TIME, DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
+import type { SlabTable } from '../../state/contract.ts'
+import type { ChainState, TableLayout } from '../chain-state.ts'
+import { type Chunk, reasonOf } from '../chunk.ts'
+import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
+import type { JobFunction } from '../job-function.ts'
+import { operatorIdOf } from '../operator-id.ts'
+import type { DeadLetters } from './dead-letters.ts'
+import type { ByteRange, Derived } from './derived.ts'
+import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
+import type { LateRecords } from './late.ts'
+import { type Meeting, moveSide } from './meeting.ts'
+
+/** What a side of a join is told of its stream. */
+export interface JoinStream {
+  outOfOrderMs: number
+  objects: ObjectSource
+  late: LateRecords | undefined
+  deadLetters: DeadLetters
+  /** Bytes of a record that no function has changed are kept as they are. */
+  isMsgpack: boolean
+  /** The left stream: columns of the fields that are its bounds, -1: none. */
+  beforeField: number
+  afterField: number
+}
+
+export interface IntervalJoinOptions {
+  name: string
+  /** Number of the chain behind it. */
+  chain: number
+  derived: Derived
+  beforeMs: number
+  afterMs: number
+  graceMs: number
+  /** Names of fields of the left record that are bounds. */
+  beforeName: string | undefined
+  afterName: string | undefined
+  /** Records of this side have a row of their own when they met none. */
+  isOuter: readonly [boolean, boolean]
+  fn: JobFunction
+  streams: readonly [JoinStream, JoinStream]
+}
+
+/** What the operator knows of one task: of each side. */
+interface JoinTask {
+  entries: readonly [JoinEntries, JoinEntries]
+  waiting: readonly [UnmatchedEntries | undefined, UnmatchedEntries | undefined]
+  /** Nothing is due before this. */
+  quietUntilMs: number
+}
+
+export class IntervalJoin implements Meeting {
+  readonly sides: readonly [Step, Step]
+  readonly delayMs: number
+  readonly tables: readonly TableLayout[]
+  readonly #options: IntervalJoinOptions
+  readonly #tasks = new WeakMap<ChainState, JoinTask>()
+  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+
+  constructor(options: IntervalJoinOptions) {
+    this.#options = options
+    const { name, beforeMs, afterMs, graceMs, isOuter } = options
+    this.delayMs = Math.max(beforeMs, afterMs) + graceMs
+    this.sides = [new JoinSide(this, 0), new JoinSide(this, 1)]
+    const numbered = { width: ENTRY_SLOTS, isWindowed: true, isNumbered: true }
+    const names = [`${name}~left`, `${name}~right`] as const
+    this.tables = [
+      ...names.map((one) => ({ operator: name, operatorId: operatorIdOf(one), ...numbered })),
+      ...names.flatMap((one, side) =>
+        isOuter[side]
+          ? [{ operator: name, operatorId: operatorIdOf(`${one}~waiting`), width: WAITING_SLOTS, isWindowed: true }]
+          : [],
+      ),
+    ]
+  }
+
+  open(state: ChainState): void {
+    const { beforeMs, afterMs, graceMs, streams, isOuter } = this.#options
+    const outOfOrderMs = Math.max(streams[0].outOfOrderMs, streams[1].outOfOrderMs)
+    const buckets = joinBuckets(beforeMs + afterMs, graceMs + outOfOrderMs)
+    const [left, right, ...others] = state.tables as [SlabTable, SlabTable, ...SlabTable[]]
+    const entries = [new JoinEntries(left, buckets), new JoinEntries(right, buckets)] as const
+    const waitingOf = (side: 0 | 1): UnmatchedEntries | undefined =>
+      isOuter[side] ? new UnmatchedEntries(others.shift()!, entries[side]) : undefined
+    const waiting = [waitingOf(0), waitingOf(1)] as const
+    this.#tasks.set(state, { entries, waiting, quietUntilMs: Number.NEGATIVE_INFINITY })
+  }
+
+  /** Records of one side, in order. */
+  runSide(side: 0 | 1, chunk: Chunk, run: FrameRun): void {
+    const { chain, streams, derived } = this.#options
+    const { outOfOrderMs } = streams[side]
+    const state = run.task.home!.chains[chain]!
+    const own = this.#tasks.get(state)!
+    const { status, timesMs, carried } = chunk
+    for (let row = 0; row < chunk.count; row++) {
+      const timeMs = timesMs[row]!
+      const ownMs = carried?.watermarksMs[row] ?? timeMs - outOfOrderMs
+      const watermarkMs = moveSide(run.task, state, side, timeMs, ownMs)
+      if (watermarkMs > own.quietUntilMs) this.#close(run, state, own, watermarkMs)
+      if (status[row] === STATUS_OK) this.#take(side, chunk, row, run, state, own, watermarkMs)
+    }
+    derived.flush(run, state)
+  }
+
+  advance(run: FrameRun, state: ChainState, watermarkMs: number): void {
+    const own = this.#tasks.get(state)!
+    if (watermarkMs > own.quietUntilMs) this.#close(run, state, own, watermarkMs)
+  }
+
+  #take(
+    side: 0 | 1,
+    chunk: Chunk,
+    row: number,
+    run: FrameRun,
+    state: ChainState,
+    own: JoinTask,
+    watermarkMs: number,
+  ): void {
+    const { beforeMs, afterMs, graceMs, streams } = this.#options
+    const timeMs = chunk.timesMs[row]!
+    let fromMs = timeMs - (side === 0 ? beforeMs : afterMs)
+    let toMs = timeMs + (side === 0 ? afterMs : beforeMs)
+    if (side === 0) {
+      const { beforeField, afterField } = streams[0]
+      const { beforeName, afterName } = this.#options
+      if (beforeName !== undefined) fromMs = this.#bound(chunk, row, beforeField, beforeName, beforeMs, timeMs)
+      if (afterName !== undefined) toMs = this.#bound(chunk, row, afterField, afterName, afterMs, timeMs)
+      if (chunk.status[row] !== STATUS_OK) return
+    }
+    const deadlineMs = toMs + graceMs
+    const { view } = run
+    const at = chunk.at[row]!
+    const isMet = this.#meet(side, chunk, row, run, state, own, timeMs, fromMs, toMs, watermarkMs)
+    if (watermarkMs > deadlineMs) {
+      if (isMet) return
+      chunk.status[row] = STATUS_LATE
+      streams[side].late?.write(chunk, row, run, fromMs, toMs, graceMs, watermarkMs)
+      return
+    }
+    const entries = own.entries[side]
+    const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
+    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, this.#bytesOf(side, chunk, row, run))
+    if (typeof number !== 'number') {
+      this.#refuse(chunk, row, number, entries.buckets.limit)
+      return
+    }
+    let dueMs = entries.bucketEndOf(deadlineMs)
+    if (!isMet && own.waiting[side] !== undefined) {
+      own.waiting[side].add(keyId, deadlineMs, number)
+      dueMs = deadlineMs
+    }
+    if (dueMs < own.quietUntilMs) own.quietUntilMs = dueMs
+  }
+
+  #refuse(chunk: Chunk, row: number, why: Refused, limit: number): void {
+    if (why === 'time') chunk.fail(row, DEAD_EVENT_TIME, chunk.timesMs[row]!)
+    else {
+      chunk.fail(row, DEAD_CROWDED, limit)
+      chunk.reasons.set(row, this.#options.name)
+    }
+  }
+
+  /** A bound that the left record says. It is dead when it says none, or one too far away. */
+  #bound(chunk: Chunk, row: number, column: number, name: string, maxMs: number, timeMs: number): number {
+    const { isChanged, columns, objects } = chunk
+    const value =
+      isChanged || column < 0
+        ? (objects[row] as Record<string, unknown> | null | undefined)?.[name]
+        : columns.valueAt(column, row)
+    const boundMs = typeof value === 'number' ? Math.floor(value) : Number.NaN
+    if (Math.abs(boundMs - timeMs) <= maxMs) return boundMs
+    chunk.failThrown(
+      row,
+      DEAD_FUNCTION,
+      `the join ${this.#options.name} needs a time in ${name}, at most ${maxMs} ms from that of the record`,
+    )
+    return timeMs
+  }
+
+  /** Rows with those of the other side that wait. True when there was one. */
+  #meet(
+    side: 0 | 1,
+    chunk: Chunk,
+    row: number,
+    run: FrameRun,
+    state: ChainState,
+    own: JoinTask,
+    timeMs: number,
+    fromMs: number,
+    toMs: number,
+    watermarkMs: number,
+  ): boolean {
+    const { beforeMs, afterMs, graceMs } = this.#options
+    const { view } = run
+    const at = chunk.at[row]!
+    const other = side === 0 ? 1 : 0
+    const entries = own.entries[other]
+    const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
+    // Deadlines of those that may meet it.
+    const firstMs = side === 0 ? fromMs + beforeMs + graceMs : timeMs + graceMs
+    const lastMs = side === 0 ? toMs + beforeMs + graceMs : timeMs + beforeMs + afterMs + graceMs
+    let isMet = false
+    let object: unknown
+    const lastBucket = entries.bucketOf(lastMs)
+    for (let bucket = entries.bucketOf(Math.max(firstMs, watermarkMs)); bucket <= lastBucket; bucket++) {
+      for (let n = 0; ; n++) {
+        const entry = entries.rowAt(keyId, bucket, n)
+        if (entry < 0) break
+        const deadlineMs = entries.deadlineMs(entry)
+        if (deadlineMs < watermarkMs) continue
+        const entryMs = entries.timeMs(entry)
+        const isNear =
+          side === 0
+            ? entryMs >= fromMs && entryMs <= toMs
+            : entries.fromMs(entry) <= timeMs && timeMs <= deadlineMs - graceMs
+        if (!isNear) continue
+        if (!isMet) object = this.#objectOf(side, chunk, row)
+        isMet = true
+        own.waiting[other]?.remove(keyId, deadlineMs, entries.numberOf(bucket, n))
+        const met = entries.objectOf(entry)
+        this.#pair(
+          side === 0 ? object : met,
+          side === 0 ? met : object,
+          chunk,
+          row,
+          run,
+          state,
+          Math.max(timeMs, entryMs),
+          watermarkMs,
+        )
+      }
+    }
+    return isMet
+  }
+
+  #pair(
+    left: unknown,
+    right: unknown,
+    chunk: Chunk,
+    row: number,
+    run: FrameRun,
+    state: ChainState,
+    timeMs: number,
+    watermarkMs: number,
+  ): void {
+    const key = this.#key
+    const at = chunk.at[row]!
+    key.bytes = run.view.bytes
+    key.start = run.view.keyStart(at)
+    key.length = run.view.keyBytes(at)
+    this.#give(left, right, run, state, timeMs, watermarkMs)
+  }
+
+  /** The row of a pair, or of one without the other, with the key in `#key`. */
+  #give(left: unknown, right: unknown, run: FrameRun, state: ChainState, timeMs: number, watermarkMs: number): void {
+    const { fn, derived, name, streams } = this.#options
+    let object: unknown
+    try {
+      object = fn(left, right)
+      if (object === undefined) throw new TypeError('the function of a join must give a row')
+    } catch (error) {
+      const { bytes, start, length } = this.#key
+      const key = bytes.slice(start, start + length)
+      const id = `${name}:${textDecoder.decode(key)}`
+      const value = { left: left ?? null, right: right ?? null }
+      const { tally } = run.task
+      tally.lastDead = streams[0].deadLetters.writeResult(run.out, name, id, key, value, timeMs, reasonOf(error))
+      tally.deadResults++
+      return
+    }
+    const clockMs = watermarkMs - this.delayMs
+    const rowClockMs = Number.isFinite(clockMs) ? Math.max(state.watermarkMs, clockMs) : state.watermarkMs
+    derived.add(run, state, this.#key, timeMs, rowClockMs, object)
+  }
+
+  /** Rows of those that nobody has met by their deadline, and an end of what is past it. */
+  #close(run: FrameRun, state: ChainState, own: JoinTask, watermarkMs: number): void {
+    let quietUntilMs = Number.POSITIVE_INFINITY
+    // By deadline, of both sides at once: the order is that of event time, whatever the frames.
+    for (;;) {
+      const firstMs = Math.min(own.waiting[0]?.firstMs ?? Infinity, own.waiting[1]?.firstMs ?? Infinity)
+      if (firstMs >= watermarkMs) {
+        quietUntilMs = firstMs
+        break
+      }
+      for (const side of [0, 1] as const) {
+        if (own.waiting[side]?.firstMs === firstMs) this.#closeWaiting(side, run, state, own, firstMs)
+      }
+    }
+    for (const entries of own.entries) {
+      entries.dropBefore(watermarkMs)
+      quietUntilMs = Math.min(quietUntilMs, entries.firstBucketEndMs)
+    }
+    own.quietUntilMs = quietUntilMs
+  }
+
+  #closeWaiting(side: 0 | 1, run: FrameRun, state: ChainState, own: JoinTask, deadlineMs: number): void {
+    const entries = own.entries[side]
+    const key = this.#key
+    own.waiting[side]!.close(deadlineMs, (keyId, entry) => {
+      const { table } = entries
+      key.bytes = table.keyArena
+      key.start = table.keyStart(keyId)
+      key.length = table.keyBytes(keyId)
+      const object = entries.objectOf(entry)
+      // It is due as soon as its deadline has passed.
+      const pair = side === 0 ? ([object, undefined] as const) : ([undefined, object] as const)
+      this.#give(pair[0], pair[1], run, state, entries.timeMs(entry), deadlineMs)
+    })
+  }
+
+  #objectOf(side: 0 | 1, chunk: Chunk, row: number): unknown {
+    return chunk.isChanged ? chunk.objects[row] : this.#options.streams[side].objects.objectAt(row)
+  }
+
+  #bytesOf(side: 0 | 1, chunk: Chunk, row: number, run: FrameRun): Uint8Array {
+    const { isMsgpack } = this.#options.streams[side]
+    if (isMsgpack && !chunk.isChanged) return run.view.bytes.slice(chunk.starts[row]!, chunk.ends[row]!)
+    return encodeValue('msgpack', this.#objectOf(side, chunk, row))
+  }
+}
+
+const textDecoder = new TextDecoder()
+
+class JoinSide implements Step {
+  readonly #join: IntervalJoin
+  readonly #side: 0 | 1
+
+  constructor(join: IntervalJoin, side: 0 | 1) {
+    this.#join = join
+    this.#side = side
+  }
+
+  run(chunk: Chunk, run: FrameRun): void {
+    this.#join.runSide(this.#side, chunk, run)
+  }
+}

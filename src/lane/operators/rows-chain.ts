@@ -1,0 +1,50 @@
+// The rows of an aggregate that go on as records, into the chain behind it. Runs on a lane.
+// Keeps SPEC: ROWS-1 (final rows of windows, each row of a running result), R3 (each has the clock of its own place).
+
+import type { RowParts } from '../../codec/encode-row.ts'
+import type { FrameRun } from '../frame-run.ts'
+import type { ByteRange, Derived } from './derived.ts'
+import { applyFunctions, DROPPED, type RowFunction } from './row-functions.ts'
+
+/** The chain behind an aggregate. */
+export interface RowsChainOptions {
+  /** Its number. */
+  chain: number
+  derived: Derived
+  /** Rows come in the order of their times: each is a clock of its own. */
+  isOrdered: boolean
+}
+
+export class RowsChain {
+  readonly #options: RowsChainOptions
+  /** What lies between the aggregate and the chain. */
+  readonly #functions: readonly RowFunction[]
+  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+
+  constructor(options: RowsChainOptions, functions: readonly RowFunction[]) {
+    this.#options = options
+    this.#functions = functions
+  }
+
+  /** Passes a row on, with the key of `parts`. Gives what a function of the job threw, if one did. */
+  pass(run: FrameRun, object: unknown, { keySource, keyStart, keyBytes }: RowParts, timeMs: number): unknown {
+    let value: unknown
+    try {
+      value = applyFunctions(this.#functions, object, false)
+    } catch (error) {
+      return error ?? new Error('a function of the job threw nothing')
+    }
+    if (value === DROPPED) return undefined
+    const { chain, derived, isOrdered } = this.#options
+    const state = run.task.home!.chains[chain]!
+    const key = this.#key
+    key.bytes = keySource
+    key.start = keyStart
+    key.length = keyBytes
+    const clockMs = isOrdered ? timeMs : run.task.watermarkMs
+    // At the end of the input the rows come before it.
+    const watermarkMs = Number.isFinite(clockMs) ? Math.max(state.watermarkMs, clockMs) : state.watermarkMs
+    derived.add(run, state, key, timeMs, watermarkMs, value)
+    return undefined
+  }
+}

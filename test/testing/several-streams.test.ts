@@ -1,0 +1,166 @@
+// Jobs of several streams and several stages: merge, self joins, rows that go on as records.
+// Holds SPEC: MERGE-1, ROWS-1, COUNT-1.
+import { afterEach, expect, test } from 'vitest'
+import { count, job, kafka, max, msgpack, stream, sum, tumbling } from '../../src/index.ts'
+import { type TestJob, testJob } from '../../src/testing/index.ts'
+
+interface Trade {
+  sym: string
+  ts: number
+  qty: number
+}
+
+const trades = (topic: string) => kafka(topic, { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts' })
+const opened: TestJob[] = []
+afterEach(async () => {
+  for (const t of opened.splice(0)) await t.close()
+})
+function open(built: Parameters<typeof testJob>[0], options: Parameters<typeof testJob>[1] = {}): TestJob {
+  const t = testJob(built, options)
+  opened.push(t)
+  return t
+}
+
+test('merge passes on each record of both streams with its key, time and headers', async () => {
+  const t = open(
+    job('all')
+      .from(trades('a'))
+      .merge(stream(trades('b')))
+      .to(kafka('out')),
+  )
+  t.send('a', { value: { sym: 'x', ts: 1_000, qty: 1 }, headers: { from: 'a' } })
+  t.send('b', { value: { sym: 'y', ts: 900, qty: 2 }, headers: { from: 'b' } })
+  await t.flush()
+  const rows = t.outputs('out').map(({ key, value, timestampMs, headers }) => [key, value, timestampMs, headers.from])
+  expect(rows.sort()).toEqual([
+    ['x', { sym: 'x', ts: 1_000, qty: 1 }, 1_000, 'a'],
+    ['y', { sym: 'y', ts: 900, qty: 2 }, 900, 'b'],
+  ])
+  expect(t.counts).toMatchObject({ in: 2, expanded: 2, accepted: 4, results: 2 })
+})
+
+test('behind a merge windows close by the slower stream, and nothing of the other is late', async () => {
+  const t = open(
+    job('all')
+      .from(trades('a'))
+      .keyBy('sym')
+      .merge(stream(trades('b')).keyBy('sym'))
+      .window('1s', tumbling('1s'))
+      .aggregate({ qty: sum('qty'), n: count() })
+      .to(kafka('out')),
+  )
+  t.send('a', { value: { sym: 'x', ts: 100, qty: 1 } }, { value: { sym: 'x', ts: 90_000, qty: 1 } })
+  await t.flush()
+  expect(t.outputs('out')).toEqual([])
+  t.send('b', { value: { sym: 'x', ts: 200, qty: 10 } }, { value: { sym: 'x', ts: 1_000, qty: 10 } })
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([
+    { sym: 'x', windowStart: 0, windowEnd: 1_000, qty: 11, n: 2 },
+  ])
+  await t.end()
+  expect(t.counts).toMatchObject({ late: 0, results: 3 })
+  expect(t.state()).toEqual({ '1s-aggregate': [] })
+})
+
+test('a quiet stream holds the other one back for idleAfter only, and a restart knows that it is quiet', async () => {
+  const quick = (topic: string) =>
+    kafka(topic, { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts', idleAfter: '2s' })
+  const t = open(
+    job('all')
+      .from(quick('a'))
+      .keyBy('sym')
+      .merge(stream(quick('b')).keyBy('sym'))
+      .window('1s', tumbling('1s'))
+      .aggregate({ n: count() })
+      .to(kafka('out')),
+  )
+  t.send('b', { value: { sym: 'x', ts: 100, qty: 1 } })
+  t.send('a', { value: { sym: 'x', ts: 100, qty: 1 } })
+  await t.flush()
+  await t.advanceWall(1_000)
+  t.send('a', { value: { sym: 'x', ts: 5_000, qty: 1 } })
+  await t.flush()
+  expect(t.outputs('out')).toEqual([])
+  await t.advanceWall(1_500)
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([{ sym: 'x', windowStart: 0, windowEnd: 1_000, n: 2 }])
+  await t.restart()
+  t.send('a', { value: { sym: 'x', ts: 9_000, qty: 1 } })
+  await t.flush()
+  expect(t.outputs('out')).toHaveLength(2)
+})
+
+test('a topic may meet itself: it is read once', async () => {
+  const source = trades('a')
+  const built = job('self')
+    .from(source)
+    .filter(['qty'], (qty) => qty > 0)
+    .keyBy('sym')
+    .join(
+      'undone',
+      stream(source)
+        .filter(['qty'], (qty) => qty < 0)
+        .keyBy('sym'),
+      { within: { after: '1m' } },
+      (trade, undo) => ({ qty: trade.qty, undo: undo.qty }),
+    )
+    .to(kafka('out'))
+  const t = open(built)
+  t.send('a', { value: { sym: 'x', ts: 1_000, qty: 5 } }, { value: { sym: 'x', ts: 2_000, qty: -5 } })
+  await t.end()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([{ qty: 5, undo: -5 }])
+  expect(t.counts).toMatchObject({ in: 2, expanded: 3, accepted: 3, filtered: 2 })
+})
+
+test('rows of windows go on as records: candles of a second make those of a minute', async () => {
+  const t = open(
+    job('candles')
+      .from(trades('a'))
+      .keyBy('sym')
+      .window('1s', tumbling('1s'))
+      .aggregate({ qty: sum('qty'), n: count() })
+      .to(kafka('seconds'))
+      .keyBy('sym')
+      .window('1m', tumbling('1m'))
+      .aggregate({ qty: sum('qty'), seconds: count(), most: max('n') })
+      .to(kafka('minutes')),
+  )
+  for (let ts = 0; ts < 120_000; ts += 250) t.send('a', { value: { sym: ts % 500 === 0 ? 'x' : 'y', ts, qty: 1 } })
+  await t.end()
+  expect(t.outputs('seconds')).toHaveLength(240)
+  expect(t.outputs('minutes').map(({ value, timestampMs }) => [value, timestampMs])).toEqual(
+    [0, 60_000].flatMap((windowStart) =>
+      ['x', 'y'].map((sym) => [
+        { sym, windowStart, windowEnd: windowStart + 60_000, qty: 120, seconds: 60, most: 2 },
+        windowStart + 59_999,
+      ]),
+    ),
+  )
+  expect(t.counts).toMatchObject({ in: 480, late: 0, results: 244 })
+  expect(t.state()).toEqual({ '1s-aggregate': [], '1m-aggregate': [] })
+})
+
+test('rows go on by another key through a topic of the job, whose partitions bring them together', async () => {
+  const t = open(
+    job('spread')
+      .from(trades('a'))
+      .keyBy('sym')
+      .window('1s', tumbling('1s'))
+      .aggregate({ qty: sum('qty') })
+      .map((row) => ({ second: row.windowEnd, qty: row.qty }))
+      .keyBy('second')
+      .window('all', tumbling('1s'))
+      .aggregate({ total: sum('qty'), symbols: count() })
+      .to(kafka('totals')),
+    { partitions: 3, lanes: 2 },
+  )
+  for (let ts = 0; ts < 3_000; ts += 10) t.send('a', { value: { sym: `s${ts % 70}`, ts, qty: 1 } })
+  await t.end()
+  const rows = t.outputs<{ windowEnd: string; total: number; symbols: number }>('totals').map(({ value }) => value)
+  expect(rows.map(({ windowEnd, total, symbols }) => [windowEnd, total, symbols]).sort()).toEqual([
+    [1_000, 100, 7],
+    [2_000, 100, 7],
+    [3_000, 100, 7],
+  ])
+  expect(t.counts).toMatchObject({ in: 300, late: 0, dead: 0 })
+})
