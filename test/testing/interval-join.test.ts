@@ -206,7 +206,7 @@ test('a record that is past its deadline and meets nobody who waits is late', as
   await t.flush()
   expect(
     t
-      .late('late')
+      .late()
       .map(({ value, windowStartMs, windowEndMs, watermarkMs }) => [value, windowStartMs, windowEndMs, watermarkMs]),
   ).toEqual([[{ id: 'b', ts: 7_989, n: 5 }, 2_989, 7_999, 8_000]])
   expect(rows(t)).toEqual([
