@@ -40,7 +40,7 @@ export {
   varianceSample,
   weightedMean,
 } from './job/aggregates.ts'
-export { job, stream } from './job/builder.ts'
+export { job, stream, table } from './job/builder.ts'
 export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
@@ -64,6 +64,9 @@ export type {
   KeyedStream,
   ResultStream,
   Stream,
+  Table,
+  TableJoinOptions,
+  TablesJoinOptions,
   WindowedStream,
   WindowResultStream,
 } from './job/stages.ts'

@@ -6,7 +6,7 @@ import { compileDraft } from './compile.ts'
 import { DRAFT, type Draft, type Step } from './draft.ts'
 import type { CompiledJob } from './plan.ts'
 import type { KafkaTopic } from './source.ts'
-import type { JobOptions, JobStart, Stream } from './stages.ts'
+import type { JobOptions, JobStart, Stream, Table } from './stages.ts'
 
 /**
  * Begins a job. Its name is the consumer group, the prefix of its internal topics and of its state; `[a-z0-9-]`, at most 64.
@@ -35,6 +35,17 @@ export function stream<T, K extends string>(source: KafkaTopic<T, K>): Stream<[T
   return new Chain({ job: undefined, options: undefined, source, steps: [] }) as never
 }
 
+/**
+ * A topic as a table: the newest record of each Kafka key is its row, and one without a value deletes it.
+ *
+ * @example
+ * const users = table(kafka('users', { value: msgpack<User>(), key: 'id' }))
+ * job('visits').from(clicks).keyBy('user').joinTable('who', users, {}, (click, user) => ({ ...click, name: user.name }))
+ */
+export function table<T, K extends string>(source: KafkaTopic<T, K>): Table<[T] extends [never] ? unknown : T, K> {
+  return new Chain({ job: undefined, options: undefined, source, steps: [], isTable: true }) as never
+}
+
 class Chain {
   readonly #draft: Draft
 
@@ -46,6 +57,9 @@ class Chain {
   }
   from(source: unknown): Chain {
     return new Chain({ ...this.#draft, source })
+  }
+  table(source: unknown): Chain {
+    return new Chain({ ...this.#draft, source, isTable: true })
   }
   filter(...args: unknown[]): Chain {
     return this.#with({ kind: 'filter', ...fieldsAndFunction(args) })
@@ -64,6 +78,9 @@ class Chain {
   }
   join(name: unknown, other: unknown, options: unknown, fn: unknown): Chain {
     return this.#with({ kind: 'join', name, other, options, fn })
+  }
+  joinTable(name: unknown, other: unknown, options: unknown, fn: unknown): Chain {
+    return this.#with({ kind: 'joinTable', name, other, options, fn })
   }
   merge(other: unknown): Chain {
     return this.#with({ kind: 'merge', other })

@@ -6,12 +6,14 @@ import { show } from './checks.ts'
 import { type Compilation, nextName, takeName } from './compile.ts'
 import { compileBareTopic, compileSink, sinkFormat } from './compile-source.ts'
 import type { Step } from './draft.ts'
-import type { EmitPlan, OperatorPlan } from './plan.ts'
+import type { EmitPlan, OperatorPlan, SinkFormatPlan } from './plan.ts'
 
 export function compileLate(c: Compilation, target: unknown): void {
   const topic = compileBareTopic(c.found, 'late', target)
-  const isJoined = c.operators.at(-1)?.kind === 'join'
-  if (!c.isWindowed && !isJoined) c.found.add('late needs a window or a join: without one no record is late')
+  const last = c.operators.at(-1)
+  const isJoined = last?.kind === 'join' || (last?.kind === 'tableJoin' && last.asOf !== undefined)
+  if (!c.isWindowed && !isJoined)
+    c.found.add('late needs a window, a join of two streams or one as of a time: without one no record is late')
   if (sinceRows(c.operators).some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
   c.operators.push({ kind: 'late', name: nextName(c, 'late'), topic })
 }
@@ -31,6 +33,7 @@ export function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): 
     c.found.add(`${where}: resultTime is the time of a window's final row, and ${why}`)
   }
   const emit = compileEmit(c, where, options.emit, c.isWindowed ? 'final' : 'updates')
+  checkTableKey(c, where, sink)
   c.operators.push({
     kind: 'to',
     name: nextName(c, `to-${topic}`),
@@ -44,13 +47,20 @@ export function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): 
 export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }>): void {
   const view = c.found.name('the name of a view', step.view)
   const where = `view ${show(view)}`
-  if (!c.isAggregated) c.found.add(`${where} needs an aggregate: it keeps the latest row per key`)
+  if (!c.isAggregated && !c.isTable)
+    c.found.add(`${where} needs an aggregate or a table: it keeps the latest row per key`)
   const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
   const sink = sinkFormat(c.found, where, options)
   const emit = compileEmit(c, where, options.emit, 'updates')
+  checkTableKey(c, where, sink)
   const name = `view-${view}`
   takeName(c, name)
   c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit })
+}
+
+/** A row that is no more has nothing that a key could be made of. */
+function checkTableKey(c: Compilation, where: string, { keyFn }: SinkFormatPlan): void {
+  if (c.isTable && keyFn !== undefined) c.found.add(`${where}: the rows of a table are written with their own key`)
 }
 
 function compileEmit(c: Compilation, where: string, given: unknown, fallback: 'final' | 'updates'): EmitPlan {

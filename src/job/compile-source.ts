@@ -27,7 +27,7 @@ const PROCESSING_IDLE_AFTER_MS = 100
 const MAX_FUTURE_MS_DEFAULT = 86_400_000
 
 /** The source of a plan from what was given to `from`. */
-export function compileSource(found: Findings, given: unknown): SourcePlan {
+export function compileSource(found: Findings, given: unknown, isTable = false): SourcePlan {
   const { topic, options: raw } = draftTopic(found, 'from', given)
   const name = found.topicName('from: the topic', topic)
   const where = `source ${show(name)}`
@@ -35,6 +35,8 @@ export function compileSource(found: Findings, given: unknown): SourcePlan {
   const { format, shape } = valueFormat(found, where, options.value)
   const time = eventTime(found, where, options.eventTime)
   if (time.kind === 'processing') checkProcessing(found, where, options)
+  if (isTable && shape === 'envelope')
+    found.add(`${where}: a row of a table is one value; envelope formats are for streams`)
   const idleAfterDefault = time.kind === 'processing' ? PROCESSING_IDLE_AFTER_MS : IDLE_AFTER_MS_DEFAULT
   return {
     topic: name,
@@ -48,6 +50,7 @@ export function compileSource(found: Findings, given: unknown): SourcePlan {
     idleAfterMs: found.durationMs(`${where}: idleAfter`, options.idleAfter, idleAfterDefault, 1),
     closeOnIdle: time.kind === 'processing' ? { maxDelayMs: 0 } : closeOnIdle(found, where, options.closeOnIdle),
     schemaFn: schemaFn(found, where, options.schema),
+    ...(isTable ? { isTable: true as const } : {}),
   }
 }
 

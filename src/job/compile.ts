@@ -9,6 +9,7 @@ import { compileAggregates } from './compile-aggregate.ts'
 import { compileJoin } from './compile-join.ts'
 import { compileLate, compileTo, compileView } from './compile-sink.ts'
 import { compileBareTopic, compileSource } from './compile-source.ts'
+import { compileTableJoin, compileTablesJoin } from './compile-table.ts'
 import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
 import { type Draft, draftOf, type Step, type StreamDraft } from './draft.ts'
 import type { CompiledJob, OperatorPlan, Plan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
@@ -30,6 +31,8 @@ export interface Compilation extends JobCompilation {
   operators: OperatorPlan[]
   /** The key field, once keyed. */
   key: string | undefined
+  /** The records are rows of a table, or changes of such rows. */
+  isTable: boolean
   /** The last operator that may have changed any field: a map, a flatMap, a join. */
   changedBy: string | undefined
   /** Records are made by an operator: they have no place in a source. */
@@ -67,7 +70,8 @@ export function compileDraft(draft: Draft): CompiledJob {
 function compileStream(shared: JobCompilation, draft: StreamDraft): Compilation {
   const c: Compilation = {
     ...shared,
-    source: sourceOf(shared, draft.source),
+    source: sourceOf(shared, draft),
+    isTable: draft.isTable === true,
     operators: [],
     key: undefined,
     changedBy: undefined,
@@ -89,11 +93,12 @@ function planOf({ source, operators }: Compilation): StreamPlan {
 }
 
 /** Streams of one topic share what is read of it. */
-function sourceOf({ found, sources }: JobCompilation, given: unknown): SourcePlan {
+function sourceOf({ found, sources }: JobCompilation, { source: given, isTable }: StreamDraft): SourcePlan {
   const topic = typeof given === 'object' && given !== null && 'topic' in given ? String(given.topic) : ''
   const known = sources.get(topic)
-  if (known?.given === given && known !== undefined) return known.plan
-  const plan = compileSource(found, given)
+  if (known?.given === given && known !== undefined && (known.plan.isTable === true) === (isTable === true))
+    return known.plan
+  const plan = compileSource(found, given, isTable)
   if (known !== undefined && JSON.stringify(known.plan) !== JSON.stringify(plan)) {
     found.add(
       `the topic ${show(topic)} is read twice with different options: its records are read once, so keep it in a constant, const source = kafka(${show(topic)}, {...}), and use that in both places`,
@@ -121,7 +126,12 @@ function compileStep(c: Compilation, step: Step): void {
       compileDedup(c, step)
       break
     case 'join':
-      meet(c, step.kind, step.other, (other) => compileJoin(c, step, other, planOf(other)))
+      meet(c, step.kind, step.other, (other) =>
+        c.isTable ? compileTablesJoin(c, step, other, planOf(other)) : compileJoin(c, step, other, planOf(other)),
+      )
+      break
+    case 'joinTable':
+      meet(c, step.kind, step.other, (other) => compileTableJoin(c, step, other, planOf(other)))
       break
     case 'merge':
       meet(c, step.kind, step.other, (other) => compileMerge(c, other))

@@ -18,6 +18,7 @@ export type Step =
   | { kind: 'keyBy'; field: unknown }
   | { kind: 'dedup'; field: unknown; options: unknown }
   | { kind: 'join'; name: unknown; other: unknown; options: unknown; fn: unknown }
+  | { kind: 'joinTable'; name: unknown; other: unknown; options: unknown; fn: unknown }
   | { kind: 'merge'; other: unknown }
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }
@@ -29,6 +30,8 @@ export type Step =
 export interface StreamDraft {
   source: unknown
   steps: readonly Step[]
+  /** What is read are rows of a table. */
+  isTable?: boolean
 }
 
 export interface Draft extends StreamDraft {

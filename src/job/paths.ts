@@ -42,7 +42,15 @@ export function operatorPaths({ source, operators }: StreamPlan): OperatorPath[]
 }
 
 const JSON_DECODED = 'JSON values are decoded whole'
-const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set(['map', 'flatMap', 'aggregate', 'join', 'merge'])
+const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set([
+  'map',
+  'flatMap',
+  'aggregate',
+  'join',
+  'tableJoin',
+  'tablesJoin',
+  'merge',
+])
 
 /** Why every record of a source is decoded when it is read, whatever the operators need; undefined: it is not. */
 function decodedBecause(source: SourcePlan): string | undefined {
@@ -76,6 +84,8 @@ function readingOf(
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)
     case 'join':
+    case 'tableJoin':
+    case 'tablesJoin':
     case 'merge':
       return { path: 'free', why: 'takes the records of both streams' }
     case 'rows':

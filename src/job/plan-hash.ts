@@ -70,6 +70,13 @@ function operatorMeaning(operator: OperatorPlan): string[] {
       const within = `before ${boundText(before)} after ${boundText(after)}`
       return [`'${name}' = ${type} join ${within}${grace} with (${stateMeaning(other)})`]
     }
+    case 'tableJoin': {
+      const { name, type, asOf, other } = operator
+      const how = asOf === undefined ? '' : ` as of its time, grace ${formatDuration(asOf.graceMs)}`
+      return [`'${name}' = ${type} join${how} with table (${stateMeaning(other)})`]
+    }
+    case 'tablesJoin':
+      return [`'${operator.name}' = ${operator.type} join with table (${stateMeaning(operator.other)})`]
     case 'merge':
       return [`merged with (${stateMeaning(operator.other)})`]
     case 'rows':

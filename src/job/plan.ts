@@ -38,6 +38,8 @@ export interface SourcePlan {
   closeOnIdle: { maxDelayMs: number } | undefined
   /** Index of a function `(value) => value | never` from a Standard Schema, undefined = no validation. */
   schemaFn: number | undefined
+  /** Its records are rows of a table: the newest of a key counts, and one without a value deletes the row. */
+  isTable?: true
 }
 
 /** One aggregate of an `aggregate` operator. What its fields must hold is in the catalog (core/aggregates/catalog.ts). */
@@ -104,6 +106,8 @@ export type OperatorPlan =
   /** The rows of the aggregate before it go on as records. */
   | { kind: 'rows'; name: string }
   | JoinPlan
+  | TableJoinPlan
+  | TablesJoinPlan
   /** Records of two streams as one. */
   | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
@@ -144,6 +148,31 @@ export interface JoinPlan {
   /** Index of `(left, right) => row`; what an outer side lacks is undefined. */
   fn: number
   /** The key field of both: that of the rows. */
+  key: string
+}
+
+/** Each record with the row of a table that has its key. */
+export interface TableJoinPlan {
+  kind: 'tableJoin'
+  name: string
+  /** The table: its filters and maps are of rows. */
+  other: StreamPlan
+  type: 'inner' | 'left'
+  /** The row as it was at the time of the record; updates that late may still come. Undefined: as it is when the record is read. */
+  asOf: { graceMs: number } | undefined
+  /** Index of `(record, row) => row`. */
+  fn: number
+  key: string
+}
+
+/** The rows of two tables with one key. */
+export interface TablesJoinPlan {
+  kind: 'tablesJoin'
+  name: string
+  other: StreamPlan
+  type: 'inner' | 'left' | 'outer'
+  /** Index of `(left, right) => row`. */
+  fn: number
   key: string
 }
 
@@ -206,9 +235,17 @@ export function allOperators({ operators }: StreamPlan): OperatorPlan[] {
   )
 }
 
+const KEEPING_STATE: ReadonlySet<OperatorPlan['kind']> = new Set([
+  'aggregate',
+  'dedup',
+  'join',
+  'tableJoin',
+  'tablesJoin',
+])
+
 /** An operator that keeps state (and so has a changelog). */
 export function isKeepingState({ kind }: OperatorPlan): boolean {
-  return kind === 'aggregate' || kind === 'dedup' || kind === 'join'
+  return KEEPING_STATE.has(kind)
 }
 
 /** True when the plan keeps state. */

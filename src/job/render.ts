@@ -112,6 +112,13 @@ function operatorText(operator: OperatorPlan): string {
       const { name, type, before, after, graceMs } = operator
       return `${type} join ${name}: before ${boundText(before)}, after ${boundText(after)}, grace ${formatDuration(graceMs)}, with`
     }
+    case 'tableJoin': {
+      const { name, type, asOf } = operator
+      const how = asOf === undefined ? '' : ` as of the record's time, grace ${formatDuration(asOf.graceMs)},`
+      return `${type} join ${name}${how} with the table`
+    }
+    case 'tablesJoin':
+      return `${operator.type} join ${operator.name} with the table`
     case 'merge':
       return `${operator.name} with`
     case 'rows':

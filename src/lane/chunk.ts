@@ -87,6 +87,11 @@ export class Chunk {
     if (this.reasons.size > 0) this.reasons.clear()
   }
 
+  /** A record of a table that has no value: it deletes the row of its key. */
+  isTombstone(row: number): boolean {
+    return this.ends[row]! < this.starts[row]!
+  }
+
   /** Ends record `row` with a status. */
   fail(row: number, status: number, detail = 0): void {
     this.status[row] = status

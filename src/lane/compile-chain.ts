@@ -30,6 +30,7 @@ import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
 import type { RecordOrigin } from './operators/source-headers.ts'
 import type { StatefulStep } from './operators/stateful-step.ts'
+import { TableFunction } from './operators/table-function.ts'
 import { SourceReader } from './source-reader.ts'
 import { type Windowing, windowing } from './windowing.ts'
 
@@ -59,6 +60,8 @@ export interface ChainOptions {
   derived: Derived | undefined
   /** Source of the records that it begins with; of a derived one, of the main stream. */
   source: SourcePlan
+  /** Its records are changes of the rows of a table. */
+  isTable: boolean
   /** Name of the operator that makes the records that it begins with. */
   madeBy: string | undefined
   /** The operator where its records meet those of another stream as the left ones. */
@@ -163,7 +166,7 @@ export class CompiledChain {
       }
       const step = this.#compileOne(operator, isChanged)
       if (step !== undefined) steps.push(step)
-      if (operator.kind === 'map') isChanged = true
+      if (operator.kind === 'map' || (operator.kind === 'filter' && this.#options.isTable)) isChanged = true
     }
     const { meeting } = end
     if (meeting !== undefined)
@@ -172,11 +175,12 @@ export class CompiledChain {
   }
 
   #compileOne(operator: OperatorPlan, isChanged: boolean): Step | undefined {
-    const { job, topics, options, source } = this.#options
+    const { job, topics, options, source, isTable } = this.#options
     switch (operator.kind) {
       case 'filter':
       case 'map': {
         const fn = jobFunction(job, operator.fn)
+        if (isTable) return new TableFunction({ kind: operator.kind, fields: operator.fields, fn }, this.objects)
         const { fields } = operator
         if (fields === undefined || isChanged) {
           return operator.kind === 'filter'

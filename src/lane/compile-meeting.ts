@@ -1,15 +1,28 @@
 // From an operator where two streams meet to what runs it. Done once a lane. Runs on a lane.
 // Keeps SPEC: PLAN-1 (the plan decides, nothing else).
 
-import type { CompiledJob, JoinPlan, OperatorPlan, PlanTopics, SourcePlan } from '../job/plan.ts'
+import type {
+  CompiledJob,
+  JoinPlan,
+  OperatorPlan,
+  PlanTopics,
+  SourcePlan,
+  TableJoinPlan,
+  TablesJoinPlan,
+} from '../job/plan.ts'
 import type { MeetingPlan } from '../job/topology.ts'
 import type { CompiledChain, CompileOptions } from './compile-chain.ts'
 import { jobFunction } from './job-function.ts'
+import { AsOfJoin } from './operators/as-of-join.ts'
 import type { Derived } from './operators/derived.ts'
 import { IntervalJoin, type JoinStream } from './operators/interval-join.ts'
+import type { JoinRowsOptions } from './operators/join-rows.ts'
 import { LateRecords } from './operators/late.ts'
 import type { Meeting } from './operators/meeting.ts'
 import { Merge } from './operators/merge.ts'
+import { TableJoin } from './operators/table-join.ts'
+import type { RowStream } from './operators/table-rows.ts'
+import { TablesJoin } from './operators/tables-join.ts'
 
 /** A stream that meets another one. */
 export interface Input {
@@ -43,7 +56,43 @@ export function compileMeeting(options: MeetingOptions): Meeting {
       return new Merge(chain, derived, [left.outOfOrderMs, right.outOfOrderMs], [left.of.objects, right.of.objects])
     case 'join':
       return compileJoin(options, operator, left, right)
+    case 'tableJoin':
+      return compileTableJoin(options, operator, left, right)
+    case 'tablesJoin':
+      return new TablesJoin({
+        ...joinRows(options, operator, left),
+        type: operator.type,
+        tables: [rowStream(left), rowStream(right)],
+      })
   }
+}
+
+function compileTableJoin(options: MeetingOptions, plan: TableJoinPlan, left: Input, right: Input): Meeting {
+  const parts = {
+    ...joinRows(options, plan, left),
+    isLeft: plan.type === 'left',
+    stream: rowStream(left),
+    table: rowStream(right),
+  }
+  if (plan.asOf === undefined) return new TableJoin(parts)
+  return new AsOfJoin({
+    ...parts,
+    graceMs: plan.asOf.graceMs,
+    late: [lateOf(options, left.of), lateOf(options, right.of)],
+  })
+}
+
+function joinRows(
+  { job, chain, derived }: MeetingOptions,
+  { name, fn }: TableJoinPlan | TablesJoinPlan,
+  { of }: Input,
+): JoinRowsOptions {
+  return { name, chain, derived, fn: jobFunction(job, fn), deadLetters: of.deadLetters }
+}
+
+function rowStream({ of, outOfOrderMs, source, isMade }: Input): RowStream {
+  const isMsgpack = !isMade && source.format === 'msgpack' && source.schemaFn === undefined
+  return { objects: of.objects, outOfOrderMs, isMsgpack }
 }
 
 function compileJoin(options: MeetingOptions, plan: JoinPlan, left: Input, right: Input): Meeting {
@@ -51,12 +100,10 @@ function compileJoin(options: MeetingOptions, plan: JoinPlan, left: Input, right
   const { name, before, after, graceMs, type, fn } = plan
   const columnOf = (field: string | undefined): number =>
     field === undefined ? -1 : left.of.chunk.columns.fields.indexOf(field)
-  const stream = ({ of, outOfOrderMs, source, isMade }: Input): JoinStream => ({
-    outOfOrderMs,
-    objects: of.objects,
-    late: lateOf(options, of),
-    deadLetters: of.deadLetters,
-    isMsgpack: !isMade && source.format === 'msgpack' && source.schemaFn === undefined,
+  const stream = (input: Input): JoinStream => ({
+    ...rowStream(input),
+    late: lateOf(options, input.of),
+    deadLetters: input.of.deadLetters,
     beforeField: columnOf(before.field),
     afterField: columnOf(after.field),
   })

@@ -6,7 +6,14 @@ import { MillraceError } from '../core/errors.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import { type CompiledJob, isKeepingState, type SourcePlan } from '../job/plan.ts'
 import { planTopics } from '../job/plan-topics.ts'
-import { type Chain, type MeetingPlan, type SubTopology, topologyOf, type Unit } from '../job/topology.ts'
+import {
+  type Chain,
+  type ChainHead,
+  type MeetingPlan,
+  type SubTopology,
+  topologyOf,
+  type Unit,
+} from '../job/topology.ts'
 import { ChainState, type TableLayout } from './chain-state.ts'
 import type { Chunk } from './chunk.ts'
 import { type ChainEnd, CompiledChain, type CompileOptions } from './compile-chain.ts'
@@ -19,6 +26,8 @@ import type { Repartition } from './operators/repartition.ts'
 import type { Task } from './task.ts'
 
 export type { CompileOptions } from './compile-chain.ts'
+
+type MeetingHead = Extract<ChainHead, { kind: 'meeting' }>
 
 /** Kafka timestamps that an answer carries for the latency statistics, at most. */
 const SAMPLES_MAX = 16
@@ -82,6 +91,7 @@ export class Pipeline {
         madeBy: makerOf(unit, chain),
         keyField: keyOf(unit, number),
         next: leftOf(unit, number),
+        isTable: isTable(unit, number),
       }
       return new CompiledChain({ job, topics, options, chain, ...own })
     })
@@ -111,7 +121,11 @@ export class Pipeline {
   newChains(taskId: string, partition: number): (ChainState | undefined)[] {
     return this.#unit.chains.map(({ head }, number) => {
       if (this.#isOfTask(number)) return undefined
-      return new ChainState(taskId, partition, head.kind === 'meeting' ? new SourceClocks(2) : undefined)
+      return new ChainState(
+        taskId,
+        partition,
+        head.kind === 'meeting' ? new SourceClocks(clockCount(head.operator)) : undefined,
+      )
     })
   }
 
@@ -162,7 +176,7 @@ export class Pipeline {
       if (head.kind === 'topic' && !this.#subs[task.sub]!.chains.includes(number)) continue
       const state = this.#stateOf(number, task)
       if (head.kind === 'topic') follow(state, task)
-      else if (head.kind === 'meeting') this.#advanceMeeting(number, head.inputs, task, run)
+      else if (head.kind === 'meeting') this.#advanceMeeting(number, head, task, run)
       else this.#advanceRows(head.of, state, task)
       const own: FrameRun = state === run.task ? run : { ...run, task: state }
       for (const step of this.#chains[number]!.statefulSteps) step.advance(own)
@@ -171,11 +185,11 @@ export class Pipeline {
     }
   }
 
-  #advanceMeeting(number: number, inputs: readonly [number, number], task: Task, run: FrameRun): void {
+  #advanceMeeting(number: number, { inputs, operator }: MeetingHead, task: Task, run: FrameRun): void {
     const state = this.#stateOf(number, task)
     const meeting = this.#meetings[number]!
     const clocks = state.clocks!
-    inputs.forEach((input, side) => {
+    inputs.slice(0, clockCount(operator)).forEach((input, side) => {
       const isOther = this.#isOfTask(input) && this.ownChain(task.sub) !== input
       if (isOther) return
       const stream = this.#stateOf(input, task)
@@ -258,6 +272,13 @@ function makerOf({ chains }: Unit, { head }: Chain): string | undefined {
   return chains[head.of]!.operators.findLast(({ kind }) => kind === 'aggregate')?.name
 }
 
+/** The records of a chain are changes of the rows of a table. */
+function isTable({ chains }: Unit, number: number): boolean {
+  const { head } = chains[number]!
+  if (head.kind === 'topic') return head.source.isTable === true
+  return head.kind === 'meeting' && head.operator.kind === 'tablesJoin'
+}
+
 /** The operator where the records of a chain are the left ones. */
 function leftOf({ chains }: Unit, number: number): MeetingPlan | undefined {
   const head = chains[chains[number]!.next ?? -1]?.head
@@ -268,7 +289,7 @@ function leftOf({ chains }: Unit, number: number): MeetingPlan | undefined {
 function keyOf({ chains }: Unit, number: number): string | undefined {
   const { head } = chains[number]!
   if (head.kind === 'topic' || head.kind === 'rows') return undefined
-  if (head.operator.kind === 'join') return head.operator.key
+  if ('key' in head.operator) return head.operator.key
   const [left] = head.inputs
   const keyBy = chains[left]!.operators.findLast(({ kind }) => kind === 'keyBy')
   return keyBy?.kind === 'keyBy' ? keyBy.field : keyOf({ chains } as Unit, left)
@@ -281,6 +302,11 @@ function followClocks(task: Task): void {
   task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
   task.isEnded = clocks.isEnded
   task.isIdle = clocks.isIdle
+}
+
+/** Streams that an operator waits for: without `asOf`, none waits for a table. */
+function clockCount(operator: MeetingPlan): number {
+  return operator.kind === 'tableJoin' && operator.asOf === undefined ? 1 : 2
 }
 
 /** Streams of one topic have its clock. */

@@ -67,6 +67,7 @@ export class SourceChecks {
     const { maxFutureMs } = this.#source
     const maxPastMs = this.#source.maxPastMs ?? Number.POSITIVE_INFINITY
     const isField = this.#timeField >= 0
+    const isTable = this.#source.isTable === true
     const { values } = chunk.columns
     const base = this.#timeField * chunk.capacity
     for (let row = 0; row < chunk.count; row++) {
@@ -76,7 +77,9 @@ export class SourceChecks {
       }
       const recordTimeMs = doubles[(at[row]! >> 3) + 3]!
       let timeMs = recordTimeMs
-      if (isField) timeMs = Math.floor(values[base + row]!)
+      // What deletes a row has no field to look at.
+      if (isTable && chunk.isTombstone(row)) timeMs = Math.floor(recordTimeMs)
+      else if (isField) timeMs = Math.floor(values[base + row]!)
       else if (this.#timeFunction !== undefined) timeMs = this.#callTime(row)
       timesMs[row] = timeMs
       if (isAbsurdTime(timeMs, recordTimeMs, maxFutureMs, maxPastMs)) this.#refuseTime(row, timeMs)
@@ -116,9 +119,11 @@ export class SourceChecks {
     const { tags, starts, lengths } = chunk.columns
     const { bytes, words } = view
     const { keyBytesMax } = this.#limits
+    const isTable = this.#source.isTable === true
     const base = this.#keyField * chunk.capacity
     for (let row = 0; row < chunk.count; row++) {
       if (status[row] !== STATUS_OK) continue
+      if (isTable && chunk.isTombstone(row)) continue
       const record = at[row]!
       const keyBytes = words[(record >> 2) + 1]!
       if (keyBytes <= keyBytesMax && tags[base + row] === TAG_TEXT && lengths[base + row] === keyBytes) {

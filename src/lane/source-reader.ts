@@ -131,15 +131,18 @@ export class SourceReader {
       at += words[word]!
       if (valueBytes >= 0 && valueBytes <= bytesMax) {
         chunk.status[row] = scanner.scan(row, start, start + valueBytes)
-      } else this.#refuseSize(row, valueBytes)
+      } else this.#takeSize(row, valueBytes)
     }
     this.#at = at
     this.#left -= count
     chunk.count = count
   }
 
-  #refuseSize(row: number, valueBytes: number): void {
-    this.#chunk.fail(row, valueBytes < 0 ? DEAD_NO_VALUE : DEAD_VALUE_BYTES, valueBytes)
+  /** A record without a value, which deletes the row of a table, or one that is too large. */
+  #takeSize(row: number, valueBytes: number): void {
+    if (valueBytes >= 0) this.#chunk.fail(row, DEAD_VALUE_BYTES, valueBytes)
+    else if (this.#source.isTable !== true) this.#chunk.fail(row, DEAD_NO_VALUE, valueBytes)
+    else this.#chunk.status[row] = STATUS_OK
   }
 
   #collectDecoded(): void {
@@ -147,7 +150,7 @@ export class SourceReader {
     const view = this.#view!
     while (this.#left > 0 && chunk.count < chunk.capacity) {
       const row = this.#placeRow(view.valueStart(this.#at), view.valueBytes(this.#at), SINGLE_EVENT)
-      if (chunk.status[row] === STATUS_OK) this.#decodeValue(row)
+      if (chunk.status[row] === STATUS_OK && !chunk.isTombstone(row)) this.#decodeValue(row)
       this.#nextRecord()
     }
   }
@@ -192,7 +195,7 @@ export class SourceReader {
     chunk.ends[row] = start + valueBytes
     chunk.eventIndexes[row] = eventIndex
     chunk.status[row] = STATUS_OK
-    if (valueBytes < 0 || valueBytes > this.#limits.valueBytesMax) this.#refuseSize(row, valueBytes)
+    if (valueBytes < 0 || valueBytes > this.#limits.valueBytesMax) this.#takeSize(row, valueBytes)
     return row
   }
 

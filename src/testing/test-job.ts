@@ -290,7 +290,12 @@ export class TestJob {
     this.#unsent = []
     for (let at = 0; at < unsent.length; ) {
       const { records, commits, restarts } = this.#cuts.next(unsent.length - at)
-      for (const end = at + records; at < end; at++) this.#kafka.append(unsent[at]!.topic, unsent[at]!)
+      for (const end = at + records; at < end; at++) {
+        const { topic } = unsent[at]!
+        // Of several topics, what was sent first is read first.
+        if (at > 0 && topic !== unsent[at - 1]!.topic) await run.process()
+        this.#kafka.append(topic, unsent[at]!)
+      }
       await run.process()
       if (commits || restarts) await run.commit()
       if (restarts) await run.restart()

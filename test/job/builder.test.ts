@@ -595,7 +595,7 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   [
     'late without a window',
     () => loose(running()).late!(kafka('l')).to!(kafka('out')),
-    'late needs a window or a join: without one no record is late',
+    'late needs a window, a join of two streams or one as of a time: without one no record is late',
   ],
   [
     'emit of plain records',
@@ -605,7 +605,7 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
   [
     'a view of plain records',
     () => loose(job('x').from(trades)).toView!('v'),
-    "view 'v' needs an aggregate: it keeps the latest row per key",
+    "view 'v' needs an aggregate or a table: it keeps the latest row per key",
   ],
   [
     'every of nothing',

@@ -12,6 +12,9 @@ const NO_BYTES = new Uint8Array(0)
 /** Of records without a place in a topic. */
 const NO_OFFSET = -1
 
+/** In place of the row of a table that is no more. */
+export const TOMBSTONE = Symbol('no row')
+
 /** Where the key of a record is, or its headers. */
 export interface ByteRange {
   bytes: Uint8Array

@@ -8,6 +8,7 @@ import type { CompiledJob, OperatorPlan, PlanTopics, SourcePlan } from '../../jo
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
+import { TOMBSTONE } from './derived.ts'
 import { HeaderBytes } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
 import { addJobHeaders, keyBytesOf } from './row-functions.ts'
@@ -58,7 +59,7 @@ export class RecordSink implements Step {
   #copy(chunk: Chunk, row: number, run: FrameRun): void {
     const { view } = run
     const at = chunk.at[row]!
-    const bytes = Math.max(view.keyBytes(at), 0) + view.valueBytes(at) + view.headersBytes(at)
+    const bytes = Math.max(view.keyBytes(at), 0) + Math.max(view.valueBytes(at), 0) + view.headersBytes(at)
     if (!this.#fits(chunk, row, bytes)) return
     run.out.appendCopy(view, at, this.#topicIndex, -1)
     run.task.tally.counts.results++
@@ -71,16 +72,18 @@ export class RecordSink implements Step {
     headers.clear()
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
     let key = view.key(at)
-    let value: Uint8Array
+    let value: Uint8Array | undefined
     try {
-      if (this.#keyFn !== undefined) key = keyBytesOf(this.#keyFn(this.#object(chunk, row)))
-      if (this.#headersFn !== undefined) addJobHeaders(headers, this.#headersFn(this.#object(chunk, row)))
-      value = this.#value(chunk, row, run, isCopied)
+      if (isTombstone(chunk, row)) value = undefined
+      else value = this.#value(chunk, row, run, isCopied)
+      if (value !== undefined && this.#keyFn !== undefined) key = keyBytesOf(this.#keyFn(this.#object(chunk, row)))
+      if (value !== undefined && this.#headersFn !== undefined)
+        addJobHeaders(headers, this.#headersFn(this.#object(chunk, row)))
     } catch (error) {
       chunk.failThrown(row, DEAD_FUNCTION, error)
       return
     }
-    if (!this.#fits(chunk, row, (key?.length ?? 0) + value.length + headers.length)) return
+    if (!this.#fits(chunk, row, (key?.length ?? 0) + (value?.length ?? 0) + headers.length)) return
     run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
     run.task.tally.counts.results++
   }
@@ -104,4 +107,9 @@ export class RecordSink implements Step {
     chunk.reasons.set(row, this.#operator.topic)
     return false
   }
+}
+
+/** The row of a table is no more. */
+function isTombstone(chunk: Chunk, row: number): boolean {
+  return chunk.isChanged ? chunk.objects[row] === TOMBSTONE : chunk.isTombstone(row)
 }

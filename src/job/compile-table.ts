@@ -1,0 +1,51 @@
+// The compiler's part for joins with tables. Runs on every thread; pure.
+// Keeps SPEC: JOB-4 (all problems at once), TABLE-1, TABLE-2, TABLE-3.
+
+import { show } from './checks.ts'
+import { type Compilation, stateName } from './compile.ts'
+import type { Step } from './draft.ts'
+import type { StreamPlan } from './plan.ts'
+
+export function compileTableJoin(
+  c: Compilation,
+  step: Extract<Step, { kind: 'joinTable' }>,
+  other: Compilation,
+  otherPlan: StreamPlan,
+): void {
+  const { found } = c
+  const name = stateName(c, 'join', step.name, '')
+  const where = `joinTable ${show(name)}`
+  if (c.key === undefined) found.add(`${where} needs keyed records: put keyBy before it`)
+  if (!other.isTable)
+    found.add(`${where} takes a table, e.g. table(kafka('users', {...})); streams are joined with join`)
+  const options = found.options(where, step.options, ['type', 'asOf'])
+  const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left'], 'inner')
+  const asOf = found.options(`${where}: asOf`, options.asOf, ['grace'])
+  const graceMs = found.durationMs(`${where}: grace`, asOf.grace, 0)
+  const fn = found.fn(`${where}: the last argument`, step.fn)
+  c.operators.push({
+    kind: 'tableJoin',
+    name,
+    other: otherPlan,
+    type,
+    asOf: options.asOf === undefined ? undefined : { graceMs },
+    fn,
+    key: c.key ?? '',
+  })
+}
+
+export function compileTablesJoin(
+  c: Compilation,
+  step: Extract<Step, { kind: 'join' }>,
+  other: Compilation,
+  otherPlan: StreamPlan,
+): void {
+  const { found } = c
+  const name = stateName(c, 'join', step.name, '')
+  const where = `join ${show(name)}`
+  if (!other.isTable) found.add(`${where} takes another table, e.g. table(kafka('addresses', {...}))`)
+  const options = found.options(where, step.options, ['type'])
+  const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left', 'outer'], 'inner')
+  const fn = found.fn(`${where}: the last argument`, step.fn)
+  c.operators.push({ kind: 'tablesJoin', name, other: otherPlan, type, fn, key: c.source.keyField ?? 'key' })
+}
