@@ -1,6 +1,7 @@
 // Merges the panes of a window, key by key. Runs on a lane, owned by one task of an operator. Hot: two merges a row at most,
 // however many panes a window has. What it keeps is made from the panes and may be forgotten at any time.
-// Keeps SPEC: WIN-2 (a window's row is that of all its panes), AGG-5, LIMIT-1 (what it keeps counts as memory of the table).
+// Keeps SPEC: WIN-2 (a window's row is that of all its panes), AGG-5, LIMIT-1 (what it keeps counts as memory of the table),
+// STATE-4 (of keys that are gone it keeps nothing).
 
 /*
  *   Windows are as long as a block, so that each ends within one block and begins within the one before:
@@ -42,6 +43,8 @@ const LISTED = 1
 const CHANGED = 2
 const HAS_FORWARD = 4
 
+const KEYS_MIN = 64
+
 export class PaneMerge {
   readonly #table: SlabTable
   readonly #windows: AlignedWindows
@@ -60,13 +63,13 @@ export class PaneMerge {
   /** Keys with rows, by their bytes, and those that came since the last close. */
   #listed: number[] = []
   #fresh: number[] = []
-  #keyStates = new Uint8Array(64)
-  readonly #forward: RowBuffer
+  #keyStates = new Uint8Array(KEYS_MIN)
+  #forward: RowBuffer
   /** By key: its oldest backward row that a window may still hold, -1: none. */
-  #backwardOf = new Int32Array(64)
+  #backwardOf = new Int32Array(KEYS_MIN)
   #backward: RowBuffer
-  #backwardEnds = new Float64Array(64)
-  #backwardNext = new Int32Array(64)
+  #backwardEnds = new Float64Array(0)
+  #backwardNext = new Int32Array(0)
 
   constructor(
     table: SlabTable,
@@ -113,13 +116,28 @@ export class PaneMerge {
 
   /** Panes are gone, after a close: keys that have none left must not be known by their ids any more. */
   dropped(): void {
-    this.#listed = this.#listed.filter(this.#hasRows)
+    if (this.#table.windowEndMin === Number.POSITIVE_INFINITY) this.forget()
+    else this.#listed = this.#listed.filter(this.#hasRows)
   }
 
   /** Makes everything anew at the next close. */
   forget(): void {
     this.#blockMs = Number.NaN
+    this.#giveUp()
+  }
+
+  /** Windows are merged from their panes from now on, and what was kept is given back: it is as large as its keys once were. */
+  #giveUp(): void {
     this.#isWhole = false
+    this.#listed = []
+    this.#fresh = []
+    this.#keyStates = new Uint8Array(KEYS_MIN)
+    this.#forward = new RowBuffer(this.#accumulators.width)
+    this.#backwardOf = new Int32Array(KEYS_MIN)
+    this.#backward = new RowBuffer(this.#accumulators.width)
+    this.#backwardEnds = new Float64Array(0)
+    this.#backwardNext = new Int32Array(0)
+    this.#table.besideBytes = 0
   }
 
   readonly #hasRows = (keyId: number): boolean => {
@@ -133,7 +151,7 @@ export class PaneMerge {
     const startMs = this.#windows.startOf(endMs)
     const blockMs = windowStart(endMs - 1, this.#shape.blockMs, this.#shape.offsetMs)
     if (blockMs !== this.#blockMs) this.#beginBlock(blockMs, startMs)
-    else if (this.#evictedRowCount !== this.#table.evictedRowCount) this.#isWhole = false
+    else if (this.#evictedRowCount !== this.#table.evictedRowCount) this.#giveUp()
     this.#result.startMs = startMs
     this.#result.idMs = startMs
     this.#result.endMs = endMs
@@ -254,15 +272,11 @@ export class PaneMerge {
 
   #beginBlock(blockMs: number, startMs: number): void {
     const table = this.#table
+    this.#giveUp()
     this.#blockMs = blockMs
     this.#mergedMs = Math.max(blockMs, startMs)
     this.#isWhole = table.windowEndsUpTo(Number.POSITIVE_INFINITY).every((paneMs) => table.load(paneMs))
     this.#evictedRowCount = table.evictedRowCount
-    this.#listed = []
-    this.#fresh = []
-    this.#keyStates.fill(0)
-    this.#backward = new RowBuffer(this.#accumulators.width)
-    table.besideBytes = 0
     if (!this.#isWhole) return
     for (const paneMs of table.windowEndsUpTo(Number.POSITIVE_INFINITY)) {
       for (const row of table.rowsInMemory(paneMs)) this.added(table.keyOf(row))
