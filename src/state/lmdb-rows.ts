@@ -7,8 +7,10 @@ import type { RowHash } from './row-hash.ts'
 
 /** u32, little endian, before each value. */
 export const ROW_CRC_BYTES = 4
-/** Rows encoded between two turns of the event loop: a fraction of a millisecond. */
-const ROWS_A_TURN = 512
+/** Rows encoded between two looks at the clock. */
+const ROWS_A_LOOK = 64
+/** Time between two turns of the event loop, at least. */
+const TURN_MS_MIN = 0.5
 
 /** Keys and, by the same index, values as stored; undefined deletes. Values are views that stay as they are. */
 export interface EncodedRows {
@@ -23,7 +25,8 @@ export function storedCrc(stored: Uint8Array): number {
 
 /**
  * Encodes rows for one write and brings `hash` to the state after it. The event loop turns in between, so that a large
- * write does not hold up the lane; rows must not change until it resolves, and one write runs at a time.
+ * write does not hold up the lane; rows must not change until it resolves, and one write runs at a time. It takes as long
+ * at a time as what the loop did before took: a busy lane would change rows faster than a few of them a turn are written.
  *
  * @param storedCrcOf the CRC on disk of a key's row, -1 when there is none
  */
@@ -34,7 +37,8 @@ export async function encodeRows(
 ): Promise<EncodedRows> {
   const encoded: EncodedRows = { keys: [], values: [] }
   const arena = new ValueArena()
-  let left = ROWS_A_TURN
+  let left = ROWS_A_LOOK
+  let turn = { startMs: performance.now(), ms: TURN_MS_MIN }
   for (const [key, value] of rows) {
     const oldCrc = storedCrcOf(key)
     if (oldCrc >= 0) hash.remove(oldCrc)
@@ -43,8 +47,12 @@ export async function encodeRows(
       encoded.values.push(value === undefined ? undefined : arena.append(key, value, hash))
     }
     if (--left > 0) continue
-    left = ROWS_A_TURN
+    left = ROWS_A_LOOK
+    const nowMs = performance.now()
+    if (nowMs - turn.startMs < turn.ms) continue
     await setImmediate()
+    const startMs = performance.now()
+    turn = { startMs, ms: Math.max(TURN_MS_MIN, startMs - nowMs) }
   }
   return encoded
 }
