@@ -16,6 +16,9 @@ const SLOTS_MIN = 64
 const ENTRY_BYTES = ENTRY_INTS * 4 + 16
 /** Values that were replaced by longer ones leave garbage; below this it is not worth a compaction. */
 const GARBAGE_BYTES_MIN = 1 << 20
+/** Entries that came since the last sort are looked through so often before they are sorted in: a sort costs about as much. */
+const SCANS_MAX = 8
+const NO_ENTRIES = new Int32Array(0)
 
 export class RowLayer {
   #arena = new Uint8Array(1 << 12)
@@ -24,7 +27,10 @@ export class RowLayer {
   #entries = new Int32Array(64 * ENTRY_INTS)
   #slots = new Int32Array(SLOTS_MIN * 2)
   #mask = SLOTS_MIN - 1
-  #sorted: Int32Array | undefined
+  /** The first entries of the layer in key order; those that came since are not in it. */
+  #sorted: Int32Array = NO_ENTRIES
+  /** How often the entries that are not in it were looked through. */
+  #scans = 0
   rowCount = 0
 
   /** Bytes of the live rows with their overhead. */
@@ -89,27 +95,28 @@ export class RowLayer {
 
   /** Every row in key order: a large write of LMDB then touches page after page. Sorts, so not on the path of records. */
   *sortedRows(): Generator<[key: Uint8Array, value: Uint8Array | undefined]> {
-    this.#sorted ??= this.#sortAll()
-    for (const entry of this.#sorted) yield [this.key(entry), this.value(entry)]
+    for (const entry of this.#sortAll()) yield [this.key(entry), this.value(entry)]
   }
 
-  /** Entries with from <= key < to in key order, tombstones included. */
+  /** Entries with from <= key < to in key order, tombstones included. Many ranges may be asked for between two puts. */
   entriesIn(from: Uint8Array, to: Uint8Array): Int32Array {
-    if (this.#sorted !== undefined) {
-      return this.#sorted.subarray(this.#lowerBound(this.#sorted, from), this.#lowerBound(this.#sorted, to))
-    }
+    const isSorted = this.#sorted.length === this.rowCount
+    const sorted = isSorted || this.#scans === SCANS_MAX ? this.#sortAll() : this.#sorted
+    const known = sorted.subarray(this.#lowerBound(sorted, from), this.#lowerBound(sorted, to))
+    if (sorted.length === this.rowCount) return known
+    this.#scans++
     const found: number[] = []
-    for (let entry = 0; entry < this.rowCount; entry++) {
+    for (let entry = sorted.length; entry < this.rowCount; entry++) {
       if (this.#compareTo(entry, from) >= 0 && this.#compareTo(entry, to) < 0) found.push(entry)
     }
-    return Int32Array.from(found).sort(this.#compare)
+    return found.length === 0 ? known : this.#merged(known, Int32Array.from(found).sort(this.#compare))
   }
 
   /** The entry of the first key >= from, or -1. Sorts the layer once until a new key comes. */
   firstAtOrAfter(from: Uint8Array): number {
-    this.#sorted ??= this.#sortAll()
-    const at = this.#lowerBound(this.#sorted, from)
-    return at < this.#sorted.length ? this.#sorted[at]! : -1
+    const sorted = this.#sortAll()
+    const at = this.#lowerBound(sorted, from)
+    return at < sorted.length ? sorted[at]! : -1
   }
 
   /** Empties the layer; its memory is kept for the next rows unless it is far larger than they were. */
@@ -124,7 +131,8 @@ export class RowLayer {
     this.#used = 0
     this.#garbage = 0
     this.rowCount = 0
-    this.#sorted = undefined
+    this.#sorted = NO_ENTRIES
+    this.#scans = 0
   }
 
   #slotOf(key: Uint8Array, keyStart: number, keyBytes: number, hash: number): number {
@@ -165,7 +173,6 @@ export class RowLayer {
     this.#slots[slot] = hash
     this.#slots[slot + 1] = entry + 1
     this.rowCount++
-    this.#sorted = undefined
     if (this.rowCount * 2 > this.#mask) this.#growSlots()
   }
 
@@ -211,8 +218,25 @@ export class RowLayer {
     }
   }
 
+  /** All entries in key order: those that are not yet are sorted among themselves and put between the others. */
   #sortAll(): Int32Array {
-    return Int32Array.from({ length: this.rowCount }, (_, entry) => entry).sort(this.#compare)
+    const count = this.#sorted.length
+    if (count === this.rowCount) return this.#sorted
+    const fresh = Int32Array.from({ length: this.rowCount - count }, (_, i) => count + i).sort(this.#compare)
+    this.#sorted = this.#merged(this.#sorted, fresh)
+    this.#scans = 0
+    return this.#sorted
+  }
+
+  #merged(one: Int32Array, other: Int32Array): Int32Array {
+    if (one.length === 0) return other
+    const merged = new Int32Array(one.length + other.length)
+    let [i, j] = [0, 0]
+    for (let at = 0; at < merged.length; at++) {
+      const isOne = j === other.length || (i < one.length && this.#compare(one[i]!, other[j]!) < 0)
+      merged[at] = isOne ? one[i++]! : other[j++]!
+    }
+    return merged
   }
 
   readonly #compare = (a: number, b: number): number => {
