@@ -65,7 +65,7 @@ export class KeyedRecords {
       this.#writeKey(record.key)
       this.#view.setFloat64(TS_AT, record.ts)
       this.#view.setFloat64(VALUE_AT, record.value)
-      this.#writer.appendSource(n, 0, this.#key, this.#value)
+      this.#writer.appendSource(n, record.ts, this.#key, this.#value)
     }
     return this.#writer.take(0, to)!
   }
