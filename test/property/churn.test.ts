@@ -80,7 +80,7 @@ const deduplicated = (): CompiledJob =>
 
 const CASES: Churn[] = [
   { name: 'tumbling', job: windowed(tumbling('100ms')), keys: MILLION },
-  { name: 'session', job: windowed(session('50ms')), keys: 300_000 },
+  { name: 'session', job: windowed(session('50ms')), keys: MILLION / 10 },
   ...[
     { name: 'hopping, in panes', job: windowed(hopping('100ms', '20ms')) },
     { name: 'hopping, in rows of its own', job: windowed(hopping('100ms', '50ms'), 'updates') },
