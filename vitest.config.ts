@@ -12,7 +12,7 @@ const without = process.env.TEST_WITHOUT?.split(',') ?? []
 /** A condition that a test waits for comes within this time on any machine; vitest's 1 s is short on a busy one. */
 const POLL_LIMIT_MS = 10_000
 
-/** Suites by what they need: `quick` nothing, `property` time for many cases, random ones and tables in all modes, `integration` and `e2e` a real broker (started by the harness). */
+/** Suites by what they need: `quick` nothing, `property` time for many cases (random ones, tables in all modes, Nexmark), `integration` and `e2e` a real broker (started by the harness). */
 export default defineConfig({
   test: {
     projects: [
@@ -26,7 +26,10 @@ export default defineConfig({
           // Starting a process for each of a hundred files would take longer than their tests.
           isolate: false,
           include: ['test/**/*.test.ts', 'examples/**/*.test.ts'],
-          exclude: ['test/golden/**', 'test/property/**', 'test/integration/**', 'test/e2e/**', ...without],
+          exclude: [
+            ...['test/golden/**', 'test/property/**', 'test/integration/**', 'test/e2e/**'],
+            ...['examples/nexmark/nexmark.test.ts', ...without],
+          ],
           globalSetup: ['test/harness/build-setup.ts'],
           testTimeout: 20_000,
           hookTimeout: 20_000,
@@ -38,7 +41,7 @@ export default defineConfig({
         test: {
           name: 'property',
           pool: 'forks',
-          include: ['test/golden/**/*.test.ts', 'test/property/**/*.test.ts'],
+          include: ['test/golden/**/*.test.ts', 'test/property/**/*.test.ts', 'examples/nexmark/nexmark.test.ts'],
           exclude: without,
           globalSetup: ['test/harness/build-setup.ts'],
           testTimeout: 120_000,

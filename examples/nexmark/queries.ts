@@ -1,0 +1,45 @@
+// The queries that have a job, each with the oracle that says what the job must give. Tests and the bench go through them.
+import type { Complete } from 'millrace'
+import q0 from './jobs/q0.ts'
+import q1 from './jobs/q1.ts'
+import q2 from './jobs/q2.ts'
+import q11 from './jobs/q11.ts'
+import q12 from './jobs/q12.ts'
+import q14 from './jobs/q14.ts'
+import q15 from './jobs/q15.ts'
+import q16 from './jobs/q16.ts'
+import q17 from './jobs/q17.ts'
+import q18 from './jobs/q18.ts'
+import q21 from './jobs/q21.ts'
+import q22 from './jobs/q22.ts'
+import type { Oracle } from './oracles/oracle.ts'
+import * as reports from './oracles/reports.ts'
+import * as selections from './oracles/selections.ts'
+import * as windows from './oracles/windows.ts'
+
+export interface Query {
+  name: string
+  job: Complete
+  /** The topic of its rows. */
+  topic: string
+  oracle: Oracle
+}
+
+function query(name: string, job: Complete, oracle: Oracle): Query {
+  return { name, job, topic: `nexmark-${name}`, oracle }
+}
+
+export const queries: readonly Query[] = [
+  query('q0', q0, selections.q0),
+  query('q1', q1, selections.q1),
+  query('q2', q2, selections.q2),
+  query('q11', q11, windows.q11),
+  query('q12', q12, windows.q12),
+  query('q14', q14, selections.q14),
+  query('q15', q15, reports.q15),
+  query('q16', q16, reports.q16),
+  query('q17', q17, reports.q17),
+  query('q18', q18, reports.q18),
+  query('q21', q21, selections.q21),
+  query('q22', q22, selections.q22),
+]
