@@ -1,0 +1,72 @@
+// A run of one Nexmark query: its job on a lane over packed frames of events, each of its rows against the oracle. Main thread.
+import { pack, unpack } from 'msgpackr'
+import type { NexmarkEvents } from '../../examples/nexmark/generator.ts'
+import { canonical, type Row } from '../../examples/nexmark/oracles/oracle.ts'
+import type { Query } from '../../examples/nexmark/queries.ts'
+import { type FrameView, FrameWriter } from '../../src/core/frame.ts'
+import { JobLane } from './job-lane.ts'
+import { RowBalance } from './row-balance.ts'
+
+const FRAME_EVENTS = 5_000
+/** For windows by processing time: so long is a frame by the clock of the run. */
+const FRAME_MS = 250
+const EXAMPLES_TOLD = 5
+
+export interface QueryRun {
+  recordsPerSecond: number
+  cpuMicrosPerRecord: number
+  /** Rows that the job wrote; of a result that changes, one for each change. */
+  rows: number
+  correct: boolean
+  /** Rows that differ, a few of them. */
+  differences: string[]
+}
+
+/** Runs a query over all events. Making frames, reading rows and the oracle are not timed. */
+export async function runQuery({ job, topic, oracle }: Query, events: NexmarkEvents): Promise<QueryRun> {
+  const readMs = (place: number): number => Math.floor(place / FRAME_EVENTS) * FRAME_MS
+  const expected = oracle(events, readMs)[Symbol.iterator]()
+  const balance = new RowBalance()
+  let [rows, nowMs] = [0, 0]
+  const expectNext = (): boolean => {
+    const next = expected.next()
+    if (next.done !== true) balance.expected(canonical(next.value))
+    return next.done !== true
+  }
+  const onRow = (of: string, view: FrameView, at: number): void => {
+    if (of !== topic) throw new Error(`the job wrote to ${of}`)
+    rows++
+    if (isEarly(view, at)) return
+    balance.given(canonical(unpack(view.value(at)!) as Row))
+    // In step: where both have the same order, hardly a row is kept.
+    expectNext()
+  }
+  const lane = await JobLane.open({ job: job.build(), nowMs: () => nowMs, onRow })
+  for (let from = 0; from < events.count; from += FRAME_EVENTS) {
+    nowMs = readMs(from)
+    await lane.take(eventFrame(events, from, Math.min(events.count, from + FRAME_EVENTS)))
+  }
+  await lane.end()
+  while (expectNext());
+  return {
+    recordsPerSecond: Math.round((events.count * 1_000) / lane.elapsedMs),
+    cpuMicrosPerRecord: lane.cpuMicros / events.count,
+    rows,
+    correct: balance.isEven,
+    differences: balance.examples(EXAMPLES_TOLD),
+  }
+}
+
+/** A later row of the same result follows. */
+function isEarly(view: FrameView, at: number): boolean {
+  return view.headers(at).some(({ name, value }) => name === 'millrace-phase' && value?.[0] === 'e'.charCodeAt(0))
+}
+
+function eventFrame(events: NexmarkEvents, from: number, to: number): ArrayBuffer {
+  const writer = new FrameWriter(1 << 20)
+  for (let i = from; i < to; i++) {
+    const event = events.at(i)
+    writer.appendSource(i, event.dateTime, undefined, pack(event))
+  }
+  return writer.take(0, to, events.count)!
+}
