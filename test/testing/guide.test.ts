@@ -13,9 +13,13 @@ test('the example of the testing guide is the file that the suite runs, letter f
   expect(blocks('docs/guide/testing.md')[0]).toBe(text('examples/candles/job.test.ts'))
 })
 
-test('each example of the windows guide is in the file that the suite runs, and each test there is in the guide', () => {
-  const shown = blocks('docs/guide/windows.md')
-  const run = text('examples/windows/windows.test.ts')
-  for (const block of shown) expect(run).toContain(block)
-  expect(shown).toHaveLength([...run.matchAll(/^test\(/gm)].length)
-})
+test.each(['windows', 'time'])(
+  'each example of the guide to %s is in the file that the suite runs, and each test there is in the guide',
+  (name) => {
+    const shown = blocks(`docs/guide/${name}.md`)
+    const run = text(`examples/${name}/${name}.test.ts`)
+    for (const block of shown) expect(run).toContain(block)
+    const tests = (code: string): string[] => [...code.matchAll(/^test\(.*/gm)].map(([line]) => line)
+    expect(tests(shown.join('')).sort()).toEqual(tests(run).sort())
+  },
+)
