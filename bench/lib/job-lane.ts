@@ -2,8 +2,9 @@
 // that move to another partition go from one sub-topology to the next as Kafka would hand them over. Main thread.
 import { FrameView, FrameWriter } from '../../src/core/frame.ts'
 import type { LaneAnswer, LaneLimits, LaneRequest } from '../../src/core/message.ts'
-import { type CompiledJob, planTopics } from '../../src/job/plan.ts'
-import { inputTopics } from '../../src/job/sub-plans.ts'
+import type { CompiledJob } from '../../src/job/plan.ts'
+import { planTopics } from '../../src/job/plan-topics.ts'
+import { inputTopics } from '../../src/job/topology.ts'
 import { Lane } from '../../src/lane/lane.ts'
 
 const FRAMES_PER_SEAL = 5
@@ -51,7 +52,7 @@ export class JobLane {
   readonly #onRow: RowReader
   /** Names of the topics by index, and what reads them. */
   readonly #topics: readonly string[]
-  readonly #changelog: number
+  readonly #changelogs: readonly number[]
   readonly #inputs: ReadonlyMap<string, Input>
   #epoch = 0
 
@@ -69,9 +70,9 @@ export class JobLane {
 
   private constructor({ job, nowMs, onRow }: JobLaneOptions) {
     const inputs = inputTopics(job.plan)
-    const { names, changelog } = planTopics(job.plan)
+    const { names, changelogs } = planTopics(job.plan)
     this.#topics = names
-    this.#changelog = changelog
+    this.#changelogs = changelogs
     this.#onRow = onRow
     this.#inputs = new Map(inputs.map((topic) => [topic, { writer: new FrameWriter(FRAME_BYTES), offset: 0 }]))
     const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'bench', limits: LIMITS, messageBytesMax: [] }
@@ -131,7 +132,7 @@ export class JobLane {
     const view = new FrameView(answer.out)
     for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
       const index = view.topicIndex(at)
-      if (index === this.#changelog) continue
+      if (this.#changelogs.includes(index)) continue
       const topic = this.#topics[index]!
       const input = this.#inputs.get(topic)
       if (input === undefined) this.#onRow(topic, view, at)

@@ -99,6 +99,7 @@ const CASES: Churn[] = [
 /** One task as a lane runs it, with its tables and its store in reach. */
 class ChurnedTask {
   readonly #pipeline: Pipeline
+  readonly task: Task
   readonly #run: FrameRun
   readonly #store: TaskStore
   readonly #out = new FrameWriter(1 << 16)
@@ -107,12 +108,13 @@ class ChurnedTask {
 
   private constructor(pipeline: Pipeline, task: Task, store: TaskStore) {
     this.#pipeline = pipeline
+    this.task = task
     this.#store = store
     this.#run = { task, view: undefined as unknown as FrameView, out: this.#out, samplesMs: [] }
   }
 
   static async open(churn: Churn, folder: string | undefined): Promise<ChurnedTask> {
-    const [pipeline] = compilePipelines(churn.job, { limits: LIMITS, messageBytesMax: [], nowMs: () => 0 })
+    const [pipeline] = compilePipelines(churn.job, { limits: LIMITS, messageBytesMax: [], nowMs: () => 0 }).all
     const opened = await openStore({
       folder,
       taskId: TASK_ID,
@@ -131,18 +133,14 @@ class ChurnedTask {
     task.start(undefined, 0)
     const budget = new MemoryBudget(churn.isOnDisk ? 1 : LIMITS.stateMemoryBytesMax)
     task.openTables(pipeline!.stateful!.tables, budget)
-    pipeline!.open(task)
+    pipeline!.bind(task, task)
     return new ChurnedTask(pipeline!, task, store)
-  }
-
-  get task(): Task {
-    return this.#run.task
   }
 
   send(frame: ArrayBuffer): void {
     this.#run.view = new FrameView(frame)
     this.task.beginRequest()
-    this.#pipeline.process(this.#run)
+    this.#pipeline.process(this.task, this.#run)
     this.task.endRequest()
     this.#out.take()
   }
@@ -151,7 +149,7 @@ class ChurnedTask {
     this.task.isEnded = true
     this.task.watermarkMs = Number.POSITIVE_INFINITY
     this.task.beginRequest()
-    this.#pipeline.advance(this.#run)
+    this.#pipeline.advance(this.task, this.#run)
     this.task.endRequest()
     this.#out.take()
   }
