@@ -40,7 +40,7 @@ export {
   varianceSample,
   weightedMean,
 } from './job/aggregates.ts'
-export { job, stream, table } from './job/builder.ts'
+export { globalTable, job, stream, table } from './job/builder.ts'
 export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
@@ -56,6 +56,8 @@ export {
 export type {
   Complete,
   FieldBound,
+  GlobalJoinOptions,
+  GlobalTable,
   JobOptions,
   JoinBounds,
   JoinedStream,

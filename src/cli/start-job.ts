@@ -110,6 +110,7 @@ async function open(
     untilEnd: options.untilEnd,
     leavesOnStop: config.leaveOnStop,
     changelogTopicIds: jobTopics.changelogTopicIds,
+    globalPartitions: jobTopics.globalPartitions,
     sinkTimes: jobTopics.sinkTimes,
     batchBytesMax: jobTopics.batchBytesMax,
     log,

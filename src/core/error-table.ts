@@ -111,6 +111,11 @@ export const ERRORS = {
     text: 'The join {join} holds {limit} records of this key at nearly this time already.',
     remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
   },
+  MR2013: {
+    action: 'report',
+    text: 'A record of the global table {topic} is no row of it: {reason}.',
+    remedy: 'It is left out. Look at the topic; mend the producer or the declared format.',
+  },
   MR3001: {
     action: 'report',
     text: 'The configuration is not valid: {problems}',
@@ -279,6 +284,12 @@ export const ERRORS = {
     text: 'The topics {topics} meet in one operator, and their partition {partition} is not assigned to one instance.',
     remedy:
       'Keep `partition.assignment.strategy` at `range`, which gives equal partitions of several topics to one member.',
+  },
+  MR4038: {
+    action: 'stop',
+    text: 'The global table {topic} has {bytes} bytes, over the limit of {limit} that a lane has for state.',
+    remedy:
+      'Raise `limits.stateMemoryBytesMax`, keep less of it with filter and map, or join with table(...), which is split by key.',
   },
   MR5001: {
     action: 'stop',

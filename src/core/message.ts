@@ -146,6 +146,8 @@ export type LaneRequest =
   | { op: 'flush'; taskId: string; attempt: number; changelogOffset: number; changelogTopicId: string | undefined }
   /** Let go of a task; nothing is flushed (flush first for a warm start). */
   | { op: 'close'; taskId: string; attempt: number }
+  /** Rows of a topic that every lane has as a table; `isFirst`: all that was known of the topic is forgotten. */
+  | { op: 'global'; topic: string; isFirst: boolean; frame: ArrayBuffer | undefined }
   | { op: 'stats' }
 
 export interface LaneOpened {
@@ -220,7 +222,24 @@ export interface LaneStats {
   heapBytes: number
 }
 
-export type LaneResponse = LaneOpened | LaneRestored | LaneDone | LaneProcessed | LaneSealed | LaneFlushed | LaneStats
+export interface LaneGlobal {
+  op: 'global'
+  rowCount: number
+  bytes: number
+  /** Records that are no rows, and why the last one is none. */
+  refused: number
+  lastRefused: ErrorData | undefined
+}
+
+export type LaneResponse =
+  | LaneOpened
+  | LaneRestored
+  | LaneDone
+  | LaneProcessed
+  | LaneSealed
+  | LaneFlushed
+  | LaneGlobal
+  | LaneStats
 /** A lane that could not do what it was asked. The supervisor decides by the code's action. */
 export interface LaneFailure {
   op: 'failed'

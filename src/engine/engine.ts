@@ -4,9 +4,10 @@
 import { delay } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { inputTopics } from '../job/topology.ts'
-import type { GroupConsumer, Reader } from '../kafka/port.ts'
+import type { GroupConsumer, Reader, TopicPartition } from '../kafka/port.ts'
 import type { AttemptEnd } from './attempt.ts'
 import { AttemptRunner } from './attempt-runner.ts'
+import { GlobalFeed } from './global-feed.ts'
 import { Ingest } from './ingest.ts'
 import { type Assignment, Membership } from './membership.ts'
 import type { EngineOptions } from './options.ts'
@@ -20,6 +21,8 @@ import { Wake } from './wake.ts'
 export interface EngineInputs extends EngineOptions {
   /** By sub-topology. */
   changelogTopicIds: readonly (string | undefined)[]
+  /** Of the topics that every lane has as tables. */
+  globalPartitions: readonly TopicPartition[]
 }
 
 /*
@@ -40,6 +43,7 @@ export class Engine {
   readonly #wake: Wake
   readonly #membership: Membership
   readonly #producer: TransactionalProducer
+  readonly #globals: GlobalFeed
   #consumer: GroupConsumer | undefined
   #reader: Reader | undefined
   #ingest: Ingest | undefined
@@ -54,6 +58,8 @@ export class Engine {
     this.#inputs = inputs
     this.#wake = new Wake(inputs.scheduler)
     this.#producer = new TransactionalProducer(inputs)
+    const { globalPartitions: partitions } = inputs
+    this.#globals = new GlobalFeed({ engine: inputs, partitions, onFailure: (error) => this.#clientFailed(error) })
     this.#membership = new Membership({
       log: inputs.log,
       onChange: (isLost) => this.#groupChanged(isLost),
@@ -81,6 +87,11 @@ export class Engine {
   }
   get tasks(): readonly TaskState[] {
     return this.#runner?.attempt?.tasks ?? []
+  }
+
+  /** What was in the topics of global tables up to an offset is on the lanes. */
+  hasGlobals(partition: TopicPartition, offset: number): boolean {
+    return this.#globals.nextOffset(partition) >= offset
   }
 
   /** Commits what was processed without waiting for the pace of commits. */
@@ -115,7 +126,7 @@ export class Engine {
   /** The clients open side by side: connecting is most of the time of a start. */
   async #open(): Promise<AttemptRunner> {
     const { topics, limits, scheduler } = this.#inputs
-    const opening = [this.#openConsumer(), this.#producer.openEarly()]
+    const opening = [this.#openConsumer(), this.#producer.openEarly(), this.#globals.load()]
     if (topics.changelogs.some((index) => index >= 0)) opening.push(this.#openReader())
     const failed = (await Promise.allSettled(opening)).find((one) => one.status === 'rejected')
     if (failed !== undefined) throw failed.reason
@@ -231,6 +242,8 @@ export class Engine {
     observer.rebuilt(runner.number + 1, messageOf(error))
     await delay(scheduler, Math.min(limits.backoffMaxMs, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
     await this.#producer.drop()
+    // A lane may have begun anew, without its tables.
+    await this.#globals.load()
     const count = this.#inputs.kafka.abandonedClients()
     if (count >= ABANDONED_MAX) throw new MillraceError('MR4014', { count })
   }
@@ -256,6 +269,7 @@ export class Engine {
 
   async #close(): Promise<void> {
     const closings: [string, (() => Promise<void>) | undefined][] = [
+      ['global tables', () => this.#globals.close()],
       ['ingest', this.#ingest && (() => this.#ingest!.close())],
       ['group', this.#consumer && (() => this.#leave(this.#consumer!))],
       ['tasks', this.#runner && (() => this.#runner!.close())],

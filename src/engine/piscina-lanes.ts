@@ -19,6 +19,7 @@ const REQUESTS_IN_FLIGHT_MAX = 4096
 
 /** The buffers that travel with a request. */
 function transferOf(request: LaneRequest): ArrayBuffer[] {
+  if (request.op === 'global') return request.frame === undefined ? [] : [request.frame]
   return request.op === 'frame' || request.op === 'restore' ? [request.frame] : []
 }
 

@@ -5,8 +5,8 @@
 import { MillraceError } from '../core/errors.ts'
 import { allOperators, type Plan, type PlanTopics } from '../job/plan.ts'
 import { jobRights } from '../job/rights.ts'
-import { inputTopics, sourceTopics, topologyOf } from '../job/topology.ts'
-import type { Admin, NewTopic, TopicDescription } from '../kafka/port.ts'
+import { globalSources, inputTopics, sourceTopics, topologyOf } from '../job/topology.ts'
+import type { Admin, NewTopic, TopicDescription, TopicPartition } from '../kafka/port.ts'
 import { type SinkTimes, sinkTimes } from './sink-times.ts'
 
 const SEVEN_DAYS_MS = 7 * 24 * 3_600_000
@@ -27,6 +27,8 @@ export interface JobTopics {
   messageBytesMax: number[]
   /** The least of them. */
   batchBytesMax: number
+  /** Partitions of each topic that is read as a global table. */
+  globalPartitions: TopicPartition[]
   sinkTimes: SinkTimes[]
 }
 
@@ -88,7 +90,8 @@ export async function ensureOwnTopic(
 function refuseMissing(options: TopicsOptions, known: ReadonlyMap<string, TopicDescription>): void {
   const { plan, topics, createTopics } = options
   const sinks = createTopics ? [] : topics.names.filter((name) => !isInternal(options, name))
-  const missing = [...sourceTopics(plan), ...sinks].filter((name) => !known.has(name))
+  const globals = globalSources(plan).map(({ topic }) => topic)
+  const missing = [...sourceTopics(plan), ...globals, ...sinks].filter((name) => !known.has(name))
   if (missing.length > 0) throw missingTopics(missing)
 }
 
@@ -194,7 +197,8 @@ export function countPartitions(plan: Plan, known: ReadonlyMap<string, number>):
  */
 export async function prepareTopics(admin: Admin, options: TopicsOptions): Promise<JobTopics> {
   const { plan, topics, timeoutMs } = options
-  const known = await describeAll(admin, [...sourceTopics(plan), ...topics.names], timeoutMs)
+  const globals = globalSources(plan).map(({ topic }) => topic)
+  const known = await describeAll(admin, [...sourceTopics(plan), ...globals, ...topics.names], timeoutMs)
   checkRights(plan, known)
   refuseMissing(options, known)
   const partitionCounts = countPartitions(
@@ -227,6 +231,9 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
     changelogTopicIds,
     messageBytesMax,
     batchBytesMax: Math.min(...messageBytesMax),
+    globalPartitions: globals.flatMap((topic) =>
+      Array.from({ length: known.get(topic)?.partitionCount ?? 0 }, (_, partition) => ({ topic, partition })),
+    ),
     sinkTimes: sinkTimes(plan, topics, configOf),
   }
 }

@@ -6,7 +6,7 @@ import { compileDraft } from './compile.ts'
 import { DRAFT, type Draft, type Step } from './draft.ts'
 import type { CompiledJob } from './plan.ts'
 import type { KafkaTopic } from './source.ts'
-import type { JobOptions, JobStart, Stream, Table } from './stages.ts'
+import type { GlobalTable, JobOptions, JobStart, Stream, Table } from './stages.ts'
 
 /**
  * Begins a job. Its name is the consumer group, the prefix of its internal topics and of its state; `[a-z0-9-]`, at most 64.
@@ -44,6 +44,20 @@ export function stream<T, K extends string>(source: KafkaTopic<T, K>): Stream<[T
  */
 export function table<T, K extends string>(source: KafkaTopic<T, K>): Table<[T] extends [never] ? unknown : T, K> {
   return new Chain({ job: undefined, options: undefined, source, steps: [], isTable: true }) as never
+}
+
+/**
+ * A topic as a table that every instance has as a whole, in memory: for small tables that a stream is joined with by any field.
+ * It is read to its end before the job starts, and followed from there on.
+ *
+ * @example
+ * const rates = globalTable(kafka('rates', { value: json<Rate>(), key: 'currency' }))
+ * job('priced').from(orders).joinTable('rate', rates, { on: 'currency' }, (order, rate) => ({ ...order, eur: order.amount * rate.eur }))
+ */
+export function globalTable<T, K extends string>(
+  source: KafkaTopic<T, K>,
+): GlobalTable<[T] extends [never] ? unknown : T> {
+  return new Chain({ job: undefined, options: undefined, source, steps: [], isTable: true, isGlobal: true }) as never
 }
 
 class Chain {

@@ -1,5 +1,5 @@
 // The compiler's part for joins with tables. Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once), TABLE-1, TABLE-2, TABLE-3.
+// Keeps SPEC: JOB-4 (all problems at once), TABLE-1, TABLE-2, TABLE-3, TABLE-5.
 
 import { show } from './checks.ts'
 import { type Compilation, stateName } from './compile.ts'
@@ -48,4 +48,16 @@ export function compileTablesJoin(
   const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left', 'outer'], 'inner')
   const fn = found.fn(`${where}: the last argument`, step.fn)
   c.operators.push({ kind: 'tablesJoin', name, other: otherPlan, type, fn, key: c.source.keyField ?? 'key' })
+}
+
+/** Gives the name of the operator, which makes other records. */
+export function globalJoin(c: Compilation, step: Extract<Step, { kind: 'joinTable' }>, table: StreamPlan): string {
+  const { found } = c
+  const name = stateName(c, 'join', step.name, '')
+  const where = `joinTable ${show(name)}`
+  const options = found.options(where, step.options, ['on', 'type'])
+  const on = found.field(`${where}: on`, options.on)
+  const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left'], 'inner')
+  c.operators.push({ kind: 'globalJoin', name, table, on, type, fn: found.fn(`${where}: the last argument`, step.fn) })
+  return name
 }

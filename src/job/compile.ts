@@ -9,7 +9,7 @@ import { compileAggregates } from './compile-aggregate.ts'
 import { compileJoin } from './compile-join.ts'
 import { compileLate, compileTo, compileView } from './compile-sink.ts'
 import { compileBareTopic, compileSource } from './compile-source.ts'
-import { compileTableJoin, compileTablesJoin } from './compile-table.ts'
+import { compileTableJoin, compileTablesJoin, globalJoin } from './compile-table.ts'
 import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
 import { type Draft, draftOf, type Step, type StreamDraft } from './draft.ts'
 import type { CompiledJob, OperatorPlan, Plan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
@@ -131,7 +131,8 @@ function compileStep(c: Compilation, step: Step): void {
       )
       break
     case 'joinTable':
-      meet(c, step.kind, step.other, (other) => compileTableJoin(c, step, other, planOf(other)))
+      if (draftOf(step.other)?.isGlobal === true) compileGlobalJoin(c, step)
+      else meet(c, step.kind, step.other, (other) => compileTableJoin(c, step, other, planOf(other)))
       break
     case 'merge':
       meet(c, step.kind, step.other, (other) => compileMerge(c, other))
@@ -237,6 +238,13 @@ function meet(c: Compilation, what: string, given: unknown, compile: (other: Com
   compile(other)
   c.isMade = true
   c.changedBy = c.operators.at(-1)?.name
+}
+
+/** Every instance has all of the table: the records stay where they are. */
+function compileGlobalJoin(c: Compilation, step: Extract<Step, { kind: 'joinTable' }>): void {
+  if (c.isAggregated) c.found.add('joinTable comes after aggregate: put keyBy between them, then its rows are records')
+  const table = compileStream(c, draftOf(step.other)!)
+  c.changedBy = globalJoin(c, step, planOf(table))
 }
 
 function compileMerge(c: Compilation, other: Compilation): void {

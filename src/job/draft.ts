@@ -32,6 +32,8 @@ export interface StreamDraft {
   steps: readonly Step[]
   /** What is read are rows of a table. */
   isTable?: boolean
+  /** Every instance reads all of it. */
+  isGlobal?: boolean
 }
 
 export interface Draft extends StreamDraft {

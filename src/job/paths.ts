@@ -49,6 +49,7 @@ const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set([
   'join',
   'tableJoin',
   'tablesJoin',
+  'globalJoin',
   'merge',
 ])
 
@@ -83,6 +84,8 @@ function readingOf(
       return { path: decoded === undefined ? 'fast' : 'free', why: `checks the Kafka key against ${operator.field}` }
     case 'aggregate':
       return aggregateReading(operator.aggregates, decoded, madeBy)
+    case 'globalJoin':
+      return takesWhole('its function', madeBy)
     case 'join':
     case 'tableJoin':
     case 'tablesJoin':

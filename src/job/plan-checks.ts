@@ -3,7 +3,7 @@
 
 import { type Findings, show } from './checks.ts'
 import { allOperators, EVERY_INTERVALS_MAX, type Plan } from './plan.ts'
-import { changelogNames, sourceTopics } from './topology.ts'
+import { changelogNames, globalSources, sourceTopics } from './topology.ts'
 
 export function checkIntervals(found: Findings, plan: Plan): void {
   const emits = allOperators(plan).flatMap((operator) => ('emit' in operator ? [operator.emit] : []))
@@ -24,6 +24,7 @@ export function checkTopics(found: Findings, plan: Plan): void {
     uses.set(topic, use)
   }
   for (const topic of sourceTopics(plan)) take(topic, 'the source')
+  for (const { topic } of globalSources(plan)) take(topic, 'a global table')
   take(plan.deadLetterTopic ?? `${plan.job}-dlq`, 'the dead-letter topic')
   take(`${plan.job}-changelog`, 'the changelog')
   for (const name of changelogNames(plan)) {

@@ -77,6 +77,8 @@ function operatorMeaning(operator: OperatorPlan): string[] {
     }
     case 'tablesJoin':
       return [`'${operator.name}' = ${operator.type} join with table (${stateMeaning(operator.other)})`]
+    case 'globalJoin':
+      return []
     case 'merge':
       return [`merged with (${stateMeaning(operator.other)})`]
     case 'rows':

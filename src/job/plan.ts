@@ -108,6 +108,7 @@ export type OperatorPlan =
   | JoinPlan
   | TableJoinPlan
   | TablesJoinPlan
+  | GlobalJoinPlan
   /** Records of two streams as one. */
   | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
@@ -163,6 +164,18 @@ export interface TableJoinPlan {
   /** Index of `(record, row) => row`. */
   fn: number
   key: string
+}
+
+/** Each record with the row of a table that every instance has as a whole, as it is when the record is read. */
+export interface GlobalJoinPlan {
+  kind: 'globalJoin'
+  name: string
+  table: StreamPlan
+  /** The field of the record whose text is the key of the row. */
+  on: string
+  type: 'inner' | 'left'
+  /** Index of `(record, row) => row`. */
+  fn: number
 }
 
 /** The rows of two tables with one key. */

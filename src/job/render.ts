@@ -119,6 +119,8 @@ function operatorText(operator: OperatorPlan): string {
     }
     case 'tablesJoin':
       return `${operator.type} join ${operator.name} with the table`
+    case 'globalJoin':
+      return `${operator.type} join ${operator.name} on ${operator.on} with all of the table ${operator.table.source.topic}`
     case 'merge':
       return `${operator.name} with`
     case 'rows':

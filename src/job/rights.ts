@@ -2,7 +2,7 @@
 // Keeps SPEC: SECURE-5 (with exactly these a job runs, and each of them is needed).
 import { allOperators, type Plan, type PlanTopics } from './plan.ts'
 import { planTopics } from './plan-topics.ts'
-import { sourceTopics } from './topology.ts'
+import { globalSources, sourceTopics } from './topology.ts'
 
 export type Operation = 'Read' | 'Write' | 'DescribeConfigs' | 'Create' | 'Delete'
 
@@ -40,6 +40,7 @@ export function jobRights(plan: Plan, options: RightsOptions): Right[] {
       : { name: `${job}-${options.instanceId}`, pattern: 'literal' }
   return [
     ...sources.map((topic) => right(topic, 'Read', 'the source')),
+    ...globalSources(plan).map(({ topic }) => right(topic, 'Read', 'a global table')),
     ...ofTopics.filter((one) => !sources.includes(one.name) || one.operation !== 'Read'),
     {
       resource: 'group',

@@ -87,6 +87,16 @@ export interface Stream<R, K extends string> {
    * both. Free path.
    */
   merge<R2, K2 extends string>(other: Stream<R2, K2>): Stream<R | R2, K & K2>
+  /**
+   * Joins each record with the row of a global table that a field of the record names, as the row is when the record is read. Free
+   * path. See `globalTable`.
+   */
+  joinTable<R2, U, const T extends TableJoinType = 'inner'>(
+    name: string,
+    table: GlobalTable<R2>,
+    options: GlobalJoinOptions<R, T>,
+    row: (record: R, row: RightOf<R2, T>) => U,
+  ): Stream<U, never>
   /** Writes each record to a topic. */
   to(sink: SinkTopic<R>): Stream<R, K> & Complete
 }
@@ -159,6 +169,23 @@ export interface Table<R, K extends string> {
   to(sink: SinkTopic<R>): Table<R, K> & Complete
   /** Keeps the rows in a view (topic `<job>-view-<name>`) that clients subscribe to. */
   toView(name: string, options?: ViewOptions<R, never>): Table<R, K> & Complete
+}
+
+/** Rows by key, all of them on every instance. */
+export interface GlobalTable<R> {
+  /** Keeps the rows for which `keep` gives true; the others are as if they were not there. */
+  filter(keep: (row: R) => boolean): GlobalTable<R>
+  /** Turns each row into another. */
+  map<U>(change: (row: R) => U): GlobalTable<U>
+  /** Carries a type only; never set. */
+  readonly isGlobal?: true
+}
+
+export interface GlobalJoinOptions<R, T extends TableJoinType> {
+  /** The field whose text, or whole number, is the key of the row. */
+  readonly on: Field<R>
+  /** `left`: a record without a row has `undefined` for it; `inner` (default): it is filtered. */
+  readonly type?: T
 }
 
 /** How far the right record may be before and after the left one; a bound that is not said is 0. Both bounds are included. */
@@ -262,6 +289,13 @@ export interface KeyedStream<R, K extends string> {
     options: TableJoinOptions<T>,
     row: (record: R, row: RightOf<R2, T>) => U,
   ): JoinedStream<U, K>
+  /** See `Stream.joinTable`. The key stays what it was. */
+  joinTable<R2, U, const T extends TableJoinType = 'inner'>(
+    name: string,
+    table: GlobalTable<R2>,
+    options: GlobalJoinOptions<R, T>,
+    row: (record: R, row: RightOf<R2, T>) => U,
+  ): KeyedStream<U, K>
   /** See `Stream.merge`. Both streams have to be keyed, and their topics to have the same partitions. */
   merge<R2, K2 extends string>(other: KeyedStream<R2, K2>): KeyedStream<R | R2, K>
   /** Puts records into windows. The name is part of the state's name. */

@@ -3,6 +3,7 @@
 // Keeps SPEC: REPART-1 (keyBy on any other field goes through a repartition topic), JOIN-1 (streams that meet are of one unit).
 
 import {
+  allOperators,
   type ChangelogNames,
   isKeepingState,
   type OperatorPlan,
@@ -97,6 +98,15 @@ export function inputTopics(plan: Plan): string[] {
 /** The topics of others that a job reads: those of its sources. */
 export function sourceTopics(plan: Plan): string[] {
   return topologyOf(plan).subs.flatMap(({ topic, isSource }) => (isSource ? [topic] : []))
+}
+
+/** The tables that every instance has as a whole, by topic: one that is used twice is read once. */
+export function globalSources(plan: Plan): SourcePlan[] {
+  const sources = new Map<string, SourcePlan>()
+  for (const operator of allOperators(plan)) {
+    if (operator.kind === 'globalJoin') sources.set(operator.table.source.topic, operator.table.source)
+  }
+  return [...sources.values()]
 }
 
 /** Sources of a plan by topic, the main one first. */

@@ -5,12 +5,14 @@ import { Columns } from '../core/columns.ts'
 import { MillraceError } from '../core/errors.ts'
 import type { LaneLimits } from '../core/message.ts'
 import { aggregateFields } from '../job/paths.ts'
-import type { CompiledJob, OperatorPlan, PlanTopics, SourcePlan, StreamPlan } from '../job/plan.ts'
+import type { CompiledJob, OperatorPlan, PlanTopics, SourcePlan } from '../job/plan.ts'
 import type { Chain, MeetingPlan } from '../job/topology.ts'
 import type { SlabTable } from '../state/contract.ts'
 import type { ChainState, TableLayout } from './chain-state.ts'
 import { Chunk } from './chunk.ts'
+import { sourceFields } from './compile-fields.ts'
 import type { ObjectSource, Step } from './frame-run.ts'
+import type { GlobalTables } from './global-tables.ts'
 import { jobFunction } from './job-function.ts'
 import { Accumulators } from './operators/accumulators.ts'
 import { ChangedRows } from './operators/changed-rows.ts'
@@ -20,6 +22,7 @@ import type { Derived } from './operators/derived.ts'
 import { expectedIn } from './operators/field-needs.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
 import { Finish } from './operators/finish.ts'
+import { GlobalJoin } from './operators/global-join.ts'
 import { LateRecords } from './operators/late.ts'
 import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
 import type { Meeting } from './operators/meeting.ts'
@@ -42,6 +45,8 @@ export interface CompileOptions {
   nowMs: () => number
   /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
   path?: 'planned' | 'free'
+  /** The tables that the lane has as a whole. */
+  globals: GlobalTables
 }
 
 /** What follows a chain: whoever takes its records, or the rows of its aggregate. */
@@ -75,24 +80,6 @@ const MADE_OBJECTS: ObjectSource = {
   objectAt: () => {
     throw new Error('a record that an operator made has no bytes to be read from')
   },
-}
-
-/** Fields that are read from the bytes: those used before a function makes new records. */
-export function sourceFields({ source, operators }: StreamPlan, next?: MeetingPlan): string[] {
-  const fields = new Set<string>()
-  if (source.eventTime.kind === 'field') fields.add(source.eventTime.field)
-  if (source.keyField !== undefined) fields.add(source.keyField)
-  for (const operator of operators) {
-    if (operator.kind === 'filter' || operator.kind === 'map')
-      for (const name of operator.fields ?? []) fields.add(name)
-    if (operator.kind === 'aggregate') for (const name of operator.aggregates.flatMap(aggregateFields)) fields.add(name)
-    if (operator.kind === 'repartition' || operator.kind === 'dedup') fields.add(operator.field)
-    if (operator.kind === 'map' || operator.kind === 'flatMap' || operator.kind === 'aggregate') return [...fields]
-  }
-  if (next?.kind === 'join') {
-    for (const { field } of [next.before, next.after]) if (field !== undefined) fields.add(field)
-  }
-  return [...fields]
 }
 
 /** A chain, ready to run: `compile` once what follows it is known. */
@@ -166,7 +153,12 @@ export class CompiledChain {
       }
       const step = this.#compileOne(operator, isChanged)
       if (step !== undefined) steps.push(step)
-      if (operator.kind === 'map' || (operator.kind === 'filter' && this.#options.isTable)) isChanged = true
+      if (
+        operator.kind === 'map' ||
+        operator.kind === 'globalJoin' ||
+        (operator.kind === 'filter' && this.#options.isTable)
+      )
+        isChanged = true
     }
     const { meeting } = end
     if (meeting !== undefined)
@@ -190,6 +182,11 @@ export class CompiledChain {
         const columns = fields.map((name) => this.chunk.columns.fields.indexOf(name))
         return operator.kind === 'filter' ? new FieldFilter(fn, columns) : new FieldMap(fn, columns)
       }
+      case 'globalJoin':
+        return new GlobalJoin(operator, jobFunction(job, operator.fn), options.globals.of(operator), {
+          column: isChanged ? -1 : this.chunk.columns.fields.indexOf(operator.on),
+          objects: this.objects,
+        })
       case 'to':
       case 'view':
         return new RecordSink(job, source, operator, topics, options.messageBytesMax, this.objects)

@@ -19,6 +19,7 @@ import type { Chunk } from './chunk.ts'
 import { type ChainEnd, CompiledChain, type CompileOptions } from './compile-chain.ts'
 import { compileMeeting, type Input } from './compile-meeting.ts'
 import type { FrameRun } from './frame-run.ts'
+import { GlobalTables } from './global-tables.ts'
 import { nextOperatorId } from './operator-id.ts'
 import { Derived } from './operators/derived.ts'
 import type { Meeting } from './operators/meeting.ts'
@@ -44,6 +45,8 @@ export interface Pipelines {
   ofSub(sub: number): Pipeline | undefined
   /** Each once. */
   all: readonly Pipeline[]
+  /** The tables that the lane has as a whole. */
+  globals: GlobalTables
 }
 
 /**
@@ -52,15 +55,17 @@ export interface Pipelines {
  * @example
  * const pipeline = compilePipelines(compiledJob, { limits, messageBytesMax: [], nowMs: Date.now }).ofSub(0)
  */
-export function compilePipelines(job: CompiledJob, options: CompileOptions): Pipelines {
+export function compilePipelines(job: CompiledJob, given: Omit<CompileOptions, 'globals'>): Pipelines {
   const { plan, functions } = job
   if (plan.functionCount !== functions.length) {
     const problems = `its plan has ${plan.functionCount} functions, this thread's module ${functions.length}`
     throw new MillraceError('MR1002', { job: plan.job, problems })
   }
   const { units, subs } = topologyOf(plan)
+  const globals = new GlobalTables(job, given.limits)
+  const options = { ...given, globals }
   const all = units.map((unit) => new Pipeline(job, unit, subs, options))
-  return { all, ofSub: (sub) => all[subs[sub]?.unit ?? -1] }
+  return { all, globals, ofSub: (sub) => all[subs[sub]?.unit ?? -1] }
 }
 
 /** The operators of a unit, ready to run the frames of its topics. */

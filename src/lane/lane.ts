@@ -115,6 +115,8 @@ export class Lane {
         return this.#flush(request)
       case 'close':
         return this.#close(request)
+      case 'global':
+        return this.#pipelines.globals.take(request)
       case 'stats':
         return this.#stats()
     }

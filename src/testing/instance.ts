@@ -84,6 +84,7 @@ export class Instance {
       untilEnd,
       leavesOnStop: true,
       changelogTopicIds: jobTopics.changelogTopicIds,
+      globalPartitions: jobTopics.globalPartitions,
       sinkTimes: jobTopics.sinkTimes,
       batchBytesMax: jobTopics.batchBytesMax,
       log: QUIET_LOG,

@@ -144,7 +144,15 @@ export class JobRun {
   #isProcessed(): boolean {
     const tasks = this.#instances.flatMap(({ engine }) => engine.tasks)
     const areRunning = this.#instances.every(({ engine }) => engine.isRunning)
-    return areRunning && tasks.length === this.#world.taskCount && tasks.every((task) => this.#isCaughtUp(task))
+    const isReady = areRunning && tasks.length === this.#world.taskCount && this.#haveGlobals()
+    return isReady && tasks.every((task) => this.#isCaughtUp(task))
+  }
+  #haveGlobals(): boolean {
+    const { kafka, jobTopics } = this.#world
+    return jobTopics.globalPartitions.every((partition) => {
+      const { stable } = kafka.offsets(partition.topic, partition.partition)
+      return this.#instances.every(({ engine }) => engine.hasGlobals(partition, stable))
+    })
   }
   #isCommitted(): boolean {
     return this.#isProcessed() && this.#instances.every(({ engine }) => engine.isAtRest)

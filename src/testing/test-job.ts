@@ -9,10 +9,10 @@ import { noCounts } from '../core/counts.ts'
 import type { LaneSetup, TaskCounts } from '../core/message.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
 import { compiledJobOf } from '../job/compiled-job.ts'
-import { type CompiledJob, isStateful } from '../job/plan.ts'
+import { type CompiledJob, isStateful, type SourcePlan } from '../job/plan.ts'
 import { planTopics } from '../job/plan-topics.ts'
 import type { Complete } from '../job/stages.ts'
-import { sourcesOf, sourceTopics, topologyOf } from '../job/topology.ts'
+import { globalSources, sourcesOf, topologyOf } from '../job/topology.ts'
 import { createMemoryKafka, type MemoryKafka } from '../kafka/memory-kafka/memory-kafka.ts'
 import { CrashPoint, type CrashStep } from './crash-steps.ts'
 import type { DeadRecord, LateRecord, OutputRow } from './decoded.ts'
@@ -87,7 +87,7 @@ export class TestJob {
     this.#kafka = createMemoryKafka({
       clock: this.#time,
       scheduler: this.#time,
-      topics: Object.fromEntries(sourceTopics(job.plan).map((topic) => [topic, partitions])),
+      topics: Object.fromEntries(inputsOf(job).map(({ topic }) => [topic, partitions])),
       topicConfig: { 'max.message.bytes': String(messageBytesMax) },
       bytesMax: KAFKA_BYTES_MAX,
     })
@@ -103,7 +103,7 @@ export class TestJob {
   send(topic: string, ...records: TestRecord[]): void {
     this.#refuseOther(topic)
     for (const { partition } of records) this.#refuseOther(topic, partition)
-    const source = sourcesOf(this.#job.plan).find((one) => one.topic === topic)!
+    const source = inputsOf(this.#job).find((one) => one.topic === topic)!
     for (const record of records) this.#unsent.push(sentRecord(source, record, this.#nowMs))
   }
 
@@ -308,7 +308,7 @@ export class TestJob {
   }
 
   #refuseOther(topic: string, partition = 0): void {
-    const sources = sourceTopics(this.#job.plan)
+    const sources = inputsOf(this.#job).map((source) => source.topic)
     const { partitions = 1 } = this.#options
     if (!sources.includes(topic)) throw new RangeError(`the job reads ${sources.join(' and ')}, not ${topic}`)
     if (partition >= partitions) throw new RangeError(`partition ${partition} is not one of ${partitions}`)
@@ -380,4 +380,9 @@ export class TestJob {
       return step === undefined ? undefined : run.instanceOf(client)!.die(step)
     }
   }
+}
+
+/** What a test may send to: the topics of sources and of global tables. */
+function inputsOf({ plan }: CompiledJob): SourcePlan[] {
+  return [...sourcesOf(plan), ...globalSources(plan)]
 }

@@ -126,6 +126,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     untilEnd,
     leavesOnStop: options.leavesOnStop ?? true,
     changelogTopicIds: jobTopics.changelogTopicIds,
+    globalPartitions: jobTopics.globalPartitions,
     sinkTimes: jobTopics.sinkTimes,
     batchBytesMax: jobTopics.batchBytesMax,
     log: { info: note, warn: note, error: note },

@@ -1,7 +1,7 @@
 // Tables: joins of streams with them, as they are and as they were, and of tables with each other.
-// Holds SPEC: TABLE-1, TABLE-2, TABLE-3, TABLE-4, COUNT-1.
+// Holds SPEC: TABLE-1, TABLE-2, TABLE-3, TABLE-4, TABLE-5, COUNT-1.
 import { afterEach, describe, expect, test } from 'vitest'
-import { job, kafka, msgpack, stream, table } from '../../src/index.ts'
+import { globalTable, job, json, kafka, msgpack, stream, sum, table } from '../../src/index.ts'
 import { type TestJob, testJob } from '../../src/testing/index.ts'
 
 interface Click {
@@ -302,4 +302,94 @@ test('a table may come of a join of tables, and a stream be joined with it', asy
     { n: 3, who: null },
   ])
   expect(stream(clicks)).toBeDefined()
+})
+
+describe('a global table', () => {
+  interface Order {
+    id: string
+    ts: number
+    currency?: string
+  }
+  const orders = kafka('orders', { value: msgpack<Order>(), key: 'id', eventTime: 'ts' })
+  const rates = kafka('rates', { value: json<{ currency: string; eur: number }>(), key: 'currency' })
+  const priced = (type: 'inner' | 'left', options: Parameters<typeof testJob>[1] = {}) =>
+    open(
+      job('priced')
+        .from(orders)
+        .joinTable(
+          'rate',
+          globalTable(rates).filter((rate) => rate.eur > 0),
+          { on: 'currency', type },
+          (order, rate) => ({
+            id: order.id,
+            eur: rate?.eur ?? null,
+          }),
+        )
+        .to(kafka('out')),
+      options,
+    )
+
+  test.each(['inner', 'left'] as const)(
+    '%s: a record has the row that its field names, as it is when it is read',
+    async (type) => {
+      const t = priced(type)
+      t.send('rates', { value: { currency: 'USD', eur: 0.9 } }, { value: { currency: 'XXX', eur: 0 } })
+      t.send('orders', { value: { id: 'a', ts: 1, currency: 'USD' } }, { value: { id: 'b', ts: 2, currency: 'XXX' } })
+      t.send('orders', { value: { id: 'c', ts: 3 } })
+      t.send('rates', { value: { currency: 'USD', eur: 0.8 } })
+      t.send('orders', { value: { id: 'd', ts: 4, currency: 'USD' } })
+      t.send('rates', { key: 'USD', value: undefined })
+      t.send('orders', { value: { id: 'e', ts: 5, currency: 'USD' } })
+      await t.flush()
+      const all = [
+        { id: 'a', eur: 0.9 },
+        { id: 'b', eur: null },
+        { id: 'c', eur: null },
+        { id: 'd', eur: 0.8 },
+        { id: 'e', eur: null },
+      ]
+      expect(values(t)).toEqual(type === 'left' ? all : all.filter(({ eur }) => eur !== null))
+      expect(t.counts).toMatchObject({ in: 5, dead: 0, filtered: type === 'left' ? 0 : 3 })
+    },
+  )
+
+  test('every lane and every instance has all of it, before its first record, also after a restart and a crash', async () => {
+    const t = priced('inner', { partitions: 3, lanes: 2 })
+    for (let i = 0; i < 30; i++) t.send('rates', { value: { currency: `c${i}`, eur: i + 1 } })
+    const send = (round: number): void => {
+      for (let i = 0; i < 30; i++) t.send('orders', { value: { id: `${round}-${i}`, ts: i, currency: `c${29 - i}` } })
+    }
+    send(0)
+    await t.flush()
+    await t.restart()
+    send(1)
+    await t.rebalance()
+    t.crashAt('after-produce')
+    send(2)
+    await t.flush()
+    const rows = values(t) as { id: string; eur: number }[]
+    expect(rows).toHaveLength(90)
+    for (const { id, eur } of rows) expect(eur).toBe(30 - Number(id.split('-')[1]))
+  })
+
+  test('a job is joined with it behind keyBy as well, and goes on by its key', async () => {
+    const t = open(
+      job('sums')
+        .from(orders)
+        .keyBy('id')
+        .joinTable('rate', globalTable(rates), { on: 'currency' }, (_order, rate) => ({ eur: rate.eur }))
+        .aggregate({ eur: sum('eur') })
+        .to(kafka('out')),
+    )
+    t.send('rates', { value: { currency: 'USD', eur: 2 } })
+    for (const ts of [1, 2, 3]) t.send('orders', { value: { id: 'a', ts, currency: 'USD' } })
+    await t.flush()
+    expect(values(t).at(-1)).toEqual({ id: 'a', eur: 6 })
+  })
+
+  test('one that is larger than the memory for state stops the job, and says by how much', async () => {
+    const t = priced('inner', { limits: { stateMemoryBytesMax: 1_000 } })
+    for (let i = 0; i < 30; i++) t.send('rates', { value: { currency: `c${i}`, eur: 1 } })
+    await expect(t.flush()).rejects.toMatchObject({ code: 'MR4038', details: { topic: 'rates', limit: 1_000 } })
+  })
 })
