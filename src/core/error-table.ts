@@ -1,23 +1,10 @@
 // The one table of errors: code, what the supervisor does, text, remedy. Runs on every thread; pure.
 // Keeps SPEC: ERR-1 (table, docs and code are equal), ERR-2 (nobody matches on messages).
 
-/**
- * What the supervisor does with an error of a code.
- * - `divert`: the record goes to the dead-letter topic, the job goes on
- * - `retry`: the same call again, within its limit
- * - `rebuild`: drop the epoch, reopen the tasks from committed state (a new attempt)
- * - `stop`: the process stops with the code's exit status
- * - `report`: answered to the caller (a command's user, an HTTP client); the job is not concerned
- */
-export type ErrorAction = 'divert' | 'retry' | 'rebuild' | 'stop' | 'report'
+import type { ErrorRow } from './error-row.ts'
+import { RECORD_ERRORS } from './record-errors.ts'
 
-export interface ErrorRow {
-  action: ErrorAction
-  /** One sentence, `{name}` marks a value. */
-  text: string
-  /** What to do about it. */
-  remedy: string
-}
+export type { ErrorAction } from './error-row.ts'
 
 /**
  * MR1xxx the job and its plan · MR2xxx one record (dead letters) · MR3xxx configuration and commands ·
@@ -50,72 +37,7 @@ export const ERRORS = {
     text: 'The job {job} read {stored} so far, now its source is {topic}: its offsets and its state are of the other topic.',
     remedy: 'Start it under a new job name, or drop its state with `millrace reset JOB --to earliest`.',
   },
-  MR2001: {
-    action: 'divert',
-    text: 'The value could not be decoded as {format}: {reason}',
-    remedy: 'Look at the original bytes in the dead-letter record; mend the producer or the declared format.',
-  },
-  MR2002: {
-    action: 'divert',
-    text: 'The value is {bytes} bytes, over the limit of {limit}.',
-    remedy: 'Raise `limits.valueBytesMax` or produce smaller records.',
-  },
-  MR2003: {
-    action: 'divert',
-    text: 'The value is nested deeper than {limit} levels or has more than {nodes} nodes.',
-    remedy: 'Raise `limits.decodeDepthMax` or `limits.decodeNodesMax` if such records are meant.',
-  },
-  MR2004: {
-    action: 'divert',
-    text: 'The event time {eventTimeMs} is more than {limitMs} ms away from the record time {recordTimeMs}.',
-    remedy: 'Mend the clock of the producer, or change `maxFuture` / `maxPast` of the source.',
-  },
-  MR2005: {
-    action: 'divert',
-    text: 'The Kafka key is not the declared key field {field}.',
-    remedy: 'Produce with the value of that field as the key, or declare another `key`.',
-  },
-  MR2006: {
-    action: 'divert',
-    text: 'The field {field} is missing or is not a {expected}.',
-    remedy: 'Mend the producer, or filter such records before the operator that needs the field.',
-  },
-  MR2007: {
-    action: 'divert',
-    text: 'The key is {bytes} bytes, over the limit of {limit}.',
-    remedy: 'Use a shorter key; state keys are limited so that every store can hold them.',
-  },
-  MR2008: {
-    action: 'divert',
-    text: 'A function of the job threw on this record: {reason}',
-    remedy: 'Mend the function; the dead-letter record has the original bytes to try again with.',
-  },
-  MR2009: {
-    action: 'divert',
-    text: 'The integer in {field} is outside ±2^53 and would lose digits.',
-    remedy: 'Send it as a string, or aggregate another field.',
-  },
-  MR2010: {
-    action: 'divert',
-    text: 'The result of this record is {bytes} bytes, over max.message.bytes {limit} of topic {topic}.',
-    remedy:
-      'Make the result smaller, or raise max.message.bytes of the topic (and `kafka.message.max.bytes`, if it is what limits).',
-  },
-  MR2011: {
-    action: 'divert',
-    text: 'The record has no value.',
-    remedy: 'Null values (tombstones) carry no event; filter them at the producer.',
-  },
-  MR2012: {
-    action: 'divert',
-    text: 'The join {join} holds {limit} records of this key at nearly this time already.',
-    remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
-  },
-  MR2013: {
-    action: 'report',
-    text: 'A record of the global table {topic} is no row of it: {reason}.',
-    remedy: 'It is left out. Look at the topic; mend the producer or the declared format.',
-  },
+  ...RECORD_ERRORS,
   MR3001: {
     action: 'report',
     text: 'The configuration is not valid: {problems}',

@@ -150,6 +150,9 @@ export type LaneRequest =
   | { op: 'global'; topic: string; isFirst: boolean; frame: ArrayBuffer | undefined }
   | { op: 'stats' }
 
+/** The request of an op. */
+export type RequestOf<Op extends LaneRequest['op']> = Extract<LaneRequest, { op: Op }>
+
 export interface LaneOpened {
   op: 'open'
   stored: StoredTask

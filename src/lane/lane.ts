@@ -13,6 +13,7 @@ import type {
   LaneSealed,
   LaneSetup,
   LaneStats,
+  RequestOf,
 } from '../core/message.ts'
 import type { CompiledJob, PlanTopics } from '../job/plan.ts'
 import { planHash, stateMeaning } from '../job/plan-hash.ts'
@@ -35,8 +36,6 @@ export interface LaneOptions {
   nowMs: () => number
   path?: CompileOptions['path']
 }
-
-type RequestOf<Op extends LaneRequest['op']> = Extract<LaneRequest, { op: Op }>
 
 /** A task and its restore, which ends with `ready`. */
 interface OpenTask {
@@ -126,9 +125,9 @@ export class Lane {
     const { taskId, sub, partition, attempt } = request
     this.#refuseOlder(request)
     await this.#drop(taskId)
-    const pipeline = this.#pipelineOf(sub)
     const { instanceId, partitionCounts } = this.#setup
     const { topic: source, from, home, isStateful } = this.#subOf(sub)
+    const pipeline = this.#pipelineOf(sub)
     const opened = isStateful ? await this.#openStore(request) : undefined
     const task = new Task({
       taskId,
@@ -149,7 +148,7 @@ export class Lane {
   }
 
   #openStore(request: RequestOf<'open'>): ReturnType<typeof openStore> {
-    const { taskId, changelogTopicId, changelogLow, changelogHigh } = request
+    const { changelogTopicId, changelogLow, changelogHigh, taskId } = request
     const { stateDir } = this.#setup
     return openStore({
       folder: stateDir === undefined ? undefined : join(stateDir, taskId),
@@ -164,13 +163,13 @@ export class Lane {
   }
 
   #pipelineOf(sub: number): Pipeline {
-    const pipeline = this.#pipelines.ofSub(sub)
-    if (pipeline === undefined) throw this.#misuse(`the job has no sub-topology ${sub}`)
-    return pipeline
+    return this.#pipelines.ofSub(sub)!
   }
 
   #subOf(sub: number): SubTopology {
-    return topologyOf(this.#job.plan).subs[sub]!
+    const found = topologyOf(this.#job.plan).subs[sub]
+    if (found === undefined) throw this.#misuse(`the job has no sub-topology ${sub}`)
+    return found
   }
 
   /** The task that keeps the state of a task's unit; it is open whenever the others run. */
