@@ -4,28 +4,27 @@
 
 import type { LaneRequest } from '../core/message.ts'
 import { idleWatermark } from '../core/watermark.ts'
-import type { SourcePlan } from '../job/plan.ts'
+import type { SubTopology } from '../job/topology.ts'
 import type { Task } from './task.ts'
 
 /** What moves a clock; that it did is in the marker of the epoch, with the rows that it closed. */
 export type ClockRequest = Extract<LaneRequest, { op: 'idle' | 'advance' | 'end' }>
 
 /**
- * Moves the clock of a task, never back. `tellsIdle`: the tasks behind a repartition topic have to hear that it is quiet.
+ * Moves the clock of a task of a sub-topology, never back.
  *
  * @example
- * moveClock(task, { op: 'advance', taskId, attempt, epoch, watermarkMs: 1_000 }, undefined, false)
+ * moveClock(task, { op: 'advance', taskId, attempt, epoch, watermarkMs: 1_000 }, sub)
  */
 export function moveClock(
   task: Task,
   request: ClockRequest,
-  closeOnIdle: SourcePlan['closeOnIdle'],
-  tellsIdle: boolean,
+  { source: { closeOnIdle }, isHeard }: Pick<SubTopology, 'source' | 'isHeard'>,
 ): void {
   const before = task.watermarkMs
   switch (request.op) {
     case 'idle':
-      if (!task.isIdle && tellsIdle) {
+      if (!task.isIdle && isHeard) {
         task.isIdle = true
         task.isTouched = true
       }

@@ -254,8 +254,7 @@ export class Lane {
   #moveClock(request: ClockRequest): LaneProcessed {
     const task = this.#taskFor(request)
     if (task === undefined) return dropped(request, undefined)
-    const { source, isHeard } = this.#subOf(task.sub)
-    moveClock(task, request, source.closeOnIdle, isHeard)
+    moveClock(task, request, this.#subOf(task.sub))
     return this.#process(task, request, undefined)
   }
 
