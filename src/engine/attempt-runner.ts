@@ -285,6 +285,7 @@ export class AttemptRunner {
     return new Flusher({
       engine,
       changelogTopicIds,
+      onRoom: () => this.#options.ingest.ring(),
       changelogEnd: async ({ sub, partition }) => {
         const topic = topics.names[topics.changelogs[sub]!]!
         return (await reader!.watermarks({ topic, partition }, limits.callMs)).high

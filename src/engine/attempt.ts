@@ -130,7 +130,7 @@ export class Attempt {
   /** False while a lane or the results waiting for their transaction are at their limit in bytes. */
   hasRoom(): boolean {
     const { laneBytesMax, pendingOutputBytesMax } = this.#engine.limits
-    if (this.#isAnnouncing) return false
+    if (this.#isAnnouncing || this.#flusher.isBehind) return false
     if (this.#transaction.pendingBytes >= pendingOutputBytesMax) return false
     return this.#laneBytes.every((bytes) => bytes < laneBytesMax)
   }

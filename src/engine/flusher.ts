@@ -1,5 +1,6 @@
 // Flushes committed state to disk, one task after the other, off the path of records. Main thread.
-// Keeps SPEC: STATE-1 (a flush never leads the committed epoch), RECOVER-4 (a restore starts at a bound that is safe).
+// Keeps SPEC: STATE-1 (a flush never leads the committed epoch), RECOVER-4 (a restore starts at a bound that is safe), FLOW-1 (records
+// wait for a disk that is slower than they are).
 
 import type { EngineOptions } from './options.ts'
 import type { TaskState } from './task-state.ts'
@@ -20,6 +21,8 @@ export interface FlusherOptions {
   changelogTopicIds: readonly (string | undefined)[]
   /** Asks the broker for the end of the changelog of a task. */
   changelogEnd: (task: TaskState) => Promise<number>
+  /** A round has ended: there may be room again. */
+  onRoom: () => void
 }
 
 /** Where the attempt stands. */
@@ -28,6 +31,9 @@ export interface FlushMoment {
   openEpoch: number
   committedEpoch: number
 }
+
+/** Bytes that are committed while a round of flushes is under way, in limits of one task: more waits for the round to end. */
+const BEHIND_LIMITS = 2
 
 export class Flusher {
   readonly #options: FlusherOptions
@@ -57,6 +63,7 @@ export class Flusher {
         if (!isStopped) onFailure(error)
       }
       this.#isRunning = false
+      this.#options.onRoom()
       if (!isStopped) cancel = scheduler.after(this.#isUrgent ? 0 : limits.flushEveryMs, () => void round())
     }
     this.#round = () => {
@@ -77,6 +84,11 @@ export class Flusher {
     if (this.#sealedBytes < bytesMax || this.#isUrgent) return
     this.#isUrgent = true
     if (!this.#isRunning) this.#round?.()
+  }
+
+  /** The disk is slower than the records: what is not on it would grow without end. */
+  get isBehind(): boolean {
+    return this.#isRunning && this.#sealedBytes > BEHIND_LIMITS * this.#options.engine.limits.unflushedBytesMax
   }
 
   /** Flushes one task when nothing is open any more: the end of the changelog is where a restore would start. */

@@ -82,3 +82,45 @@ test('while results wait for a commit that hangs nothing is fetched, and the gro
   await run.done
   expect(feed.differences()).toMatchObject(exact)
 })
+
+/** A disk that takes 400 turns of the event loop for a flush, and the most changelog bytes that were sealed during one. */
+function withSlowDisk(lanes: Lanes, seen: { duringFlush: number; most: number }): Lanes {
+  let flushing = 0
+  return {
+    count: lanes.count,
+    close: () => lanes.close(),
+    async send(lane, request) {
+      if (request.op === 'flush') {
+        if (flushing++ === 0) seen.duringFlush = 0
+        for (let i = 0; i < 400; i++) await turn()
+        flushing--
+      }
+      const answer = await lanes.send(lane, request)
+      if (flushing > 0 && answer.op === 'seal' && answer.out !== undefined) {
+        seen.duringFlush += answer.out.byteLength
+        seen.most = Math.max(seen.most, seen.duringFlush)
+      }
+      return answer
+    },
+  }
+}
+
+test('records wait for a disk that is slower than they are', async () => {
+  const kafka = createMemoryKafka({ topics: { trades: PARTITIONS } })
+  const feed = new TradeFeed(kafka, 33)
+  feed.append(20_000)
+  const seen = { duringFlush: 0, most: 0 }
+  const limits = { flushEveryMs: 1, unflushedBytesMax: 4_000, pollRecordsMax: 50, commitMinMs: 0, commitMaxMs: 1 }
+  const run = await startMemoryJob({
+    kafka,
+    job,
+    limits,
+    laneCount: 1,
+    makeLanes: (setups) => withSlowDisk(lanesOf(job, setups), seen),
+  })
+  await run.done
+  expect(seen.most).toBeGreaterThan(limits.unflushedBytesMax)
+  // Two limits, and what was on its way when they were reached.
+  expect(seen.most).toBeLessThan(6 * limits.unflushedBytesMax)
+  expect(feed.differences()).toMatchObject(exact)
+})
