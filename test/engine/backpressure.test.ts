@@ -96,8 +96,9 @@ function withSlowDisk(lanes: Lanes, seen: { duringFlush: number; most: number })
         flushing--
       }
       const answer = await lanes.send(lane, request)
-      if (flushing > 0 && answer.op === 'seal' && answer.out !== undefined) {
-        seen.duringFlush += answer.out.byteLength
+      const sealed = 'tasks' in answer && 'out' in answer ? (answer.out as ArrayBuffer | undefined) : undefined
+      if (flushing > 0 && sealed !== undefined) {
+        seen.duringFlush += sealed.byteLength
         seen.most = Math.max(seen.most, seen.duringFlush)
       }
       return answer
