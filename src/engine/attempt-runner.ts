@@ -2,7 +2,8 @@
 // Keeps SPEC: GROUP-1, GROUP-2 (kept tasks run while moved ones are opened), RECOVER-1, STOP-1 (a clean stop flushes).
 
 import { type GroupConsumer, type Producer, partitionKey, type Reader, type TopicPartition } from '../kafka/port.ts'
-import { Attempt, type AttemptEnd } from './attempt.ts'
+import { Attempt } from './attempt.ts'
+import type { AttemptEnd } from './attempt-options.ts'
 import { Flusher } from './flusher.ts'
 import type { Ingest } from './ingest.ts'
 import type { Assignment } from './membership.ts'
@@ -199,6 +200,7 @@ export class AttemptRunner {
       }))
       ingest.feed(attempt, tasks)
       consumer.assign(tasks)
+      ingest.holdBack()
     })
   }
 

@@ -1,9 +1,11 @@
 // The tasks of an attempt: those it began with, and those that are admitted while it runs. Main thread.
 
 import type { LaneSealed } from '../core/message.ts'
+import type { Plan } from '../job/plan.ts'
+import { type SubTopology, topologyOf } from '../job/topology.ts'
 import type { SourceBatch, TopicPartition } from '../kafka/port.ts'
 import { checkSinkTimes, type SinkTimes } from './sink-times.ts'
-import { lagOf, type TaskState } from './task-state.ts'
+import { isReadToOpenedEnd, lagOf, type TaskState, taskIdOf } from './task-state.ts'
 import type { EpochOffset } from './transaction.ts'
 
 type SealedTask = LaneSealed['tasks'][number]
@@ -13,10 +15,12 @@ export class AttemptTasks {
   readonly all: TaskState[] = []
   readonly #byPartition = new Map<string, (TaskState | undefined)[]>()
   readonly #byId = new Map<string, TaskState>()
+  readonly #subs: readonly SubTopology[]
   /** No more of them will be admitted. */
   isComplete: boolean
 
-  constructor(tasks: readonly TaskState[], isComplete: boolean) {
+  constructor(plan: Plan, tasks: readonly TaskState[], isComplete: boolean) {
+    this.#subs = topologyOf(plan).subs
     this.isComplete = isComplete
     this.add(tasks)
   }
@@ -29,6 +33,15 @@ export class AttemptTasks {
       ofTopic[task.partition] = task
       this.#byPartition.set(task.topic, ofTopic)
     }
+  }
+  /** A task that waits for the tables of its partition to be read. */
+  isHeld(partition: TopicPartition): boolean {
+    const task = this.of(partition)
+    if (task === undefined) return false
+    return this.#subs[task.sub]!.tables.some((sub) => {
+      const table = this.#byId.get(taskIdOf(sub, task.partition))
+      return table !== undefined && !isReadToOpenedEnd(table)
+    })
   }
   of({ topic, partition }: TopicPartition): TaskState | undefined {
     return this.#byPartition.get(topic)?.[partition]

@@ -9,8 +9,10 @@ import {
   KafkaError,
   type PollResult,
   type SourceBatch,
+  type TopicPartition,
   type TopicPartitionOffset,
 } from '../kafka/port.ts'
+import type { AttemptEnd, AttemptOptions } from './attempt-options.ts'
 import { AttemptTasks } from './attempt-tasks.ts'
 import { JobFloods } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
@@ -23,28 +25,6 @@ import type { TaskState } from './task-state.ts'
 import { watchTasks } from './task-watches.ts'
 import type { Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
-
-/** Why an attempt ended. */
-export type AttemptEnd =
-  /** Drained and committed: on request, or at the end of the input. */
-  { kind: 'drained' } | { kind: 'failed'; error: unknown }
-
-export interface AttemptOptions {
-  engine: EngineOptions
-  number: number
-  tasks: TaskState[]
-  /** False: more tasks are being opened and will be admitted. */
-  isComplete: boolean
-  transaction: Transaction
-  flusher: Flusher
-  group: GroupMetadata
-  /** A frame's memory is not needed any more. */
-  recycle: (frame: ArrayBuffer) => void
-  /** Asks the broker for the high watermark of an input partition. */
-  inputEnd: (task: TaskState) => Promise<number>
-  /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
-  onRoom: () => void
-}
 
 export class Attempt {
   readonly number: number
@@ -82,7 +62,7 @@ export class Attempt {
     const { engine } = options
     this.number = options.number
     this.#engine = engine
-    this.#tasks = new AttemptTasks(options.tasks, options.isComplete)
+    this.#tasks = new AttemptTasks(engine.plan, options.tasks, options.isComplete)
     this.#transaction = options.transaction
     this.#flusher = options.flusher
     this.#group = options.group
@@ -138,6 +118,11 @@ export class Attempt {
   /** False once it drains or has failed: what is read from then on is dropped. */
   wantsMore(): boolean {
     return this.#failure === undefined && !this.#isDraining
+  }
+
+  /** Its table is read first. */
+  isHeld(partition: TopicPartition): boolean {
+    return this.#tasks.isHeld(partition)
   }
 
   /** Runs epochs until drained or failed. Frames come in through `accept` meanwhile. */

@@ -11,6 +11,8 @@ export interface FrameTaker {
   /** False once it ends: nothing that is read now is of use to it. */
   wantsMore(): boolean
   accept(result: PollResult): void
+  /** Not to be read yet, whatever else is. */
+  isHeld(partition: TopicPartition): boolean
 }
 
 export interface IngestOptions {
@@ -33,6 +35,7 @@ export class Ingest {
   readonly #room: Wake
   #taker: FrameTaker | undefined
   #assigned: TopicPartition[] = []
+  #held: TopicPartition[] = []
   #isHeld = false
   #isClosed = false
   #isRunning = false
@@ -52,6 +55,18 @@ export class Ingest {
   /** There may be room again. */
   ring(): void {
     this.#room.ring()
+  }
+  /** Partitions that are held are paused from the start; each is read as soon as it is held no more. */
+  #release(): void {
+    const free = this.#held.filter((partition) => this.#taker?.isHeld(partition) !== true)
+    if (free.length === 0) return
+    this.#held = this.#held.filter((partition) => !free.includes(partition))
+    this.#options.consumer.resume(free)
+  }
+  /** Call it once they are assigned to the consumer. */
+  holdBack(): void {
+    this.#held = this.#assigned.filter((partition) => this.#taker?.isHeld(partition) === true)
+    if (this.#held.length > 0) this.#options.consumer.pause(this.#held)
   }
   /** From now on frames go to this taker. Only while held, so that no frame goes to the wrong one. */
   feed(taker: FrameTaker | undefined, assigned: TopicPartition[]): void {
@@ -112,8 +127,9 @@ export class Ingest {
     if (isPaused) consumer.pause(this.#assigned)
     const waitMs = this.#taker?.wantsMore() ? POLL_WAIT_MS : POLL_WAIT_BETWEEN_MS
     const result = await consumer.poll({ recordsMax, bytesMax, waitMs })
-    if (isPaused) consumer.resume(this.#assigned)
+    if (isPaused) consumer.resume(this.#assigned.filter((partition) => this.#taker?.isHeld(partition) !== true))
     this.#taker?.accept(result)
+    this.#release()
   }
 
   /** Until the attempt has room; gives up (false) after a while, so that the group still hears from us. */

@@ -245,6 +245,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     dispatchedOffset: inputOffset,
     processedOffset: inputOffset,
     highWatermark: input.high,
+    openedEnd: input.high,
     endOffset: isSource ? options.endOffsets.get(place) : undefined,
     isEndSent: false,
     isIdleSent: false,

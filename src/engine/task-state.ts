@@ -42,6 +42,8 @@ export interface TaskState {
   /** With `untilEnd`: the offset fixed at start; the input ends before it. */
   endOffset: number | undefined
   isEndSent: boolean
+  /** End of the input when the task was opened: who is joined with it as a table waits until it is read up to there. */
+  readonly openedEnd: number
   /** Monotonic time of the last record, and whether the input's end has been seen since. */
   lastRecordMs: number
   isAtEnd: boolean
@@ -73,6 +75,13 @@ export function lagOf(task: TaskState): number {
   const { highWatermark, processedOffset, dispatchedOffset, isAtEnd, endSeenOffset } = task
   const hasAll = isAtEnd && processedOffset === dispatchedOffset && endSeenOffset >= highWatermark
   return hasAll ? 0 : Math.max(0, highWatermark - processedOffset)
+}
+
+/** All that was there when the task was opened has been processed. */
+export function isReadToOpenedEnd(task: TaskState): boolean {
+  const { openedEnd, processedOffset, dispatchedOffset, isAtEnd, endSeenOffset, isEndSent } = task
+  const isDone = isAtEnd && processedOffset === dispatchedOffset && endSeenOffset >= openedEnd
+  return isEndSent || processedOffset >= openedEnd || isDone
 }
 
 /** The id of a task: its sub-topology and its partition. */

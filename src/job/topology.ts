@@ -60,6 +60,8 @@ export interface SubTopology {
   from: number | undefined
   /** It is a home, and its unit keeps state. */
   isStateful: boolean
+  /** The sub-topologies of tables that its records are joined with as they are: those are read first. */
+  tables: number[]
 }
 
 export interface Unit {
@@ -170,6 +172,7 @@ class Splitting {
           isHeard: movesOn || chains.length > 1,
           from: movedTo.get(source.topic),
           isStateful: isHome && isStateful,
+          tables: [],
         })
       })
       for (const { operators } of chains) {
@@ -177,6 +180,7 @@ class Splitting {
       }
       units.push({ subs: subs.flatMap((sub, at) => (sub.unit === unit ? [at] : [])), chains, isStateful })
     }
+    for (const unit of units) for (const chain of unit.chains) noteTables(subs, unit, chain)
     return { subs, units }
   }
 
@@ -250,6 +254,22 @@ class Splitting {
           : { ...head, inputs: [numberOf(head.inputs[0]), numberOf(head.inputs[1])] }
     return { head: own, operators, next: next === undefined ? undefined : numberOf(next) }
   }
+}
+
+/** A stream that is joined with a table as it is waits for what the table is made of. */
+function noteTables(subs: readonly SubTopology[], unit: Unit, { head }: Chain): void {
+  if (head.kind !== 'meeting' || head.operator.kind !== 'tableJoin' || head.operator.asOf !== undefined) return
+  const [left, right] = head.inputs.map((input) => subsBefore(subs, unit, input))
+  const tables = right!.filter((sub) => subs[sub]!.source.isTable === true)
+  for (const sub of left!) subs[sub]!.tables.push(...tables.filter((one) => one !== sub))
+}
+
+/** The sub-topologies whose records come into a chain. */
+function subsBefore(subs: readonly SubTopology[], unit: Unit, number: number): number[] {
+  const { head } = unit.chains[number]!
+  if (head.kind === 'topic') return unit.subs.filter((sub) => subs[sub]!.chains.includes(number))
+  const inputs = head.kind === 'rows' ? [head.of] : head.inputs
+  return inputs.flatMap((input) => subsBefore(subs, unit, input))
 }
 
 function rootOf(draft: Draft): Draft {

@@ -70,7 +70,7 @@ test('between attempts, and while one ends, an empty poll is over in 10 ms; for 
   const { time, ingest, close } = await scene()
   expect(await msToHold(time, ingest)).toBe(10)
   let isReading = true
-  const taker: FrameTaker = { hasRoom: () => true, wantsMore: () => isReading, accept: () => {} }
+  const taker: FrameTaker = { hasRoom: () => true, isHeld: () => false, wantsMore: () => isReading, accept: () => {} }
   ingest.feed(taker, [])
   ingest.release()
   await settled()
@@ -86,7 +86,7 @@ test('nothing is polled while it is held', async () => {
   const { time, ingest, close } = await scene()
   await msToHold(time, ingest)
   let polls = 0
-  ingest.feed({ hasRoom: () => true, wantsMore: () => false, accept: () => polls++ }, [])
+  ingest.feed({ hasRoom: () => true, wantsMore: () => false, isHeld: () => false, accept: () => polls++ }, [])
   for (let i = 0; i < 5; i++) await time.move(100)
   expect(polls).toBe(0)
   ingest.release()

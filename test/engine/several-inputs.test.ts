@@ -1,9 +1,14 @@
 // Tasks that read several topics: their topics fit, their offsets are committed with one state, and are found again.
-// Holds SPEC: JOIN-5, R1, RECOVER-1.
+// Holds SPEC: JOIN-5, TABLE-1, R1, RECOVER-1.
+
+import { unpack } from 'msgpackr'
 import { afterEach, expect, test } from 'vitest'
-import { job, kafka, msgpack, stream } from '../../src/index.ts'
+import { encodeValue } from '../../src/codec/encode.ts'
+import { job, kafka, msgpack, stream, table } from '../../src/index.ts'
+import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { CRASH_STEPS } from '../../src/testing/crash-steps.ts'
 import { type TestJob, testJob } from '../../src/testing/index.ts'
+import { startMemoryJob } from '../harness/memory-job.ts'
 
 interface Event {
   id: string
@@ -75,4 +80,32 @@ test.each(['memory', 'lmdb'] as const)(
 test.each(CRASH_STEPS)('a process that dies %s changes nothing', async (step) => {
   const { rows } = await run({ partitions: 2, store: 'lmdb' }, (t) => t.crashAt(step))
   expect(rows).toEqual(EXPECTED)
+})
+
+test('a table is read to the end that it has at the start before the stream that is joined with it', async () => {
+  const kafkaNow = createMemoryKafka({ topics: { clicks: 2, users: 2 } })
+  const writer = (topic: string, i: number, value: unknown): void => {
+    kafkaNow.append(topic, {
+      key: Buffer.from(`k${i}`),
+      value: encodeValue('msgpack', value),
+      timestampMs: 1_000,
+      headers: [],
+    })
+  }
+  for (let i = 0; i < 40; i++) writer('clicks', i, { id: `k${i}`, ts: 1_000, n: i })
+  for (let i = 0; i < 400; i++) writer('users', i % 40, { id: `k${i % 40}`, ts: 1_000, n: i })
+  const compiled = job('visits')
+    .from(events('clicks'))
+    .keyBy('id')
+    .joinTable('who', table(events('users')), {}, (click, user) => ({ n: click.n, user: user.n }))
+    .to(kafka('out'))
+    .build()
+  const run = await startMemoryJob({ kafka: kafkaNow, job: compiled, untilEnd: true, limits: { pollRecordsMax: 7 } })
+  await run.done
+  const rows = [0, 1].flatMap((partition) =>
+    kafkaNow
+      .log('out', partition)
+      .flatMap(({ value }) => (value === undefined ? [] : [unpack(value) as { n: number; user: number }])),
+  )
+  expect(rows.sort((a, b) => a.n - b.n)).toEqual(Array.from({ length: 40 }, (_, n) => ({ n, user: 360 + n })))
 })
