@@ -231,7 +231,8 @@ export class Pipeline {
 
   #openChain(number: number, state: ChainState): void {
     for (const step of this.#chains[number]!.statefulSteps) step.open?.(state)
-    this.#meetings[number]?.open?.(state)
+    // Those of what follows it come first.
+    this.#meetings[number]?.open?.(state, state.tables.slice(this.#chains[number]!.tables.length))
   }
 
   #endOf(number: number): ChainEnd {

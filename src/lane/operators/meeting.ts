@@ -2,6 +2,7 @@
 // come of it. Runs on a lane.
 // Keeps SPEC: R1 (a task with several inputs takes the minimum over those that are not idle or ended).
 
+import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
 
@@ -12,8 +13,8 @@ export interface Meeting {
   readonly tables?: readonly TableLayout[]
   /** What it passes on is at most this far behind its own clock. */
   readonly delayMs: number
-  /** Looks at a task that is about to run. */
-  open?(state: ChainState): void
+  /** Looks at a task that is about to run; `tables`: those that it asked for. */
+  open?(state: ChainState, tables: readonly SlabTable[]): void
   /** Does what `watermarkMs`, the clock of both streams, makes due. */
   advance(run: FrameRun, state: ChainState, watermarkMs: number): void
 }
