@@ -46,6 +46,12 @@ export interface ChainClock extends TaskClock {
   clocksMs?: number
 }
 
+/** Where a task is whose state another one keeps. */
+export interface FeedPosition extends ChainClock {
+  /** Next input offset to read. */
+  inputOffset: number
+}
+
 /**
  * The place of a task in its input and its clock: what an epoch marker keeps and a restart begins from.
  * `watermarkMs` is -Infinity before the first record and +Infinity after the end of input.
@@ -65,8 +71,8 @@ export interface TaskPosition extends TaskClock {
   clocks?: SourceClock[]
   /** Of a task whose unit has chains beside those that begin at its topics: their clocks, by number. */
   chains?: (ChainClock | null)[]
-  /** Of a task that keeps the state of several: the next input offset of each other, by sub-topology. */
-  feeds?: Record<string, number>
+  /** Of a task that keeps the state of several: where each other is, by sub-topology. */
+  feeds?: Record<string, FeedPosition>
 }
 
 /** Cumulative over the life of the task (kept in the marker). in + expanded = accepted + late + dead + filtered. */
@@ -118,8 +124,8 @@ export type LaneRequest =
       attempt: number
       position: TaskPosition | undefined
       inputOffset: number
-      /** Of a task without a position: what was kept with its offset. */
-      clock?: TaskClock | undefined
+      /** Of a task without a position: what was kept with its offset, or by the task that keeps its state. */
+      clock?: TaskClock | ChainClock | undefined
     }
   /**
    * The task is ours again after a rebalance, unchanged: it goes on in a new attempt where it stood. Refused when any of its

@@ -2,7 +2,7 @@
 // Keeps SPEC: RECOVER-2 (nothing is believed before the end of the changelog), GROUP-3 (a dead owner's transaction is ended),
 // RESTORE-2.
 
-import type { TaskClock, TaskPosition } from '../core/message.ts'
+import type { ChainClock, TaskClock, TaskPosition } from '../core/message.ts'
 import { KafkaError, type PollResult, partitionKey, type Reader } from '../kafka/port.ts'
 import { endsFetching } from './epoch/failure.ts'
 import { decideRecovery, type RecoveryDecision } from './epoch/recovery.ts'
@@ -31,8 +31,8 @@ export interface Restore {
   lane: number
   committedOffset: number | undefined
   position: TaskPosition | undefined
-  /** Of a task without state, whose clock no marker keeps. */
-  clock: TaskClock | undefined
+  /** Of a task without a marker of its own: what is kept with its offset, or in the marker of the one that keeps its state. */
+  clock: TaskClock | ChainClock | undefined
   readOffset: number
   changelogEnd: number
   /** Since when the reader has stood at the last stable offset; undefined while it moves. */

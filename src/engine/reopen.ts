@@ -164,18 +164,20 @@ function refuseLostOffset(
 }
 
 /**
- * The place of a task whose state another keeps is in that one's marker too, of the same transaction. A group that has lost its
+ * The place and the clock of a task whose state another keeps are in that one's marker too, of the same transaction. A group that has lost its
  * offset, or has an older one, is not believed.
  */
 function takeFeed(restore: Restore, stateful: readonly Restore[]): void {
   const { taskId, sub, home, partition, committedOffset } = restore
   if (home === sub) return
-  const marker = stateful.find((one) => one.sub === home && one.partition === partition)?.position?.feeds?.[sub]
-  if (marker === undefined) return
+  const feed = stateful.find((one) => one.sub === home && one.partition === partition)?.position?.feeds?.[sub]
+  if (feed === undefined) return
+  const { inputOffset: marker } = feed
   if (committedOffset !== undefined && committedOffset > marker) {
     throw new MillraceError('MR5004', { task: taskId, committed: committedOffset, marker })
   }
   restore.committedOffset = marker
+  restore.clock = feed
 }
 
 /** Where a task goes on: the decision for a stateful one, the group's offset for a stateless one. */
@@ -218,7 +220,9 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   if (engine.untilEnd && isSource && !options.endOffsets.has(place)) {
     options.endOffsets.set(place, input.high)
   }
-  if (position?.isEnded && !engine.untilEnd) {
+  const known = position ?? clock
+  const isEnded = known !== undefined && 'isEnded' in known && known.isEnded === true
+  if (isEnded && !engine.untilEnd) {
     engine.log.warn(
       { task: taskId },
       'an earlier run with --until-end has ended this input for the job: all records are late',
@@ -227,7 +231,6 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   const isLast = !movesOn
   // With records waiting, it may have been told to be quiet before.
   const mustAnnounce = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
-  const known = position ?? clock
   await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: known })
   return {
     taskId,
@@ -251,7 +254,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     isIdleSent: false,
     isAwaited: mustAnnounce || restore.committedOffset === undefined,
     awaitedSinceMs: Number.NEGATIVE_INFINITY,
-    isClockEnded: position?.isEnded === true,
+    isClockEnded: isEnded,
     lastRecordMs: engine.clock.monotonicMs(),
     isAtEnd: false,
     endSeenOffset: -1,

@@ -271,10 +271,7 @@ export class Lane {
       task.inputOffset = view.nextOffset
       task.isTouched = true
     }
-    if (home !== task && task.isTouched) {
-      home.feeds.set(task.sub, task.inputOffset)
-      home.isTouched = true
-    }
+    if (task.isTouched) home.isTouched = true
     task.endRequest()
     const { samplesMs } = run
     return {
@@ -355,6 +352,7 @@ export class Lane {
     const open = this.#tasks.get(taskId)
     if (open === undefined) return
     this.#tasks.delete(taskId)
+    open.task.home?.members.delete(open.task.sub)
     for (const table of open.task.allTables) table.dropAll()
     await open.task.store?.close()
   }

@@ -4,7 +4,7 @@
 
 import { addCounts, noCounts } from '../core/counts.ts'
 import { MillraceError } from '../core/errors.ts'
-import type { LaneStats, TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
+import type { ChainClock, FeedPosition, LaneStats, TaskClock, TaskCounts, TaskPosition } from '../core/message.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import type { SlabTable, TaskStore } from '../state/contract.ts'
 import type { MemoryBudget } from '../state/memory-budget.ts'
@@ -53,9 +53,9 @@ export class Task extends ChainState {
   /** Of a home: the tables of each chain of its unit. */
   chainTables: SlabTable[][] = []
   /** Of a home: the other tasks, by sub-topology. */
-  readonly members = new Map<number, ChainState>()
-  /** Of a home: the next input offset of the other tasks, by sub-topology. */
-  readonly feeds = new Map<number, number>()
+  readonly members = new Map<number, Task>()
+  /** Of a home: where the other tasks were when it was opened, by sub-topology. */
+  readonly #feeds = new Map<number, FeedPosition>()
   #counts: TaskCounts = noCounts()
 
   constructor(options: TaskOptions) {
@@ -70,21 +70,19 @@ export class Task extends ChainState {
   }
 
   /** Takes up the place and the clock of a restored position; undefined: a task that has none, of which `clock` may be known. */
-  start(position: TaskPosition | undefined, inputOffset: number, clock: TaskClock | undefined = position): void {
+  start(
+    position: TaskPosition | undefined,
+    inputOffset: number,
+    clock: TaskClock | ChainClock | undefined = position,
+  ): void {
     this.inputOffset = inputOffset
     this.isStarted = true
-    if (clock !== undefined) {
-      this.watermarkMs = clock.watermarkMs
-      this.eventTimeMsMax = clock.eventTimeMsMax
-      // It was told when it was committed.
-      this.toldWatermarkMs = clock.watermarkMs
-    }
+    // It was told when it was committed.
+    if (clock !== undefined) this.restoreClock({ isEnded: false, ...clock })
     if (position === undefined) return
-    this.isEnded = position.isEnded
-    this.hasEmittedEnd = position.isEnded
     this.clocks?.restore(position.clocks ?? [], position.watermarkMs)
     this.#counts = { ...position.counts }
-    for (const [sub, offset] of Object.entries(position.feeds ?? {})) this.feeds.set(Number(sub), offset)
+    for (const [sub, feed] of Object.entries(position.feeds ?? {})) this.#feeds.set(Number(sub), feed)
     for (const [number, clock] of (position.chains ?? []).entries()) {
       if (clock !== null) this.chains[number]?.restoreClock(clock)
     }
@@ -156,7 +154,13 @@ export class Task extends ChainState {
       ...(this.chains.every((chain) => chain === undefined)
         ? {}
         : { chains: Array.from(this.chains, (chain) => chain?.clock ?? null) }),
-      ...(this.feeds.size === 0 ? {} : { feeds: Object.fromEntries(this.feeds) }),
+      ...this.#feedPositions(),
     }
+  }
+
+  /** Where the others are: what they have done is in the tables of this one. */
+  #feedPositions(): Pick<TaskPosition, 'feeds'> {
+    for (const [sub, { clock, inputOffset }] of this.members) this.#feeds.set(sub, { ...clock, inputOffset })
+    return this.#feeds.size === 0 ? {} : { feeds: Object.fromEntries(this.#feeds) }
   }
 }

@@ -3,7 +3,7 @@
 
 import { noCounts } from '../core/counts.ts'
 import { FrameWriter } from '../core/frame.ts'
-import type { TaskPosition } from '../core/message.ts'
+import type { ChainClock, TaskPosition } from '../core/message.ts'
 import { taskIdOf } from '../engine/task-state.ts'
 import type { Plan } from '../job/plan.ts'
 import { planHash } from '../job/plan-hash.ts'
@@ -31,6 +31,12 @@ const TIMEOUT_MS_A_RECORD = 0.05
 const TIMEOUT_MS_MAX = 900_000
 /** Deliveries that are waited for once the client's queue of 64 MB is full. */
 const FLUSH_MS = 60_000
+
+const NO_CLOCK: ChainClock = {
+  watermarkMs: Number.NEGATIVE_INFINITY,
+  eventTimeMsMax: Number.NEGATIVE_INFINITY,
+  isEnded: false,
+}
 
 export class ResetTransaction {
   readonly #options: ResetTransactionOptions
@@ -128,16 +134,14 @@ function markerFrame(
     const others = subs.flatMap((sub, at) => (sub.home === home && at !== home ? [at] : []))
     const feeds = others.flatMap((at) => {
       const place = places.find((one) => one.topic === subs[at]!.topic && one.partition === partition)
-      return place === undefined ? [] : [[at, place.offset] as const]
+      return place === undefined ? [] : [[at, { inputOffset: place.offset, ...NO_CLOCK }] as const]
     })
     const position: TaskPosition = {
       taskId: taskIdOf(home, partition),
       epoch,
       instanceId: RESET_INSTANCE,
       inputOffset: offset,
-      watermarkMs: Number.NEGATIVE_INFINITY,
-      eventTimeMsMax: Number.NEGATIVE_INFINITY,
-      isEnded: false,
+      ...NO_CLOCK,
       source: topic,
       planHash: planHash(plan),
       counts: noCounts(),

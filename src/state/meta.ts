@@ -76,7 +76,7 @@ export function positionOf(value: unknown): TaskPosition | undefined {
     COUNT_NAMES.every((name) => typeof counts[name] === 'number') &&
     (value.clocks === undefined || areClocks(value.clocks)) &&
     (value.chains === undefined || areChains(value.chains)) &&
-    (value.feeds === undefined || areOffsets(value.feeds))
+    (value.feeds === undefined || areFeeds(value.feeds))
   return isProven ? (value as unknown as TaskPosition) : undefined
 }
 
@@ -87,16 +87,20 @@ function areClocks(value: unknown): boolean {
   )
 }
 
-function areChains(value: unknown): boolean {
-  const isChain = (one: unknown): boolean =>
+function isChain(one: unknown): one is Record<string, unknown> {
+  return (
     isRecord(one) &&
     typeof one.watermarkMs === 'number' &&
     typeof one.eventTimeMsMax === 'number' &&
     typeof one.isEnded === 'boolean' &&
     (one.clocks === undefined || (areClocks(one.clocks) && typeof one.clocksMs === 'number'))
+  )
+}
+
+function areChains(value: unknown): boolean {
   return Array.isArray(value) && value.every((one) => one === null || isChain(one))
 }
 
-function areOffsets(value: unknown): boolean {
-  return isRecord(value) && Object.values(value).every((offset) => typeof offset === 'number')
+function areFeeds(value: unknown): boolean {
+  return isRecord(value) && Object.values(value).every((one) => isChain(one) && typeof one.inputOffset === 'number')
 }

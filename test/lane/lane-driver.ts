@@ -246,17 +246,17 @@ export function sourceFrame(records: readonly InputRecord[], offset: number): Ar
   return writer.take(TASK.partition, offset + records.length)!
 }
 
-function changelogFrame(records: readonly SinkRecord[], offset: number): ArrayBuffer {
+export function changelogFrame(records: readonly SinkRecord[], offset: number): ArrayBuffer {
   const writer = new FrameWriter()
   for (const [i, { key, value }] of records.entries()) writer.appendSource(offset + i, 0, key, value)
   return writer.take(TASK.partition, offset + records.length)!
 }
 
-function copyOf(record: SinkRecord): SinkRecord {
+export function copyOf(record: SinkRecord): SinkRecord {
   return { ...record, key: record.key?.slice(), value: record.value?.slice(), headers: [] }
 }
 
-function rowOf(record: SinkRecord, topics: PlanTopics): Row {
+export function rowOf(record: SinkRecord, topics: PlanTopics): Row {
   const text = new TextDecoder()
   return {
     topic: topics.names[record.topicIndex]!,
