@@ -14,13 +14,13 @@ export function compileLate(c: Compilation, target: unknown): void {
   const isJoined = last?.kind === 'join' || (last?.kind === 'tableJoin' && last.asOf !== undefined)
   if (!c.isWindowed && !isJoined)
     c.found.add('late needs a window, a join of two streams or one as of a time: without one no record is late')
-  if (sinceRows(c.operators).some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
+  if (sinceMade(c.operators).some((operator) => operator.kind === 'late')) c.found.add('late is said twice')
   c.operators.push({ kind: 'late', name: nextName(c, 'late'), topic })
 }
 
-/** The operators of the chain at hand. */
-function sinceRows(operators: readonly OperatorPlan[]): readonly OperatorPlan[] {
-  const from = operators.findLastIndex((one) => one.kind === 'rows' || one.kind === 'repartition' || 'other' in one)
+/** The operators behind the last one that may find records too late. */
+function sinceMade(operators: readonly OperatorPlan[]): readonly OperatorPlan[] {
+  const from = operators.findLastIndex((one) => one.kind === 'aggregate' || 'other' in one)
   return operators.slice(from + 1)
 }
 

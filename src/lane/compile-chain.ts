@@ -257,7 +257,7 @@ export class CompiledChain {
     const sinks = this.#resultSinks(name, index, kind, accumulators, end)
     const changed = new ChangedRows(sinks)
     const { outOfOrderMs } = source
-    const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(), capacity })
+    const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(index), capacity })
     this.statefulSteps.push(step)
     this.rowsDelayMs = kind.delayMs
     // The rows of the aggregate are in the first table of a chain.
@@ -295,9 +295,10 @@ export class CompiledChain {
     })
   }
 
-  #late(): LateRecords | undefined {
+  /** What is late for the aggregate at `index`. */
+  #late(index: number): LateRecords | undefined {
     const { chain, topics, options } = this.#options
-    const late = chain.operators.find((operator) => operator.kind === 'late')
+    const late = chain.operators.find((operator, at) => at > index && operator.kind === 'late')
     return late === undefined ? undefined : new LateRecords(this.origin, topics, late.name, options.messageBytesMax)
   }
 

@@ -123,6 +123,6 @@ function compileJoin(options: MeetingOptions, plan: JoinPlan, left: Input, right
 }
 
 function lateOf({ topics, options, after }: MeetingOptions, { origin }: CompiledChain): LateRecords | undefined {
-  const late = after.find((operator) => operator.kind === 'late')
-  return late === undefined ? undefined : new LateRecords(origin, topics, late.name, options.messageBytesMax)
+  const [late] = after
+  return late?.kind !== 'late' ? undefined : new LateRecords(origin, topics, late.name, options.messageBytesMax)
 }

@@ -153,22 +153,33 @@ export class Pipeline {
   process(task: Task, run: FrameRun): void {
     const { chains, source } = this.#subs[task.sub]!
     task.isIdle = false
-    chains.forEach((number, nth) => {
+    const nowMs = source.eventTime.kind === 'processing' ? this.#timeOf(task) : 0
+    const runs = chains.map((number) => {
       const { reader, chunk, steps } = this.#chains[number]!
       const state = this.#stateOf(number, task)
-      const own: FrameRun = state === run.task ? run : { ...run, task: state }
-      const share = Math.max(1, Math.floor((SAMPLES_MAX * chunk.capacity) / Math.max(1, run.view.recordCount)))
-      reader!.begin(run.view, state.clocks, source.eventTime.kind === 'processing' ? this.#timeOf(state) : 0)
-      while (reader!.fill()) {
+      reader!.begin(run.view, state.clocks, nowMs)
+      return { reader: reader!, chunk, steps, own: state === run.task ? run : { ...run, task: state } }
+    })
+    const { chunk: first } = runs[0]!
+    // Streams of one topic meet record by record, so that what one makes of a record does not depend on the records behind it.
+    const countMax = runs.length > 1 ? 1 : first.capacity
+    const { recordCount } = run.view
+    const share = (SAMPLES_MAX * countMax) / Math.max(1, recordCount)
+    for (let nth = 1, isLeft = true; isLeft; nth++) {
+      isLeft = false
+      for (const { reader, chunk, steps, own } of runs) {
+        if (!reader.fill(countMax)) continue
+        isLeft = true
         // What is read for several streams is one record, and as many more as there are streams.
-        if (nth === 0) {
+        if (chunk === first) {
           task.tally.counts.in += chunk.count
           // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
-          sample(chunk, run, Math.min(share, SAMPLES_MAX - run.samplesMs.length))
+          const due = share >= 1 ? share : Math.ceil(share * nth) - Math.ceil(share * (nth - 1))
+          sample(chunk, run, Math.min(Math.floor(due), SAMPLES_MAX - run.samplesMs.length))
         } else task.tally.counts.expanded += chunk.count
         for (const step of steps) step.run(chunk, own)
       }
-    })
+    }
     followClocks(task)
     this.advance(task, run)
   }

@@ -49,6 +49,7 @@ export class SourceReader {
   #at = 0
   #left = 0
   #nowMs = 0
+  #countMax = 0
   /** Events of the envelope being read, and the next of them. */
   readonly #eventStarts: number[] = []
   #events: unknown[] = []
@@ -87,10 +88,11 @@ export class SourceReader {
     this.#decoder.begin(view.bytes)
   }
 
-  /** Reads the next records into the chunk; false when the frame has no more. */
-  fill(): boolean {
+  /** Reads the next records into the chunk, at most `countMax` of them; false when the frame has no more. */
+  fill(countMax = this.#chunk.capacity): boolean {
     const chunk = this.#chunk
     chunk.reset()
+    this.#countMax = countMax
     if (this.#left === 0) return false
     if (chunk.carried !== undefined) this.#collectCarried(chunk.carried)
     else if (this.#source.shape === 'envelope') this.#collectEvents()
@@ -118,7 +120,7 @@ export class SourceReader {
     const scanner = this.#scanner
     const bytesMax = this.#limits.valueBytesMax
     let at = this.#at
-    const count = Math.min(this.#left, chunk.capacity)
+    const count = Math.min(this.#left, this.#countMax)
     for (let row = 0; row < count; row++) {
       const word = at >> 2
       const keyBytes = words[word + 1]!
@@ -148,7 +150,7 @@ export class SourceReader {
   #collectDecoded(): void {
     const chunk = this.#chunk
     const view = this.#view!
-    while (this.#left > 0 && chunk.count < chunk.capacity) {
+    while (this.#left > 0 && chunk.count < this.#countMax) {
       const row = this.#placeRow(view.valueStart(this.#at), view.valueBytes(this.#at), SINGLE_EVENT)
       if (chunk.status[row] === STATUS_OK && !chunk.isTombstone(row)) this.#decodeValue(row)
       this.#nextRecord()
@@ -161,7 +163,7 @@ export class SourceReader {
     const view = this.#view!
     const clocks = this.#clocks!
     const prefix = this.#prefix
-    while (this.#left > 0 && chunk.count < chunk.capacity) {
+    while (this.#left > 0 && chunk.count < this.#countMax) {
       const start = view.valueStart(this.#at)
       const valueBytes = view.valueBytes(this.#at)
       prefix.read(this.#bytes, start, valueBytes)
@@ -271,7 +273,7 @@ export class SourceReader {
   /** Every event of an envelope is a row; a chunk may end in the middle of an envelope. */
   #collectEvents(): void {
     const chunk = this.#chunk
-    while (chunk.count < chunk.capacity) {
+    while (chunk.count < this.#countMax) {
       if (this.#nextEvent < this.#eventCount) {
         this.#takeEvent()
         if (this.#nextEvent === this.#eventCount) this.#nextRecord()

@@ -94,7 +94,7 @@ function global(): Windowing {
     bounds: undefined,
     idBounds: 'none',
     delayMs: 0,
-    isOrdered: true,
+    isOrdered: false,
     tables: (name, width) => [numbered(name, width)],
     step(parts) {
       const windows = new GlobalWindow()

@@ -14,13 +14,13 @@ export interface Tick {
   value: number
 }
 
-const FRAMES: [name: string, options: DriveOptions][] = [
+export const FRAMES: [name: string, options: DriveOptions][] = [
   ['all in one frame', {}],
   ['two a frame', { frameRecords: 2 }],
   ['one a frame', { frameRecords: 1 }],
   ['every record decoded', { path: 'free', frameRecords: 2 }],
 ]
-const RESTARTS: [name: string, options: DriveOptions][] = [
+export const RESTARTS: [name: string, options: DriveOptions][] = [
   ['after each, from the changelog', { frameRecords: 1, restart: 'changelog' }],
   ['after every second, from the changelog', { frameRecords: 2, restart: 'changelog' }],
   ['after each, from LMDB', { frameRecords: 1, restart: 'store', store: 'lmdb' }],
@@ -32,7 +32,7 @@ const RESTARTS: [name: string, options: DriveOptions][] = [
 ]
 
 /** After how many records the engine commits, and whether it dies in that commit. */
-const ENGINES: [name: string, every: number, crash: CrashStep | undefined][] = [
+export const ENGINES: [name: string, every: number, crash: CrashStep | undefined][] = [
   ['committed after each', 1, undefined],
   ['dead after every second, its commit lost', 2, 'commit-lost'],
   ['dead after every second, its commit done', 2, 'answer-lost'],

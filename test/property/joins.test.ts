@@ -215,6 +215,43 @@ describe('interval joins', () => {
   })
 })
 
+test('a topic that meets itself gives the rows of each record read twice, whatever the frames and restarts', async () => {
+  const selfJob = (shape: Shape): CompiledJob => {
+    const { type, before, after, grace, outOfOrder } = shape
+    const source = kafka('in', {
+      value: msgpack<Event>(),
+      key: 'key',
+      eventTime: 'ts',
+      outOfOrder: ms(outOfOrder[0]),
+    })
+    const options = { within: { before: ms(before), after: ms(after) }, type, grace: ms(grace) }
+    return job('j')
+      .from(source)
+      .keyBy('key')
+      .join('j', stream(source).keyBy('key'), options, (left, right) => ({
+        left: left?.id ?? -1,
+        right: right?.id ?? -1,
+      }))
+      .late(kafka('late'))
+      .to(kafka('out'))
+      .build()
+  }
+  await fc.assert(
+    fc.asyncProperty(events, shapes, modes, async (list, shape, mode) => {
+      const same: Shape = { ...shape, isOfFields: false, outOfOrder: [shape.outOfOrder[0], shape.outOfOrder[0]] }
+      const twice = list.flatMap((event) => [0, 1].map((side): Event => ({ ...event, side: side as Side })))
+      const input = inputOf(list).map((record) => ({ ...record, topic: 'in' }))
+      const driven = await driveStreams(selfJob(same), input, mode)
+      const expected = oracle(twice, same)
+      expect(texts(pairsOf(driven)).sort()).toEqual(texts(expected.rows).sort())
+      expect(idsOf(driven.rows, 'late')).toEqual(expected.late)
+      expect(driven.counts).toMatchObject({ in: list.length, expanded: list.length + expected.rows.length, dead: 0 })
+      expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
+    }),
+    { numRuns: 80 },
+  )
+})
+
 describe('records within outOfOrder', () => {
   /** All pairs, whatever the time. */
   function allPairs(list: readonly Event[], shape: Shape): string[] {

@@ -11,7 +11,7 @@ export interface RowsChainOptions {
   /** Its number. */
   chain: number
   derived: Derived
-  /** Rows come in the order of their times: each is a clock of its own. */
+  /** Rows come in the order of their times: each is a clock of its own. Others may be of any time before the clock. */
   isOrdered: boolean
 }
 
@@ -44,7 +44,9 @@ export class RowsChain {
     const clockMs = isOrdered ? timeMs : run.task.watermarkMs
     // At the end of the input the rows come before it.
     const watermarkMs = Number.isFinite(clockMs) ? Math.max(state.watermarkMs, clockMs) : state.watermarkMs
-    derived.add(run, state, key, timeMs, watermarkMs, value)
+    // A key may have been left behind for as long as it wants: its row is of the time when it came about.
+    const ownMs = isOrdered || !Number.isFinite(watermarkMs) ? timeMs : Math.max(timeMs, Math.ceil(watermarkMs))
+    derived.add(run, state, key, ownMs, watermarkMs, value)
     return undefined
   }
 }
