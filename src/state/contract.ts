@@ -115,6 +115,8 @@ export interface SlabTable {
   rowIfAny(keyId: number, windowEndMs: number): number
   /** Rows of a key in memory. */
   rowCountOf(keyId: number): number
+  /** The greatest window end of the rows of a key, -Infinity: it has none; NaN: not known without asking the store. Hot. */
+  newestEndOf(keyId: number): number
   /** Byte order of two keys: negative, 0 or positive. */
   compareKeys(a: number, b: number): number
   keyOf(row: number): number

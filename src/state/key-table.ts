@@ -58,9 +58,11 @@ export class KeyTable {
 
   /** A row of the key was made. */
   addRow(keyId: number, windowEndMs: number, row: number): void {
-    this.#rowCounts[keyId] = this.#rowCounts[keyId]! + 1
+    const count = this.#rowCounts[keyId]!
+    this.#rowCounts[keyId] = count + 1
+    // Once it is gone, which of those before it is the newest is not known.
     const newest = this.newestEnds[keyId]!
-    if (Number.isNaN(newest) || windowEndMs >= newest) this.setNewest(keyId, windowEndMs, row)
+    if (Number.isNaN(newest) ? count === 0 : windowEndMs >= newest) this.setNewest(keyId, windowEndMs, row)
   }
 
   setNewest(keyId: number, windowEndMs: number, row: number): void {

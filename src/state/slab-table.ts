@@ -77,6 +77,8 @@ class StoredSlabTable implements SlabTable {
   readonly #scratch = new KeyScratch()
   #frameView: DataView = new DataView(new ArrayBuffer(0))
   #loadCount = 0
+  /** Rows may be in the store and not in memory. */
+  #hasStored: boolean
   readonly #eviction: RowEviction
 
   constructor(options: SlabTableOptions) {
@@ -94,6 +96,7 @@ class StoredSlabTable implements SlabTable {
     this.#budget = typeof limit === 'number' ? new MemoryBudget(limit) : limit
     this.#budget.join(this)
     learnWindows(this.#windows, options.store, options.operatorId, options.isWindowed)
+    this.#hasStored = this.#windows.hasStored
   }
 
   get slots(): Float64Array {
@@ -148,6 +151,10 @@ class StoredSlabTable implements SlabTable {
   rowCountOf(keyId: number): number {
     return this.#keys.rowCountOf(keyId)
   }
+  newestEndOf(keyId: number): number {
+    if (this.#hasStored) return Number.NaN
+    return this.#keys.rowCountOf(keyId) === 0 ? Number.NEGATIVE_INFINITY : this.#keys.newestEnds[keyId]!
+  }
   compareKeys(a: number, b: number): number {
     return this.#rows.compareKeys(a, b)
   }
@@ -165,6 +172,7 @@ class StoredSlabTable implements SlabTable {
   rowIfAny(keyId: number, windowEndMs: number): number {
     const row = this.#rows.find(keyId, windowEndMs)
     if (row >= 0) return row
+    if (!this.#hasStored) return -1
     const window = this.#windows.get(windowEndMs)
     if (window === undefined || window.storedCount <= 0) return -1
     const value = this.#storedValue(keyId, windowEndMs)
@@ -249,9 +257,11 @@ class StoredSlabTable implements SlabTable {
     }
     this.#dirtyCount = 0
     this.#keys.sweep()
+    if (this.#hasStored) this.#hasStored = this.#windows.hasStored
   }
 
   evict(): void {
+    this.#hasStored = true
     if (this.#eviction.run(this.#budget.excessBytes, this.#store.flushedEpoch, this.#loadCount)) this.#keys.sweep()
   }
 

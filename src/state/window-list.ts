@@ -25,6 +25,12 @@ export class WindowList {
   readonly #ends: number[] = []
   #first = 0
 
+  /** Some window has rows that are only in the store. */
+  get hasStored(): boolean {
+    for (const { storedCount } of this.#byEnd.values()) if (storedCount > 0) return true
+    return false
+  }
+
   get(endMs: number): WindowRows | undefined {
     return this.#byEnd.get(endMs)
   }

@@ -16,3 +16,12 @@ test('bytes in cells are not those that they were read from, also where these ar
   bytes.fill(9)
   expect([...stored]).toEqual(before)
 })
+
+test.each([0, 3, 300, 70_000])('%i bytes that are the only cell are read back as a copy', (length) => {
+  const bytes = Uint8Array.from({ length }, (_, i) => i)
+  const stored = packCells([bytes])!.slice()
+  packCells([Uint8Array.of(1, 2)])
+  const cells = unpackCells(stored, 0)
+  expect(cells).toEqual([bytes])
+  expect((cells![0] as Uint8Array).buffer).not.toBe(stored.buffer)
+})

@@ -279,6 +279,20 @@ describe('a slab table equals a map', () => {
 })
 
 describe('a slab table', () => {
+  test('knows the greatest window end of a key, or that it does not', async () => {
+    const store = await openedStore()
+    const table = tableOver(store)
+    const a = (): number => table.internKey(new TextEncoder().encode('a'), 0, 1)
+    expect(table.newestEndOf(a())).toBe(Number.NEGATIVE_INFINITY)
+    for (const endMs of [20, 30, 10]) rowOf(table, 'a', endMs)
+    expect(table.newestEndOf(a())).toBe(30)
+    table.dropWindow(30)
+    rowOf(table, 'a', 15)
+    expect(table.newestEndOf(a())).toBeNaN()
+    for (const endMs of [10, 15, 20]) table.dropWindow(endMs)
+    expect(table.newestEndOf(a())).toBe(Number.NEGATIVE_INFINITY)
+  })
+
   test('grows far beyond its first arrays and still finds every row', async () => {
     const table = tableOver(await openedStore())
     const keyCount = 5000

@@ -21,6 +21,7 @@ import { type Chunk, reasonOf } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
 import type { JobFunction } from '../job-function.ts'
 import { operatorIdOf } from '../operator-id.ts'
+import { BytePool } from './byte-pool.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { ByteRange, Derived } from './derived.ts'
 import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
@@ -72,6 +73,7 @@ export class IntervalJoin implements Meeting {
   readonly #options: IntervalJoinOptions
   readonly #tasks = new WeakMap<ChainState, JoinTask>()
   readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #pool = new BytePool()
 
   constructor(options: IntervalJoinOptions) {
     this.#options = options
@@ -218,7 +220,7 @@ export class IntervalJoin implements Meeting {
     const lastMs = side === 0 ? toMs + beforeMs + graceMs : timeMs + beforeMs + afterMs + graceMs
     let isMet = false
     let object: unknown
-    const lastBucket = entries.bucketOf(lastMs)
+    const lastBucket = Math.min(entries.bucketOf(lastMs), entries.lastBucketOf(keyId))
     for (let bucket = entries.bucketOf(Math.max(firstMs, watermarkMs)); bucket <= lastBucket; bucket++) {
       for (let n = 0; ; n++) {
         const entry = entries.rowAt(keyId, bucket, n)
@@ -332,7 +334,7 @@ export class IntervalJoin implements Meeting {
 
   #bytesOf(side: 0 | 1, chunk: Chunk, row: number, run: FrameRun): Uint8Array {
     const { isMsgpack } = this.#options.streams[side]
-    if (isMsgpack && !chunk.isChanged) return run.view.bytes.slice(chunk.starts[row]!, chunk.ends[row]!)
+    if (isMsgpack && !chunk.isChanged) return this.#pool.copy(run.view.bytes, chunk.starts[row]!, chunk.ends[row]!)
     return encodeValue('msgpack', this.#objectOf(side, chunk, row))
   }
 }

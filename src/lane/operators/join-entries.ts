@@ -73,6 +73,12 @@ export class JoinEntries {
     return (Math.floor(this.table.windowEndMin / this.buckets.limit) + 1) * this.buckets.bucketMs
   }
 
+  /** The last bucket with rows of a key, -Infinity: it has none; +Infinity: not known. */
+  lastBucketOf(keyId: number): number {
+    const newest = this.table.newestEndOf(keyId)
+    return Number.isNaN(newest) ? Number.POSITIVE_INFINITY : Math.floor(newest / this.buckets.limit)
+  }
+
   /** The n-th row of a key in a bucket, -1: there are less. */
   rowAt(keyId: number, bucket: number, n: number): number {
     return this.table.rowIfAny(keyId, bucket * this.buckets.limit + n)
@@ -112,8 +118,12 @@ export class JoinEntries {
     return number
   }
 
-  /** Rows of a key in a bucket: by doubling, then halving, since they have no gaps. */
+  /** Rows of a key in a bucket: by the last one, or by doubling, then halving, since they have no gaps. */
   #countOf(keyId: number, bucket: number): number {
+    const newest = this.table.newestEndOf(keyId)
+    const first = this.numberOf(bucket, 0)
+    if (newest < first) return 0
+    if (newest < first + this.buckets.limit) return newest - first + 1
     if (this.rowAt(keyId, bucket, 0) < 0) return 0
     let there = 0
     let beyond = 1
