@@ -65,7 +65,7 @@ export const RECORD_ERRORS = {
     text: 'The join {join} holds {limit} records of this key at nearly this time already.',
     remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
   },
-  MR2013: {
+  MR2014: {
     action: 'report',
     text: 'A record of the global table {topic} is no row of it: {reason}.',
     remedy: 'It is left out. Look at the topic; mend the producer or the declared format.',

@@ -92,7 +92,7 @@ export class GlobalRows {
         ? 'a row of a table needs a key'
         : (chunk.reasons.get(row) ?? deadRow(status).reason)
     answer.refused++
-    answer.lastRefused = new MillraceError('MR2013', { topic: this.topic, reason }).toData()
+    answer.lastRefused = new MillraceError('MR2014', { topic: this.topic, reason }).toData()
   }
 }
 
