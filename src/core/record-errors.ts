@@ -65,6 +65,11 @@ export const RECORD_ERRORS = {
     text: 'The join {join} holds {limit} records of this key at nearly this time already.',
     remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
   },
+  MR2013: {
+    action: 'divert',
+    text: 'The record of a table has no key.',
+    remedy: 'Produce with the key of the row: the newest record of each key is its row.',
+  },
   MR2014: {
     action: 'report',
     text: 'A record of the global table {topic} is no row of it: {reason}.',

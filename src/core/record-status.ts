@@ -29,6 +29,8 @@ export const DEAD_RESULT_BYTES = 32
 export const DEAD_NO_VALUE = 33
 /** Its operator holds too many records of the key. */
 export const DEAD_CROWDED = 34
+/** A record of a table without a key is of no row. */
+export const DEAD_NO_KEY = 35
 
 interface DeadRow {
   code: ErrorCode
@@ -56,6 +58,7 @@ const DEAD_ROWS: Readonly<Record<number, DeadRow>> = {
   [DEAD_RESULT_BYTES]: { code: 'MR2010', reason: '' },
   [DEAD_NO_VALUE]: { code: 'MR2011', reason: '' },
   [DEAD_CROWDED]: { code: 'MR2012', reason: '' },
+  [DEAD_NO_KEY]: { code: 'MR2013', reason: '' },
 }
 
 /** The error code and the reason of a dead status. Throws RangeError for a status that is not dead. */

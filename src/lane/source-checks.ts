@@ -1,6 +1,6 @@
 // Checks that every source record passes before the operators see it: its event time and its key. Hot: one loop a check.
 // Runs on a lane.
-// Keeps SPEC: R7 (absurd times are dead), SRC-1 (the Kafka key is the declared field).
+// Keeps SPEC: R7 (absurd times are dead), SRC-1 (the Kafka key is the declared field), TABLE-4 (a row has a key).
 
 import { TAG_BIG, TAG_MISSING, TAG_NUMBER, TAG_TEXT } from '../core/columns.ts'
 import type { FrameView } from '../core/frame.ts'
@@ -12,6 +12,7 @@ import {
   DEAD_FUNCTION,
   DEAD_KEY_BYTES,
   DEAD_KEY_MISMATCH,
+  DEAD_NO_KEY,
   STATUS_OK,
 } from '../core/record-status.ts'
 import { isAbsurdTime } from '../core/watermark.ts'
@@ -50,6 +51,7 @@ export class SourceChecks {
   check(view: FrameView, nowMs: number): void {
     if (this.#isProcessing) this.#stamp(nowMs)
     else if (this.#chunk.carried === undefined) this.#readTimes(view)
+    if (this.#source.isTable === true) this.#checkTableKeys(view)
     if (this.#keyField >= 0) this.#checkKeys(view)
   }
 
@@ -110,6 +112,19 @@ export class SourceChecks {
   #refuseField(row: number, field: number): void {
     const tag = this.#chunk.columns.tags[field * this.#chunk.capacity + row]
     this.#chunk.fail(row, tag === TAG_BIG ? DEAD_BIG_INTEGER : DEAD_FIELD, field)
+  }
+
+  /** A record of a table, also one that deletes a row, has a key that state can have. */
+  #checkTableKeys({ words }: FrameView): void {
+    const chunk = this.#chunk
+    const { status, timesMs, at } = chunk
+    for (let row = 0; row < chunk.count; row++) {
+      if (status[row] !== STATUS_OK) continue
+      const keyBytes = words[(at[row]! >> 2) + 1]!
+      if (keyBytes >= 0 && keyBytes <= this.#limits.keyBytesMax) continue
+      chunk.fail(row, keyBytes < 0 ? DEAD_NO_KEY : DEAD_KEY_BYTES, keyBytes)
+      timesMs[row] = Number.NEGATIVE_INFINITY
+    }
   }
 
   /** The Kafka key must be the text of the declared field. A record that fails does not move the watermark. */
