@@ -78,37 +78,40 @@ export class AsOfJoin implements Meeting {
       if (status[row] !== STATUS_OK) continue
       const isTaken =
         side === 0 ? this.#wait(chunk, row, run, own, watermarkMs) : this.#update(chunk, row, run, own, watermarkMs)
-      if (isTaken) continue
+      if (isTaken || status[row] !== STATUS_OK) continue
       status[row] = STATUS_LATE
       this.#options.late[side]?.write(chunk, row, run, timeMs, timeMs, this.#options.graceMs, watermarkMs)
     }
     this.#out.flush(run, state)
   }
 
-  /** False: the record is too late to be joined. */
+  /** False: the record is too late to be joined, or dead. */
   #wait(chunk: Chunk, row: number, run: FrameRun, own: AsOfTask, watermarkMs: number): boolean {
     const timeMs = chunk.timesMs[row]!
     const dueMs = timeMs + this.#options.graceMs
     if (watermarkMs > dueMs) return false
+    const bytes = keptBytes(this.#options.stream, chunk, row, run)
+    if (bytes === undefined) return false
     const { waiting } = own
     const { view } = run
     const at = chunk.at[row]!
     const keyId = waiting.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
     const entry = waiting.rowFor(keyId, timeMs)
     const records = waiting.cells[entry] ?? []
-    records.push(keptBytes(this.#options.stream, chunk, row, run)!)
+    records.push(bytes)
     waiting.cells[entry] = records
     waiting.touch(entry)
     if (dueMs < own.quietUntilMs) own.quietUntilMs = dueMs
     return true
   }
 
-  /** False: no record can be joined with this version any more. */
+  /** False: no record can be joined with this version any more, or it is dead. */
   #update(chunk: Chunk, row: number, run: FrameRun, own: AsOfTask, watermarkMs: number): boolean {
     const { graceMs, table } = this.#options
     const { view } = run
     const at = chunk.at[row]!
     const bytes = keptBytes(table, chunk, row, run)
+    if (chunk.status[row] !== STATUS_OK) return false
     const horizonMs = watermarkMs - graceMs
     const isTaken = own.versions.set(
       view.bytes,

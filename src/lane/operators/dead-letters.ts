@@ -2,7 +2,6 @@
 // carries cut bytes and says so. Runs on a lane; the rare path.
 // Keeps SPEC: DLQ-1 (a bad record is never lost), DLQ-2 (a letter fits its topic), ERR-2 (codes, not texts).
 
-import { encodeValue } from '../../codec/encode.ts'
 import { type ErrorData, MillraceError } from '../../core/errors.ts'
 import type { FrameView, FrameWriter } from '../../core/frame.ts'
 import type { LaneLimits } from '../../core/message.ts'
@@ -23,7 +22,7 @@ import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
-import { addSource, type RecordOrigin, sourceKey, sourceValue } from './source-headers.ts'
+import { addSource, letterValue, type RecordOrigin, sourceKey, sourceValue } from './source-headers.ts'
 
 const CODE = headerName('millrace-error-code')
 const TEXT = headerName('millrace-error-text')
@@ -104,7 +103,7 @@ export class DeadLetters {
     this.#addReason(error)
     headers.addText(OPERATOR, operator)
     headers.addText(ID, id)
-    this.#append(out, timestampMs, key, encodeValue('msgpack', row), headers.length)
+    this.#append(out, timestampMs, key, letterValue(row), headers.length)
     return error
   }
 

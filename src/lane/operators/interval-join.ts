@@ -13,7 +13,6 @@
  * Both records of a pair are judged by the one that waits: the second has a row with it as long as the first one's deadline has not
  * passed. A record whose own deadline has passed, and that nobody has waited for, is late.
  */
-import { encodeValue } from '../../codec/encode.ts'
 import { DEAD_CROWDED, DEAD_EVENT_TIME, DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
@@ -27,6 +26,7 @@ import type { ByteRange, Derived } from './derived.ts'
 import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
+import { keptBytes } from './table-rows.ts'
 
 /** What a side of a join is told of its stream. */
 export interface JoinStream {
@@ -149,8 +149,11 @@ export class IntervalJoin implements Meeting {
     const deadlineMs = toMs + graceMs
     const { view } = run
     const at = chunk.at[row]!
+    const isOver = watermarkMs > deadlineMs
+    const bytes = isOver ? undefined : keptBytes(streams[side], chunk, row, run, this.#pool)
+    if (chunk.status[row] !== STATUS_OK) return
     const isMet = this.#meet(side, chunk, row, run, state, own, timeMs, fromMs, toMs, watermarkMs)
-    if (watermarkMs > deadlineMs) {
+    if (isOver) {
       if (isMet) return
       chunk.status[row] = STATUS_LATE
       streams[side].late?.write(chunk, row, run, fromMs, toMs, graceMs, watermarkMs)
@@ -158,7 +161,7 @@ export class IntervalJoin implements Meeting {
     }
     const entries = own.entries[side]
     const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
-    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, this.#bytesOf(side, chunk, row, run))
+    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, bytes!)
     if (typeof number !== 'number') {
       this.#refuse(chunk, row, number, entries.buckets.limit)
       return
@@ -330,12 +333,6 @@ export class IntervalJoin implements Meeting {
 
   #objectOf(side: 0 | 1, chunk: Chunk, row: number): unknown {
     return chunk.isChanged ? chunk.objects[row] : this.#options.streams[side].objects.objectAt(row)
-  }
-
-  #bytesOf(side: 0 | 1, chunk: Chunk, row: number, run: FrameRun): Uint8Array {
-    const { isMsgpack } = this.#options.streams[side]
-    if (isMsgpack && !chunk.isChanged) return this.#pool.copy(run.view.bytes, chunk.starts[row]!, chunk.ends[row]!)
-    return encodeValue('msgpack', this.#objectOf(side, chunk, row))
   }
 }
 

@@ -3,11 +3,12 @@
 // Keeps SPEC: R6 (late is a stream of its own, with window, watermark and lateness), WIN-9 (no bounds where there are none).
 
 import { encodeValue } from '../../codec/encode.ts'
-import { DEAD_RESULT_BYTES } from '../../core/record-status.ts'
+import { DEAD_FUNCTION, DEAD_RESULT_BYTES } from '../../core/record-status.ts'
 import { ENDLESS_MS, latenessMs } from '../../core/window.ts'
 import type { PlanTopics } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
+import { TOMBSTONE } from './derived.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
 import { addSource, type RecordOrigin, sourceKey } from './source-headers.ts'
@@ -60,8 +61,14 @@ export class LateRecords {
     addSource(headers, this.#origin, chunk, row, run)
     headers.addPacked(view.bytes, view.headersStart(at), view.headersBytes(at))
     const key = sourceKey(chunk, row, run)
-    const value = this.#value(chunk, row, run)
-    const bytes = (key?.length ?? 0) + value.length + headers.length
+    let value: Uint8Array | undefined
+    try {
+      value = this.#value(chunk, row, run)
+    } catch (error) {
+      chunk.failThrown(row, DEAD_FUNCTION, error)
+      return
+    }
+    const bytes = (key?.length ?? 0) + (value?.length ?? 0) + headers.length
     if (bytes + MESSAGE_OVERHEAD_BYTES > this.#bytesMax) {
       // Its own headers and ours do not fit: a record never stops a job, so this one is dead.
       chunk.fail(row, DEAD_RESULT_BYTES, bytes)
@@ -71,9 +78,14 @@ export class LateRecords {
     run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
   }
 
-  #value(chunk: Chunk, row: number, run: FrameRun): Uint8Array {
+  /** Undefined: it deletes the row of a table. Throws what the encoder throws on what a function made. */
+  #value(chunk: Chunk, row: number, run: FrameRun): Uint8Array | undefined {
     const { source, madeBy } = this.#origin
-    if (madeBy !== undefined) return encodeValue('msgpack', chunk.objects[row])
+    if (madeBy !== undefined) {
+      const made = chunk.objects[row]
+      return made === TOMBSTONE ? undefined : encodeValue('msgpack', made)
+    }
+    if (chunk.isTombstone(row)) return undefined
     const eventIndex = chunk.eventIndexes[row]!
     const value = run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
     const hasBytes = eventIndex === SINGLE_EVENT || chunk.carried !== undefined

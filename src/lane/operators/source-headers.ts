@@ -5,6 +5,7 @@ import { encodeValue } from '../../codec/encode.ts'
 import type { SourcePlan } from '../../job/plan.ts'
 import { type Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
+import { TOMBSTONE } from './derived.ts'
 import { type HeaderBytes, headerName } from './header-bytes.ts'
 
 const SOURCE_TOPIC = headerName('millrace-source-topic')
@@ -56,7 +57,18 @@ export function sourceValue(
   row: number,
   run: FrameRun,
 ): Uint8Array | undefined {
-  if (madeBy !== undefined) return encodeValue('msgpack', chunk.objects[row])
+  if (madeBy !== undefined) return letterValue(chunk.objects[row])
   if (chunk.carried === undefined) return run.view.value(chunk.at[row]!)
   return run.view.bytes.subarray(chunk.starts[row]!, chunk.ends[row]!)
+}
+
+/** What a function made, as a dead letter has it; undefined: there is no row, or none that can be written. */
+export function letterValue(made: unknown): Uint8Array | undefined {
+  if (made === TOMBSTONE) return undefined
+  try {
+    return encodeValue('msgpack', made)
+  } catch {
+    // That it cannot be encoded is mostly why the letter is written.
+    return undefined
+  }
 }

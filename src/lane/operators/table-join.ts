@@ -97,7 +97,8 @@ class TableSide implements Step {
       if (watermarkMs > task.watermarkMs) task.watermarkMs = watermarkMs
       if (chunk.status[row] !== STATUS_OK) continue
       const at = chunk.at[row]!
-      rows.set(view.bytes, view.keyStart(at), view.keyBytes(at), timeMs, keptBytes(this.#table, chunk, row, run))
+      const kept = keptBytes(this.#table, chunk, row, run)
+      if (chunk.status[row] === STATUS_OK) rows.set(view.bytes, view.keyStart(at), view.keyBytes(at), timeMs, kept)
     }
   }
 }

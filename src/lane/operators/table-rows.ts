@@ -3,9 +3,11 @@
 
 import { encodeValue } from '../../codec/encode.ts'
 import { MsgpackDecoder } from '../../codec/msgpack-decode.ts'
+import { DEAD_FUNCTION } from '../../core/record-status.ts'
 import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource } from '../frame-run.ts'
+import type { BytePool } from './byte-pool.ts'
 import { TOMBSTONE } from './derived.ts'
 import { rowOf } from './table-function.ts'
 
@@ -20,13 +22,30 @@ export interface RowStream {
   isMsgpack: boolean
 }
 
-/** The bytes of a record as state keeps them; undefined: it deletes its row. */
-export function keptBytes(stream: RowStream, chunk: Chunk, row: number, { view }: FrameRun): Uint8Array | undefined {
+/**
+ * The bytes of a record as state keeps them, in memory of `pool` where it lives as long as its neighbours; undefined: it deletes its
+ * row, or is dead, since it cannot be encoded.
+ */
+export function keptBytes(
+  stream: RowStream,
+  chunk: Chunk,
+  row: number,
+  { view }: FrameRun,
+  pool?: BytePool,
+): Uint8Array | undefined {
   if (stream.isMsgpack && !chunk.isChanged) {
-    return chunk.isTombstone(row) ? undefined : view.bytes.slice(chunk.starts[row]!, chunk.ends[row]!)
+    const [start, end] = [chunk.starts[row]!, chunk.ends[row]!]
+    if (end < start) return undefined
+    return pool === undefined ? view.bytes.slice(start, end) : pool.copy(view.bytes, start, end)
   }
   const object = rowOf(chunk, row, stream.objects)
-  return object === TOMBSTONE ? undefined : encodeValue('msgpack', object)
+  if (object === TOMBSTONE) return undefined
+  try {
+    return encodeValue('msgpack', object)
+  } catch (error) {
+    chunk.failThrown(row, DEAD_FUNCTION, error)
+    return undefined
+  }
 }
 
 const decoder = new MsgpackDecoder()

@@ -81,6 +81,7 @@ class TableSide implements Step {
     out.keyOf(chunk, row, run)
     const { bytes, start, length } = out.key
     const kept = keptBytes(this.#options.tables[side], chunk, row, run)
+    if (chunk.status[row] !== STATUS_OK) return
     const hadOwn = rows[side].find(bytes, start, length) >= 0
     const found = rows[1 - side]!.find(bytes, start, length)
     const other = found < 0 ? undefined : rows[1 - side]!.objectOf(found)
