@@ -122,6 +122,11 @@ export class Pipeline {
     this.stateful = this.#meaning()
   }
 
+  /** Lets go of records on their way: the request that they are of has failed. */
+  clear(): void {
+    for (const derived of this.#derived) derived?.clear()
+  }
+
   /** The chain states of a task that keeps those of its unit. */
   newChains(taskId: string, partition: number): (ChainState | undefined)[] {
     return this.#unit.chains.map(({ head }, number) => {

@@ -302,8 +302,7 @@ export class Lane {
       const position = task.position(epoch)
       tasks.push({ taskId: task.taskId, partition: task.partition, position })
       task.isTouched = false
-      const pipeline = this.#pipelineOf(task.sub)
-      tellNext(this.#job.plan, pipeline, task, this.#changelog, this.#setup.partitionCounts)
+      tellNext(this.#job.plan, this.#pipelineOf(task.sub), task, this.#changelog, this.#setup.partitionCounts)
       if (task.store === undefined) continue
       sealState(task, task.store, position, this.#changelog, this.#topics.changelogs[task.sub]!)
     }
@@ -387,8 +386,9 @@ export class Lane {
     return new MillraceError('MR6004', { lane: this.#setup.lane, reason })
   }
 
-  /** The answer to a request that failed; rows that it had written already go with it. */
+  /** The answer to a request that failed; rows and records that it had made already go with it. */
   #failure(error: unknown): LaneAnswer {
+    for (const pipeline of this.#pipelines.all) pipeline.clear()
     this.#out.take()
     this.#changelog.take()
     if (error instanceof MillraceError) return { op: 'failed', error: error.toData() }

@@ -68,7 +68,12 @@ export class Derived {
     chunk.isChanged = true
     const own: FrameRun = { task: state, view: this.#view, out: run.out, samplesMs: run.samplesMs }
     for (const step of this.steps) step.run(chunk, own)
-    chunk.reset()
+    this.clear()
+  }
+
+  /** Lets go of what waits: the request that it is of has failed. */
+  clear(): void {
+    this.chunk.reset()
     this.#used = FRAME_HEADER_BYTES
   }
 

@@ -69,11 +69,11 @@ export class VersionRows {
     return true
   }
 
-  /** Looks at the keys of buckets that end at or before the horizon. */
+  /** Looks at the keys of buckets that end before the horizon. */
   advance(horizonMs: number): void {
     for (;;) {
       const bucketMs = this.#deadlines.firstBucketMs
-      if (bucketMs > horizonMs || bucketMs === Number.POSITIVE_INFINITY) return
+      if (bucketMs >= horizonMs) return
       for (const keyId of this.#deadlines.keysOf(bucketMs)) {
         const row = this.#table.rowFor(keyId, NO_WINDOW)
         this.#deadlines.remove(keyId, bucketMs)
