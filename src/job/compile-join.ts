@@ -18,7 +18,8 @@ export function compileJoin(
   const name = stateName(c, 'join', step.name, '')
   const where = `join ${show(name)}`
   if (c.key === undefined) found.add(`${where} needs keyed records: put keyBy before it`)
-  if (other.key === undefined) found.add(`${where}: the other stream is not keyed: put keyBy at its end`)
+  if (other.isTable) found.add(`${where} takes another stream; a table is joined with joinTable`)
+  else if (other.key === undefined) found.add(`${where}: the other stream is not keyed: put keyBy at its end`)
   const options = found.options(where, step.options, ['within', 'type', 'grace'])
   const { before, after } = bounds(found, where, options.within)
   const type = found.oneOf(`${where}: type`, options.type, TYPES, 'inner')

@@ -4,7 +4,7 @@
 import { show } from './checks.ts'
 import { type Compilation, stateName } from './compile.ts'
 import type { Step } from './draft.ts'
-import type { StreamPlan } from './plan.ts'
+import { allOperators, type StreamPlan } from './plan.ts'
 
 export function compileTableJoin(
   c: Compilation,
@@ -43,7 +43,11 @@ export function compileTablesJoin(
   const { found } = c
   const name = stateName(c, 'join', step.name, '')
   const where = `join ${show(name)}`
+  const shared = topicsOf(c).find((topic) => topicsOf(otherPlan).includes(topic))
   if (!other.isTable) found.add(`${where} takes another table, e.g. table(kafka('addresses', {...}))`)
+  else if (shared !== undefined) {
+    found.add(`${where}: both tables are of the topic ${show(shared)}; what a row and itself give is for map to say`)
+  }
   const options = found.options(where, step.options, ['type'])
   const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left', 'outer'], 'inner')
   const fn = found.fn(`${where}: the last argument`, step.fn)
@@ -60,4 +64,10 @@ export function globalJoin(c: Compilation, step: Extract<Step, { kind: 'joinTabl
   const type = found.oneOf(`${where}: type`, options.type, ['inner', 'left'], 'inner')
   c.operators.push({ kind: 'globalJoin', name, table, on, type, fn: found.fn(`${where}: the last argument`, step.fn) })
   return name
+}
+
+/** The topics that a table is made of. */
+function topicsOf({ source, operators }: StreamPlan): string[] {
+  const others = allOperators({ source, operators }).flatMap((one) => ('other' in one ? [one.other.source.topic] : []))
+  return [source.topic, ...others]
 }

@@ -13,7 +13,7 @@ import { compileTableJoin, compileTablesJoin, globalJoin } from './compile-table
 import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
 import { type Draft, draftOf, type Step, type StreamDraft } from './draft.ts'
 import type { CompiledJob, OperatorPlan, Plan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
-import { checkIntervals, checkTopics } from './plan-checks.ts'
+import { checkCircles, checkIntervals, checkTopics } from './plan-checks.ts'
 
 /** What all streams of a job share. */
 export interface JobCompilation {
@@ -62,7 +62,7 @@ export function compileDraft(draft: Draft): CompiledJob {
     functionCount: found.functions.length,
   }
   checkIntervals(found, plan)
-  checkTopics(found, plan)
+  if (!checkCircles(found, plan)) checkTopics(found, plan)
   refuse(found, job)
   return { plan, functions: found.functions }
 }
@@ -99,7 +99,11 @@ function sourceOf({ found, sources }: JobCompilation, { source: given, isTable }
   if (known?.given === given && known !== undefined && (known.plan.isTable === true) === (isTable === true))
     return known.plan
   const plan = compileSource(found, given, isTable)
-  if (known !== undefined && JSON.stringify(known.plan) !== JSON.stringify(plan)) {
+  if (known !== undefined && known.plan.isTable !== plan.isTable) {
+    found.add(
+      `the topic ${show(topic)} is read as a stream and as a table: which of its records are rows already would depend on chance; two records of one topic meet in join, within a time`,
+    )
+  } else if (known !== undefined && JSON.stringify(known.plan) !== JSON.stringify(plan)) {
     found.add(
       `the topic ${show(topic)} is read twice with different options: its records are read once, so keep it in a constant, const source = kafka(${show(topic)}, {...}), and use that in both places`,
     )
@@ -108,10 +112,16 @@ function sourceOf({ found, sources }: JobCompilation, { source: given, isTable }
   return plan
 }
 
+const OF_TABLES: ReadonlySet<Step['kind']> = new Set(['filter', 'map', 'join', 'to', 'view'])
+
 function compileStep(c: Compilation, step: Step): void {
   if (c.openWindow !== undefined && step.kind !== 'aggregate') {
     c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by ${step.kind}`)
     c.openWindow = undefined
+  }
+  if (c.isTable && !OF_TABLES.has(step.kind)) {
+    c.found.add(`${step.kind} is for streams; a table takes filter, map, join, to and toView`)
+    return
   }
   switch (step.kind) {
     case 'filter':
@@ -249,6 +259,7 @@ function compileGlobalJoin(c: Compilation, step: Extract<Step, { kind: 'joinTabl
 
 function compileMerge(c: Compilation, other: Compilation): void {
   const name = nextName(c, 'merge')
+  if (other.isTable) c.found.add(`${name} takes another stream; a table is joined with joinTable`)
   if ((c.key === undefined) !== (other.key === undefined)) {
     c.found.add(`${name}: one of the streams is keyed and the other is not: put keyBy before both, or after it`)
   }

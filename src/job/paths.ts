@@ -86,9 +86,11 @@ function readingOf(
       return aggregateReading(operator.aggregates, decoded, madeBy)
     case 'globalJoin':
       return takesWhole('its function', madeBy)
-    case 'join':
     case 'tableJoin':
+      return { path: 'free', why: 'takes the records and the rows of the table' }
     case 'tablesJoin':
+      return { path: 'free', why: 'takes the rows of both tables' }
+    case 'join':
     case 'merge':
       return { path: 'free', why: 'takes the records of both streams' }
     case 'rows':

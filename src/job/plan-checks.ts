@@ -3,13 +3,28 @@
 
 import { type Findings, show } from './checks.ts'
 import { allOperators, EVERY_INTERVALS_MAX, type Plan } from './plan.ts'
-import { changelogNames, globalSources, sourceTopics } from './topology.ts'
+import { CircleError, changelogNames, globalSources, sourceTopics, topologyOf } from './topology.ts'
 
 export function checkIntervals(found: Findings, plan: Plan): void {
   const emits = allOperators(plan).flatMap((operator) => ('emit' in operator ? [operator.emit] : []))
   const intervals = new Set(emits.flatMap((emit) => (emit.kind === 'every' ? [emit.everyMs] : [])))
   if (intervals.size > EVERY_INTERVALS_MAX) {
     found.add(`the sinks have ${intervals.size} different 'every' intervals, ${EVERY_INTERVALS_MAX} are possible`)
+  }
+}
+
+/** Records that have moved meet no topic of those that move: they would be read and written by the same tasks. True: they do. */
+export function checkCircles(found: Findings, plan: Plan): boolean {
+  try {
+    topologyOf(plan)
+    return false
+  } catch (error) {
+    if (!(error instanceof CircleError)) throw error
+    const { moved, topics } = error
+    found.add(
+      `what moves through ${show(moved)} meets records of ${topics.map(show).join(' or ')} again, which are read before it: write it to a topic of its own with to, and let a second job go on from there`,
+    )
+    return true
   }
 }
 

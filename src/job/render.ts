@@ -45,7 +45,9 @@ export function describePlan(plan: Plan, paths: readonly OperatorPath[]): PlanDe
 
 function streamLines(stream: StreamPlan, paths: readonly OperatorPath[], indent: string): [string, string][] {
   const { source, operators } = stream
-  const lines: [text: string, path: string][] = [[`${indent}from ${source.topic}`, sourceText(source)]]
+  const lines: [text: string, path: string][] = [
+    [`${indent}${source.isTable === true ? 'table' : 'from'} ${source.topic}`, sourceText(source)],
+  ]
   let depth = 1
   operators.forEach((operator, at) => {
     // After a sink comes its sibling, after anything else a child.
@@ -115,10 +117,10 @@ function operatorText(operator: OperatorPlan): string {
     case 'tableJoin': {
       const { name, type, asOf } = operator
       const how = asOf === undefined ? '' : ` as of the record's time, grace ${formatDuration(asOf.graceMs)},`
-      return `${type} join ${name}${how} with the table`
+      return `${type} join ${name}${how} with`
     }
     case 'tablesJoin':
-      return `${operator.type} join ${operator.name} with the table`
+      return `${operator.type} join ${operator.name} with`
     case 'globalJoin':
       return `${operator.type} join ${operator.name} on ${operator.on} with all of the table ${operator.table.source.topic}`
     case 'merge':

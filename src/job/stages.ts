@@ -168,7 +168,7 @@ export interface Table<R, K extends string> {
   /** Writes each change to a topic. */
   to(sink: SinkTopic<R>): Table<R, K> & Complete
   /** Keeps the rows in a view (topic `<job>-view-<name>`) that clients subscribe to. */
-  toView(name: string, options?: ViewOptions<R, never>): Table<R, K> & Complete
+  toView(name: string, options?: Pick<ViewOptions<R, never>, 'value'>): Table<R, K> & Complete
 }
 
 /** Rows by key, all of them on every instance. */

@@ -132,6 +132,19 @@ interface Draft extends Chain {
   root: Draft
 }
 
+/** Records would go from a unit through a repartition topic to that unit again. */
+export class CircleError extends Error {
+  readonly moved: string
+  /** The topics that are read on both sides, among others. */
+  readonly topics: readonly string[]
+
+  constructor(moved: string, topics: readonly string[]) {
+    super(`what moves through ${moved} goes round in a circle`)
+    this.moved = moved
+    this.topics = topics
+  }
+}
+
 class Splitting {
   readonly #drafts: Draft[] = []
 
@@ -233,7 +246,7 @@ class Splitting {
     const isReady = (root: Draft): boolean => this.#drafts.every((draft) => rootOf(draft) !== root || isWritten(draft))
     while (ordered.length < roots.length) {
       const next = roots.find((root) => !ordered.includes(root) && isReady(root))
-      if (next === undefined) throw new Error('a stream of the plan goes round in a circle')
+      if (next === undefined) throw this.#circleOf(roots.filter((root) => !ordered.includes(root)))
       ordered.push(next)
       for (const draft of this.#drafts) {
         if (rootOf(draft) !== next) continue
@@ -241,6 +254,14 @@ class Splitting {
       }
     }
     return ordered
+  }
+
+  #circleOf(roots: readonly Draft[]): CircleError {
+    const drafts = this.#drafts.filter((draft) => roots.includes(rootOf(draft)))
+    const sources = drafts.flatMap(({ head }) => (head.kind === 'topic' ? [head.source] : []))
+    const moved = sources.find(({ eventTime }) => eventTime.kind === 'carried')!
+    const others = sources.filter(({ eventTime }) => eventTime.kind !== 'carried').map(({ topic }) => topic)
+    return new CircleError(moved.topic, [...new Set(others)])
   }
 
   /** Numbers within its unit. */

@@ -154,7 +154,9 @@ describe('a stream with a table as of the time of the record', () => {
     ]
     for (const isStreamFirst of [true, false]) {
       const t = asOf()
-      const sendClicks = (): void => [999, 1_000, 1_999, 2_000, 3_000].forEach((ts, n) => click(t, ts, n))
+      const sendClicks = (): void => {
+        for (const [n, ts] of [999, 1_000, 1_999, 2_000, 3_000].entries()) click(t, ts, n)
+      }
       const sendUsers = (): void => {
         user(t, 'Ada', 1_000)
         user(t, 'Bob', 2_000)
