@@ -83,6 +83,8 @@ class TableSide implements Step {
     const kept = keptBytes(this.#options.tables[side], chunk, row, run)
     if (chunk.status[row] !== STATUS_OK) return
     const hadOwn = rows[side].find(bytes, start, length) >= 0
+    // What deletes a row that there is not changes nothing.
+    if (kept === undefined && !hadOwn) return
     const found = rows[1 - side]!.find(bytes, start, length)
     const other = found < 0 ? undefined : rows[1 - side]!.objectOf(found)
     const atMs = found < 0 ? timeMs : Math.max(timeMs, rows[1 - side]!.timeMs(found))
