@@ -1,7 +1,19 @@
 // Jobs of several streams and several stages: merge, self joins, rows that go on as records.
 // Holds SPEC: MERGE-1, ROWS-1, COUNT-1.
 import { afterEach, expect, test } from 'vitest'
-import { count, job, kafka, max, msgpack, stream, sum, tumbling } from '../../src/index.ts'
+import {
+  count,
+  type Duration,
+  job,
+  kafka,
+  max,
+  msgpack,
+  session,
+  stream,
+  sum,
+  table,
+  tumbling,
+} from '../../src/index.ts'
 import { type TestJob, testJob } from '../../src/testing/index.ts'
 
 interface Trade {
@@ -164,3 +176,47 @@ test('rows go on by another key through a topic of the job, whose partitions bri
   ])
   expect(t.counts).toMatchObject({ in: 300, late: 0, dead: 0 })
 })
+
+test.each([
+  ['join', (t: string) => joinedRows(t)],
+  ['joinTable', (t: string) => tableRows(t, undefined)],
+  ['joinTable asOf', (t: string) => tableRows(t, { grace: '0ms' })],
+] as const)('behind %s rows go straight into windows, by the key that they have', async (_, rowsOf) => {
+  for (const isRestarted of [false, true]) {
+    const t = open(
+      rowsOf('many')
+        .window('busy', session('1s'))
+        .aggregate({ n: count(), qty: sum('qty') })
+        .to(kafka('out')),
+    )
+    t.send('b', { key: 'x', value: { sym: 'x', ts: 500, qty: 10 }, timestampMs: 500 })
+    t.send('a', { value: { sym: 'x', ts: 500, qty: 1 } }, { value: { sym: 'x', ts: 600, qty: 2 } })
+    await t.flush()
+    if (isRestarted) await t.restart()
+    t.send('a', { value: { sym: 'x', ts: 900, qty: 3 } }, { value: { sym: 'x', ts: 8_000, qty: 4 } })
+    await t.flush()
+    await t.end()
+    expect(t.outputs('out').map(({ value }) => value)).toEqual([
+      { sym: 'x', windowStart: 500, windowEnd: 900, n: 3, qty: 36 },
+      { sym: 'x', windowStart: 8_000, windowEnd: 8_000, n: 1, qty: 14 },
+    ])
+    expect(t.counts).toMatchObject({ late: 0, dead: 0, results: 2 })
+    expect(t.state()['busy-aggregate']).toEqual([])
+  }
+})
+
+/** Trades of `a`, each with the one of `b` with its key. */
+function joinedRows(name: string) {
+  return job(name)
+    .from(trades('a'))
+    .keyBy('sym')
+    .join('with', stream(trades('b')).keyBy('sym'), { within: '10s' }, (one, other) => ({ qty: one.qty + other.qty }))
+}
+function tableRows(name: string, asOf: { grace: Duration } | undefined) {
+  return job(name)
+    .from(trades('a'))
+    .keyBy('sym')
+    .joinTable('with', table(trades('b')), asOf === undefined ? {} : { asOf }, (one, other) => ({
+      qty: one.qty + other.qty,
+    }))
+}

@@ -55,8 +55,8 @@ export class AsOfJoin implements Meeting {
     this.sides = [{ run: (chunk, run) => this.#run(0, chunk, run) }, { run: (chunk, run) => this.#run(1, chunk, run) }]
   }
 
-  open(state: ChainState): void {
-    const [rows, index, waiting] = state.tables as [SlabTable, SlabTable, SlabTable]
+  open(state: ChainState, tables: readonly SlabTable[]): void {
+    const [rows, index, waiting] = tables as [SlabTable, SlabTable, SlabTable]
     this.#tasks.set(state, {
       versions: new VersionRows(rows, index),
       waiting,

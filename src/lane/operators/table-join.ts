@@ -33,8 +33,8 @@ export class TableJoin implements Meeting {
     this.sides = [new StreamSide(options, out, rowsOf), new TableSide(options.table, out, rowsOf)]
   }
 
-  open(state: ChainState): void {
-    this.#rows.set(state, new TableRows(state.tables[0] as SlabTable))
+  open(state: ChainState, [table]: readonly SlabTable[]): void {
+    this.#rows.set(state, new TableRows(table!))
   }
 
   advance(): void {}

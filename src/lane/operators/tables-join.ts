@@ -38,8 +38,8 @@ export class TablesJoin implements Meeting {
     this.sides = [new TableSide(0, options, out, rowsOf), new TableSide(1, options, out, rowsOf)]
   }
 
-  open(state: ChainState): void {
-    const [left, right] = state.tables as [SlabTable, SlabTable]
+  open(state: ChainState, tables: readonly SlabTable[]): void {
+    const [left, right] = tables as [SlabTable, SlabTable]
     this.#rows.set(state, [new TableRows(left), new TableRows(right)])
   }
 
