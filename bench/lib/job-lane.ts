@@ -4,7 +4,7 @@ import { FrameView, FrameWriter } from '../../src/core/frame.ts'
 import type { LaneAnswer, LaneLimits, LaneRequest } from '../../src/core/message.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan-topics.ts'
-import { inputTopics } from '../../src/job/topology.ts'
+import { inputTopics, topologyOf } from '../../src/job/topology.ts'
 import { Lane } from '../../src/lane/lane.ts'
 
 const FRAMES_PER_SEAL = 5
@@ -54,6 +54,8 @@ export class JobLane {
   readonly #topics: readonly string[]
   readonly #changelogs: readonly number[]
   readonly #inputs: ReadonlyMap<string, Input>
+  /** Sub-topologies that read topics of others, by topic. */
+  readonly #sources: ReadonlyMap<string, number>
   #epoch = 0
 
   static async open(options: JobLaneOptions): Promise<JobLane> {
@@ -74,23 +76,27 @@ export class JobLane {
     this.#topics = names
     this.#changelogs = changelogs
     this.#onRow = onRow
+    const { subs } = topologyOf(job.plan)
+    this.#sources = new Map(subs.flatMap(({ isSource, topic }, sub) => (isSource ? [[topic, sub] as const] : [])))
     this.#inputs = new Map(inputs.map((topic) => [topic, { writer: new FrameWriter(FRAME_BYTES), offset: 0 }]))
     const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'bench', limits: LIMITS, messageBytesMax: [] }
     this.#lane = new Lane(job, { ...setup, partitionCounts: inputs.map(() => 1) }, { nowMs })
   }
 
-  /** The job reads a frame of its source. */
-  async take(frame: ArrayBuffer): Promise<void> {
+  /** The job reads a frame of a topic, by default that of its source. */
+  async take(frame: ArrayBuffer, topic?: string): Promise<void> {
     this.#epoch++
-    await this.#give(0, frame)
+    await this.#give(topic === undefined ? 0 : this.#sources.get(topic)!, frame)
     await this.#passOn()
     if (this.#epoch % FRAMES_PER_SEAL === 0) await this.#commit()
   }
 
-  /** The source has ended. */
+  /** All topics that are read have ended. */
   async end(): Promise<void> {
     this.#epoch++
-    this.#look(await this.#ask({ op: 'end', ...taskOf(0), epoch: this.#epoch }))
+    for (const sub of this.#sources.values()) {
+      this.#look(await this.#ask({ op: 'end', ...taskOf(sub), epoch: this.#epoch }))
+    }
     // Each commit tells the next sub-topology that the one before it has ended.
     for (let sub = 0; sub < this.#inputs.size; sub++) {
       await this.#passOn()

@@ -1,6 +1,6 @@
 // A run of one Nexmark query: its job on a lane over packed frames of events, each of its rows against the oracle. Main thread.
 import { pack, unpack } from 'msgpackr'
-import type { NexmarkEvents } from '../../examples/nexmark/generator.ts'
+import type { NexmarkEvents, SideRow } from '../../examples/nexmark/generator.ts'
 import { canonical, type Row } from '../../examples/nexmark/oracles/oracle.ts'
 import type { Query } from '../../examples/nexmark/queries.ts'
 import { type FrameView, FrameWriter } from '../../src/core/frame.ts'
@@ -23,7 +23,7 @@ export interface QueryRun {
 }
 
 /** Runs a query over all events. Making frames, reading rows and the oracle are not timed. */
-export async function runQuery({ job, topic, oracle }: Query, events: NexmarkEvents): Promise<QueryRun> {
+export async function runQuery({ job, topic, oracle, side }: Query, events: NexmarkEvents): Promise<QueryRun> {
   const readMs = (place: number): number => Math.floor(place / FRAME_EVENTS) * FRAME_MS
   const expected = oracle(events, readMs)[Symbol.iterator]()
   const balance = new RowBalance()
@@ -42,6 +42,7 @@ export async function runQuery({ job, topic, oracle }: Query, events: NexmarkEve
     expectNext()
   }
   const lane = await JobLane.open({ job: job.build(), nowMs: () => nowMs, onRow })
+  if (side !== undefined) await lane.take(sideFrame(side.rows), side.topic)
   for (let from = 0; from < events.count; from += FRAME_EVENTS) {
     nowMs = readMs(from)
     await lane.take(eventFrame(events, from, Math.min(events.count, from + FRAME_EVENTS)))
@@ -60,6 +61,12 @@ export async function runQuery({ job, topic, oracle }: Query, events: NexmarkEve
 /** A later row of the same result follows. */
 function isEarly(view: FrameView, at: number): boolean {
   return view.headers(at).some(({ name, value }) => name === 'millrace-phase' && value?.[0] === 'e'.charCodeAt(0))
+}
+
+function sideFrame(rows: readonly SideRow[]): ArrayBuffer {
+  const writer = new FrameWriter(1 << 20)
+  for (const [i, row] of rows.entries()) writer.appendSource(i, 0, Buffer.from(String(row.key)), pack(row))
+  return writer.take(0, rows.length, rows.length)!
 }
 
 function eventFrame(events: NexmarkEvents, from: number, to: number): ArrayBuffer {

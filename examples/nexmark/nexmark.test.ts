@@ -26,8 +26,9 @@ const pauses: NexmarkOptions = { ...hours, eventsPerSecond: 0.1 }
 const others: Readonly<Record<string, NexmarkOptions>> = { q11: pauses, q14: hours, q16: hours }
 
 /** Rows of a job in the end, in the middle of which it is started anew: of a result that changes the last one. */
-async function rowsOf({ job, topic }: Query, options: NexmarkOptions): Promise<Row[]> {
+async function rowsOf({ job, topic, side }: Query, options: NexmarkOptions): Promise<Row[]> {
   const t = testJob(job, { startMs: START_MS, seed: options.seed })
+  if (side !== undefined) t.send(side.topic, ...side.rows.map((value) => ({ value })))
   const events = [...nexmarkEvents(options)]
   for (let step = 0; step < STEPS; step++) {
     const part = events.slice((step * COUNT) / STEPS, ((step + 1) * COUNT) / STEPS)

@@ -9,8 +9,8 @@ import { type Query, queries } from '../../examples/nexmark/queries.ts'
 /** Several frames, commits and windows of processing time. */
 const events = nexmarkEvents({ seed: 1, count: 30_000, eventsPerSecond: 1_000 })
 
-/** A stateless query, windows, and a running result: every way in which rows come. */
-const names = ['q2', 'q12', 'q17']
+/** A stateless query, windows, a running result, joins and rows that go on: every way in which rows come. */
+const names = ['q2', 'q5', 'q9', 'q12', 'q13', 'q17']
 const few = queries.filter(({ name }) => names.includes(name))
 
 test.each(few)('$name', async (query) => {

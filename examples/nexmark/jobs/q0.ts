@@ -1,6 +1,6 @@
 // q0, pass through: every bid without its channel and url. Run: millrace run examples/nexmark/jobs/q0.ts
 import { kafka, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
+import { bids } from '../streams.ts'
 
 export default bids('nexmark-q0')
   .map(['auction', 'bidder', 'price', 'dateTime', 'extra'], (auction, bidder, price, dateTime, extra) => {

@@ -1,7 +1,7 @@
 // q1, currency: the bids with their price in euros. Run: millrace run examples/nexmark/jobs/q1.ts
 import { kafka, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
 import { euros } from '../euros.ts'
+import { bids } from '../streams.ts'
 
 export default bids('nexmark-q1')
   .map(['auction', 'bidder', 'price', 'dateTime', 'extra'], (auction, bidder, price, dateTime, extra) => {

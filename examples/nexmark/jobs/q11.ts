@@ -1,6 +1,6 @@
 // q11, sessions: how many bids a bidder made without a pause of more than 10 s. Run: millrace run examples/nexmark/jobs/q11.ts
 import { count, kafka, msgpack, session } from 'millrace'
-import { bids } from '../bids.ts'
+import { bids } from '../streams.ts'
 
 const GAP_MS = 10_000
 

@@ -1,6 +1,6 @@
 // q12, processing time: how many bids of a bidder are read in 10 s by the clock. Run: millrace run examples/nexmark/jobs/q12.ts
 import { count, kafka, msgpack, tumbling } from 'millrace'
-import { bidsAsRead } from '../bids.ts'
+import { bidsAsRead } from '../streams.ts'
 
 export default bidsAsRead('nexmark-q12')
   .map(['bidder'], (bidder) => ({ bidder }))

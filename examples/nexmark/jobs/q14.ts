@@ -1,8 +1,8 @@
 // q14, calculation: bids of a range of prices, with the time of day and the number of `c` in their padding.
 // Run: millrace run examples/nexmark/jobs/q14.ts
 import { kafka, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
 import { euros } from '../euros.ts'
+import { bids } from '../streams.ts'
 
 const HOUR_MS = 3_600_000
 const PRICE_ABOVE = 1_000_000

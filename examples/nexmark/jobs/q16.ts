@@ -1,9 +1,9 @@
 // q16, statistics of a channel and day: those of q15, and the last minute that had a bid.
 // Run: millrace run examples/nexmark/jobs/q16.ts
 import { kafka, max, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
 import { dayOf, minuteOf, minuteText } from '../clock.ts'
 import { bidStatistics } from '../statistics.ts'
+import { bids } from '../streams.ts'
 
 const DAY_LETTERS = 10
 

@@ -1,9 +1,9 @@
 // q17, statistics of an auction and day: bids of all prices and of three ranks, least, greatest, mean and total price.
 // Run: millrace run examples/nexmark/jobs/q17.ts
 import { count, kafka, max, min, msgpack, sum } from 'millrace'
-import { bids } from '../bids.ts'
 import { dayOf } from '../clock.ts'
 import { rankOf } from '../statistics.ts'
+import { bids } from '../streams.ts'
 
 export default bids('nexmark-q17')
   .map(['auction', 'price', 'dateTime'], (auction, price, dateTime) => {

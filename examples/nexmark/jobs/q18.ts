@@ -1,6 +1,6 @@
 // q18, the last bid of each bidder for each auction. Run: millrace run examples/nexmark/jobs/q18.ts
 import { kafka, last, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
+import { bids } from '../streams.ts'
 
 export default bids('nexmark-q18')
   .map(

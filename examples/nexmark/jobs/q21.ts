@@ -1,6 +1,6 @@
 // q21, channel ids: bids with the id of their channel, known or from the url. Run: millrace run examples/nexmark/jobs/q21.ts
 import { kafka, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
+import { bids } from '../streams.ts'
 
 const CHANNEL_IDS = new Map([
   ['apple', '0'],

@@ -1,6 +1,6 @@
 // q22, directories: bids with the three directories of their url. Run: millrace run examples/nexmark/jobs/q22.ts
 import { kafka, msgpack } from 'millrace'
-import { bids } from '../bids.ts'
+import { bids } from '../streams.ts'
 
 export default bids('nexmark-q22')
   .map(['auction', 'bidder', 'price', 'channel', 'url'], (auction, bidder, price, channel, url) => {
