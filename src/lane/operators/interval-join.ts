@@ -95,9 +95,10 @@ export class IntervalJoin implements Meeting {
   open(state: ChainState, tables: readonly SlabTable[]): void {
     const { beforeMs, afterMs, graceMs, streams, isOuter } = this.#options
     const outOfOrderMs = Math.max(streams[0].outOfOrderMs, streams[1].outOfOrderMs)
-    const buckets = joinBuckets(beforeMs + afterMs, graceMs + outOfOrderMs)
+    const entriesOf = (table: SlabTable, waitMs: number): JoinEntries =>
+      new JoinEntries(table, joinBuckets(beforeMs + afterMs, waitMs + graceMs + outOfOrderMs))
     const [left, right, ...others] = tables as [SlabTable, SlabTable, ...SlabTable[]]
-    const entries = [new JoinEntries(left, buckets), new JoinEntries(right, buckets)] as const
+    const entries = [entriesOf(left, afterMs), entriesOf(right, beforeMs)] as const
     const waitingOf = (side: 0 | 1): UnmatchedEntries | undefined =>
       isOuter[side] ? new UnmatchedEntries(others.shift()!, entries[side]) : undefined
     const waiting = [waitingOf(0), waitingOf(1)] as const

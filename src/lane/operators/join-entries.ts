@@ -27,6 +27,8 @@ const TIME_MS_LIMIT = 2 ** 43
 const BUCKET_MS_MIN = 16
 /** In the time that its records wait. */
 const BUCKETS_MAX = 256
+/** That a record looks through. */
+const BUCKETS_SEEN_MAX = 16
 
 export interface JoinBuckets {
   bucketMs: number
@@ -35,13 +37,20 @@ export interface JoinBuckets {
 }
 
 /**
- * Buckets of deadlines. `spanMs`: the deadlines that a record looks through; `waitMs`: what records wait on top of that.
+ * Buckets of deadlines of one side. `waitMs`: how long its records wait, as they come in; `spanMs`: the deadlines that one of the other
+ * side looks through. Short where records wait for a short time: they stay until the end of their bucket.
  *
  * @example
- * joinBuckets(60_000, 5_000) // { bucketMs: 30000, limit: 33554432 }
+ * joinBuckets(60_000, 65_000) // { bucketMs: 30000, limit: 16777216 }
+ * joinBuckets(60_000, 4_000) // { bucketMs: 3750, limit: 2097152 }
  */
 export function joinBuckets(spanMs: number, waitMs: number): JoinBuckets {
-  const bucketMs = Math.max(BUCKET_MS_MIN, Math.ceil(spanMs / 2), Math.ceil((spanMs + waitMs) / BUCKETS_MAX))
+  const bucketMs = Math.max(
+    BUCKET_MS_MIN,
+    Math.ceil(Math.min(spanMs, waitMs) / 2),
+    Math.ceil(spanMs / BUCKETS_SEEN_MAX),
+    Math.ceil(waitMs / BUCKETS_MAX),
+  )
   return { bucketMs, limit: 2 ** Math.floor(Math.log2((2 ** 53 / TIME_MS_LIMIT) * bucketMs)) }
 }
 
