@@ -9,6 +9,15 @@ test('cells are read back as they were: sets, bytes, nulls and large integers', 
   expect([...(unpackCells(packCells([new Uint8Array([1, 2])])!, 0)![0] as Uint8Array)]).toEqual([1, 2])
 })
 
+test('one cell of bytes is written as a list of any cells would be read', () => {
+  for (const length of [0, 1, 254, 255, 65_535, 70_000]) {
+    const bytes = Uint8Array.from({ length }, (_, i) => i % 251)
+    const [read] = unpackCells(packCells([bytes])!, 0) as [Uint8Array]
+    expect(read.constructor).toBe(Uint8Array)
+    expect(Buffer.compare(read, bytes)).toBe(0)
+  }
+})
+
 test('bytes in cells are not those that they were read from, also where these are a Buffer', () => {
   const stored = Buffer.concat([Buffer.alloc(8), packCells([Buffer.from([7, 8])])!])
   const before = [...stored]

@@ -46,6 +46,22 @@ describe('records that are keyed by another field', () => {
     ])
   })
 
+  test('keep every letter of their key, short or long, after a map too', async () => {
+    const keys = ['a', '', 'é', 'abc😀', 'ż'.repeat(300), 'x'.repeat(500), 'b']
+    const moved = job('moved')
+      .from(orders)
+      .map(['user'], (user) => ({ user: String(user) }))
+      .keyBy('user')
+      .to(kafka('out', { value: json() }))
+    for (const built of [byUser, moved]) {
+      const t = testJob(built)
+      t.send('orders', ...keys.map((user, i) => order(`o${i}`, user, 1, 100)))
+      await t.end()
+      const rows = t.outputs<{ user: string }>()
+      expect(rows.map(({ key, value }) => [key, value.user]).sort()).toEqual(keys.map((key) => [key, key]).sort())
+    }
+  })
+
   test('are counted once on their way through both tasks', async () => {
     const t = testJob(byUser)
     t.send('orders', order('a', 'ann', 5, 100), order('b', 'bob', -1, 2_000), order('c', null, 1, 2_100))

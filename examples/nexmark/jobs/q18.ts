@@ -6,16 +6,11 @@ export default bids('nexmark-q18')
   .map(
     ['auction', 'bidder', 'price', 'channel', 'url', 'dateTime', 'extra'],
     (auction, bidder, price, channel, url, dateTime, extra) => {
-      return { pair: `${bidder} ${auction}`, price, channel, url, dateTime, extra }
+      return { pair: `${bidder} ${auction}`, bid: { auction, bidder, price, channel, url, dateTime, extra } }
     },
   )
   .keyBy('pair')
-  .aggregate({
-    ...{ price: last('price'), channel: last('channel'), url: last('url') },
-    ...{ dateTime: last('dateTime'), extra: last('extra') },
-  })
-  .map(({ pair, ...bid }) => {
-    const [bidder, auction] = pair.split(' ')
-    return { auction: Number(auction), bidder: Number(bidder), ...bid }
-  })
+  // The bid as one value: cheaper than seven that change together.
+  .aggregate({ bid: last('bid') })
+  .map(({ bid }) => bid)
   .to(kafka('nexmark-q18', { value: msgpack() }), { emit: 'updates' })

@@ -22,6 +22,9 @@ import { MESSAGE_OVERHEAD_BYTES } from './message-size.ts'
 
 const textEncoder = new TextEncoder()
 const NO_BYTES = new Uint8Array(0)
+const ASCII_MAX = 0x7f
+/** Of a UTF-16 unit. */
+const UTF8_BYTES_MAX = 3
 
 export interface RepartitionOptions {
   operator: Extract<OperatorPlan, { kind: 'repartition' }>
@@ -44,6 +47,7 @@ export class Repartition implements Step {
   #keySource: Uint8Array = NO_BYTES
   #keyStart = 0
   #keyBytes = 0
+  #keyRoom = new Uint8Array(1 << 8)
 
   constructor(options: RepartitionOptions) {
     this.#options = options
@@ -91,14 +95,28 @@ export class Repartition implements Step {
   /** A key is text or a whole number that is exact. */
   #takeValue(chunk: Chunk, row: number, value: unknown, isNumber: boolean): boolean {
     if (typeof value === 'string' || Number.isSafeInteger(value)) {
-      this.#keySource = textEncoder.encode(String(value))
-      this.#keyStart = 0
-      this.#keyBytes = this.#keySource.length
+      this.#takeText(String(value))
       return true
     }
     const isInteger = typeof value === 'bigint' || (isNumber && typeof value === 'number' && Number.isInteger(value))
     chunk.fail(row, isInteger ? DEAD_BIG_INTEGER : DEAD_FIELD, this.#options.detail)
     return false
+  }
+
+  /** Into bytes that are used again. Most keys are short and ASCII. */
+  #takeText(text: string): void {
+    const bytesMax = text.length * UTF8_BYTES_MAX
+    if (bytesMax > this.#keyRoom.length) this.#keyRoom = new Uint8Array(2 * bytesMax)
+    const room = this.#keyRoom
+    let length = 0
+    for (let code = 0; length < text.length; length++) {
+      code = text.charCodeAt(length)
+      if (code > ASCII_MAX) break
+      room[length] = code
+    }
+    this.#keySource = room
+    this.#keyStart = 0
+    this.#keyBytes = length === text.length ? length : textEncoder.encodeInto(text, room).written
   }
 
   #write(chunk: Chunk, row: number, run: FrameRun): void {
@@ -135,7 +153,7 @@ export class Repartition implements Step {
     prefix.kind = CARRIED_RECORD
     prefix.write(this.#viewOf(out), start)
     copy(view.bytes, view.keyStart(at), Math.max(0, firstKeyBytes), out.bytes, start + CARRIED_BYTES)
-    copy(bytes, 0, bytes.length, out.bytes, start + ownBytes)
+    out.bytes.set(bytes, start + ownBytes)
     const end = start + ownBytes + bytes.length
     copy(view.bytes, view.headersStart(at), headersBytes, out.bytes, end)
     out.end(start, end, headersBytes)
