@@ -211,8 +211,7 @@ export class Pipeline {
     const meeting = this.#meetings[number]!
     const clocks = state.clocks!
     inputs.slice(0, clockCount(operator)).forEach((input, side) => {
-      const isOther = this.#isOfTask(input) && this.ownChain(task.sub) !== input
-      if (isOther) return
+      if (this.#isOfOther(input, task)) return
       const stream = this.#stateOf(input, task)
       clocks.set(side, stream.watermarkMs, stream.isIdle)
     })
@@ -223,6 +222,7 @@ export class Pipeline {
 
   /** The rows that were due have gone on with the clock of their own place. */
   #advanceRows(of: number, state: ChainState, task: Task): void {
+    if (this.#isOfOther(of, task)) return
     const before = this.#stateOf(of, task)
     moveTo(state, before.watermarkMs - this.#chains[of]!.rowsDelayMs, before.isEnded, before.isIdle)
   }
@@ -243,6 +243,10 @@ export class Pipeline {
   }
   #isOfTask(number: number): boolean {
     return this.#unit.subs.some((sub) => this.ownChain(sub) === number)
+  }
+  /** Another task keeps it, and moves what follows it. */
+  #isOfOther(number: number, task: Task): boolean {
+    return this.#isOfTask(number) && this.ownChain(task.sub) !== number
   }
 
   #openChain(number: number, state: ChainState): void {

@@ -152,6 +152,49 @@ test('rows of windows go on as records: candles of a second make those of a minu
   expect(t.state()).toEqual({ '1s-aggregate': [], '1m-aggregate': [] })
 })
 
+test.each(['the left one', 'the right one'] as const)(
+  'rows of windows meet another stream: they are %s',
+  async (side) => {
+    const seconds = (topic: ReturnType<typeof trades>) =>
+      stream(topic)
+        .keyBy('sym')
+        .window('1s', tumbling('1s'))
+        .aggregate({ qty: sum('qty') })
+        .keyBy('sym')
+    const from = job('both').from(trades('a'))
+    const within = { within: '2s' as const }
+    const built =
+      side === 'the left one'
+        ? from
+            .keyBy('sym')
+            .window('1s', tumbling('1s'))
+            .aggregate({ qty: sum('qty') })
+            .keyBy('sym')
+            .join('j', stream(trades('b')).keyBy('sym'), within, (row, trade) => ({ sum: row.qty, qty: trade.qty }))
+            .to(kafka('out'))
+        : from
+            .keyBy('sym')
+            .join('j', seconds(trades('b')), within, (trade, row) => ({ sum: row.qty, qty: trade.qty }))
+            .to(kafka('out'))
+    const [summed, plain] = side === 'the left one' ? ['a', 'b'] : ['b', 'a']
+    for (const isPlainFirst of [true, false]) {
+      const t = open(built, { partitions: 2, lanes: 2 })
+      if (isPlainFirst) t.send(plain!, { value: { sym: 'x', ts: 1_500, qty: 7 } })
+      for (const ts of [0, 500, 999, 1_000, 1_700]) t.send(summed!, { value: { sym: 'x', ts, qty: 1 } })
+      await t.restart()
+      if (!isPlainFirst) t.send(plain!, { value: { sym: 'x', ts: 1_500, qty: 7 } })
+      await t.end()
+      const rows = t.outputs('out').map(({ value, timestampMs }) => [value, timestampMs])
+      expect(rows).toEqual([
+        [{ sum: 3, qty: 7 }, 1_500],
+        [{ sum: 2, qty: 7 }, 1_999],
+      ])
+      expect(t.counts).toMatchObject({ in: 6, late: 0, dead: 0 })
+      expect(Object.values(t.state()).flat()).toEqual([])
+    }
+  },
+)
+
 test('rows go on by another key through a topic of the job, whose partitions bring them together', async () => {
   const t = open(
     job('spread')
