@@ -1,5 +1,5 @@
 // The compiler's part for joins with tables. Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once), TABLE-1, TABLE-2, TABLE-3, TABLE-5.
+// Keeps SPEC: JOB-4 (all problems at once), TABLE-1, TABLE-2, TABLE-3, TABLE-5, TABLE-6 (a table meets no other of its topic).
 
 import { show } from './checks.ts'
 import { type Compilation, stateName } from './compile.ts'

@@ -1,5 +1,5 @@
 // What is looked at once a plan is whole: its topics and its intervals. Runs on every thread; pure.
-// Keeps SPEC: JOB-4 (all problems at once).
+// Keeps SPEC: JOB-4 (all problems at once), TABLE-6 (what has moved meets no topic that is read on its way).
 
 import { type Findings, show } from './checks.ts'
 import { allOperators, EVERY_INTERVALS_MAX, type Plan } from './plan.ts'

@@ -1,4 +1,4 @@
-// What a job may do with tables, and what it is told when it may not. Holds SPEC: JOB-4, JOIN-1, TABLE-1, TABLE-3.
+// What a job may do with tables, and what it is told when it may not. Holds SPEC: JOB-4, JOIN-1, TABLE-1, TABLE-3, TABLE-6.
 import { expect, test } from 'vitest'
 import { count, job, json, kafka, msgpack, stream, table, tumbling } from '../../src/index.ts'
 import { operatorPaths } from '../../src/job/paths.ts'
