@@ -105,6 +105,10 @@ class Chain {
   aggregate(aggregates: unknown, options: unknown): Chain {
     return this.#with({ kind: 'aggregate', aggregates, options })
   }
+  reduce(...args: unknown[]): Chain {
+    const [name, fn] = args.length > 1 ? args : [undefined, args[0]]
+    return this.#with({ kind: 'reduce', name, fn })
+  }
   late(target: unknown): Chain {
     return this.#with({ kind: 'late', target })
   }

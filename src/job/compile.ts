@@ -7,6 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileJoin } from './compile-join.ts'
+import { compileReduce } from './compile-reduce.ts'
 import { compileLate, compileTo, compileView } from './compile-sink.ts'
 import { compileBareTopic, compileSource } from './compile-source.ts'
 import { compileTableJoin, compileTablesJoin, globalJoin } from './compile-table.ts'
@@ -83,7 +84,7 @@ function compileStream(shared: JobCompilation, draft: StreamDraft): Compilation 
   }
   for (const step of draft.steps) compileStep(c, step)
   if (c.openWindow !== undefined) {
-    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by the end of the job`)
+    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate or reduce, not by the end of the job`)
   }
   return c
 }
@@ -115,8 +116,8 @@ function sourceOf({ found, sources }: JobCompilation, { source: given, isTable }
 const OF_TABLES: ReadonlySet<Step['kind']> = new Set(['filter', 'map', 'join', 'to', 'view'])
 
 function compileStep(c: Compilation, step: Step): void {
-  if (c.openWindow !== undefined && step.kind !== 'aggregate') {
-    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate, not by ${step.kind}`)
+  if (c.openWindow !== undefined && step.kind !== 'aggregate' && step.kind !== 'reduce') {
+    c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate or reduce, not by ${step.kind}`)
     c.openWindow = undefined
   }
   if (c.isTable && !OF_TABLES.has(step.kind)) {
@@ -152,6 +153,9 @@ function compileStep(c: Compilation, step: Step): void {
       break
     case 'aggregate':
       compileAggregateStep(c, step)
+      break
+    case 'reduce':
+      compileReduce(c, step)
       break
     case 'late':
       compileLate(c, step.target)
@@ -279,7 +283,6 @@ function openWindow(c: Compilation, step: Extract<Step, { kind: 'window' }>): vo
 
 function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggregate' }>): void {
   const window = c.openWindow
-  c.openWindow = undefined
   const options = c.found.options('aggregate', step.options, ['name', 'gapFill'])
   const derived = window === undefined ? 'aggregate' : `${window.name}-aggregate`
   const name = stateName(c, 'aggregate', options.name, derived)
@@ -304,6 +307,13 @@ function compileAggregateStep(c: Compilation, step: Extract<Step, { kind: 'aggre
   }
   const gapFill = compileGapFill(c.found, where, options.gapFill, window?.plan, aggregates)
   c.operators.push({ kind: 'aggregate', name, aggregates, ...(gapFill === undefined ? {} : { gapFill }) })
+  becomeRows(c)
+}
+
+/** What comes next takes the rows of an aggregate, of the window that was open. */
+export function becomeRows(c: Compilation): void {
+  const window = c.openWindow
+  c.openWindow = undefined
   c.changedBy = undefined
   c.isAggregated = true
   c.isWindowed = window !== undefined

@@ -22,6 +22,7 @@ export type Step =
   | { kind: 'merge'; other: unknown }
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }
+  | { kind: 'reduce'; name: unknown; fn: unknown }
   | { kind: 'late'; target: unknown }
   | { kind: 'to'; sink: unknown; options: unknown }
   | { kind: 'view'; view: unknown; options: unknown }

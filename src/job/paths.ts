@@ -83,6 +83,7 @@ function readingOf(
       // The source has checked the field; no function stands before keyBy that changes it.
       return { path: decoded === undefined ? 'fast' : 'free', why: `checks the Kafka key against ${operator.field}` }
     case 'aggregate':
+      if (operator.isReduce) return takesWhole('its function', madeBy)
       return aggregateReading(operator.aggregates, decoded, madeBy)
     case 'globalJoin':
       return takesWhole('its function', madeBy)

@@ -61,6 +61,7 @@ function operatorMeaning(operator: OperatorPlan): string[] {
       return [`window '${operator.name}' = ${windowText(operator.window)}${offset}${grace}`]
     }
     case 'aggregate':
+      if (operator.isReduce) return [`'${operator.name}' = reduce`]
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
     case 'dedup':
       return [`'${operator.name}' = dedup(${operator.field}) within ${formatDuration(operator.withinMs)}`]

@@ -112,7 +112,8 @@ export type OperatorPlan =
   /** Records of two streams as one. */
   | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
-  | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[]; gapFill?: GapFillPlan }
+  /** `isReduce`: its one accumulator, a custom one, gives the rows themselves. */
+  | { kind: 'aggregate'; name: string; aggregates: AggregatePlan[]; gapFill?: GapFillPlan; isReduce?: true }
   | {
       kind: 'to'
       name: string

@@ -109,6 +109,7 @@ function operatorText(operator: OperatorPlan): string {
       return `window ${operator.name}: ${windowText(operator.window)}${offset}${grace}`
     }
     case 'aggregate':
+      if (operator.isReduce) return `reduce ${operator.name}`
       return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`
     case 'join': {
       const { name, type, before, after, graceMs } = operator

@@ -305,6 +305,15 @@ export interface KeyedStream<R, K extends string> {
     aggregates: A,
     options?: AggregateOptions,
   ): ResultStream<RunningRow<R, K, A>, RunningEmit>
+  /**
+   * One record by key: the first, then what the function makes of it and each that comes, which is a record of the same kind. It must
+   * not change what it is given. The name is that of the state, default `reduce`.
+   *
+   * @example
+   * .keyBy('sensor').reduce((highest, reading) => (reading.celsius > highest.celsius ? reading : highest))
+   */
+  reduce(reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit>
+  reduce(name: string, reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit>
   /** Writes each record to a topic. */
   to(sink: SinkTopic<R>): KeyedStream<R, K> & Complete
 }
@@ -315,13 +324,22 @@ export interface JoinedStream<R, K extends string> extends KeyedStream<R, K> {
   late(target: SinkTopic<never>): KeyedStream<R, K>
 }
 
-/** Records in windows, to be aggregated. */
+/** Records in windows, to be aggregated or reduced. */
 export interface WindowedStream<R, K extends string, W extends WindowSpec = TumblingSpec> {
   /** One row for each key and window. */
   aggregate<const A extends Record<string, AggregateOf<R>>, const G extends GapFill<keyof A> = never>(
     aggregates: A,
     options?: WindowAggregateOptions<G>,
   ): WindowResultStream<RowOf<R, K, A, W, G>>
+  /**
+   * One record by key and window, as `KeyedStream.reduce`. Where rows of windows are merged, the function makes one of what it has
+   * made of two parts; those of the second come after those of the first. The name is by default `<window>-reduce`.
+   *
+   * @example
+   * .window('1m', tumbling('1m')).reduce((first, reading) => ({ ...first, celsius: Math.max(first.celsius, reading.celsius) }))
+   */
+  reduce(reduce: (before: R, record: R) => R): WindowResultStream<R>
+  reduce(name: string, reduce: (before: R, record: R) => R): WindowResultStream<R>
 }
 
 /** Rows of an aggregate; `E` says when a sink may get them. */

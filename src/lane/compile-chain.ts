@@ -254,7 +254,7 @@ export class CompiledChain {
     const { timesMs, capacity } = chunk
     const { aggregates, name } = operator
     const accumulators = new Accumulators(job, aggregates, columns, fieldOffset, timesMs, this.objects, kind.isMerged)
-    const sinks = this.#resultSinks(name, index, kind, accumulators, end)
+    const sinks = this.#resultSinks(operator, index, kind, accumulators, end)
     const changed = new ChangedRows(sinks)
     const { outOfOrderMs } = source
     const step = kind.step({ outOfOrderMs, accumulators, sinks, changed, late: this.#late(index), capacity })
@@ -266,7 +266,7 @@ export class CompiledChain {
   }
 
   #resultSinks(
-    operator: string,
+    { name: operator, isReduce }: Extract<OperatorPlan, { kind: 'aggregate' }>,
     index: number,
     { bounds, idBounds, isOrdered }: Windowing,
     accumulators: Accumulators,
@@ -291,6 +291,7 @@ export class CompiledChain {
       after: chain.operators.slice(index + 1),
       rows: end.rows === undefined ? undefined : { ...end.rows, isOrdered },
       accumulators,
+      isReduce: isReduce === true,
       deadLetters: this.deadLetters,
     })
   }

@@ -578,9 +578,19 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "aggregate 'two' comes after another aggregate: put keyBy between them",
   ],
   [
+    'reduce without keyBy and without a function',
+    () => loose(job('x').from(trades)).reduce!('Peak', 7).to!(kafka('out')),
+    "the name of a reduce must be 1 to 64 of a-z, 0-9 and '-', not 'Peak'; reduce 'Peak' needs keyed records: put keyBy before it; reduce 'Peak' must be a function of two records, not 7",
+  ],
+  [
+    'reduce after an aggregate',
+    () => loose(running()).reduce!(() => 0).to!(kafka('out')),
+    "reduce 'reduce' comes after another aggregate: put keyBy between them",
+  ],
+  [
     'a window without aggregate',
     () => loose(job('x').from(trades).keyBy('sym').window('w', tumbling('1s'))).to!(kafka('out')),
-    "window 'w' must be followed by aggregate, not by to",
+    "window 'w' must be followed by aggregate or reduce, not by to",
   ],
   [
     'final without a window',

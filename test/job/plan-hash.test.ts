@@ -173,6 +173,12 @@ test('custom accumulators are told apart by their name and fields', () => {
   expect(hash(keyed.aggregate({ a: custom({ ...functions, fields: ['qty'] }) }).to(kafka('out')))).not.toBe(a)
 })
 
+test('reduce is told from an aggregate of a function, and known by its name', () => {
+  const latest = keyed.reduce((_, trade) => trade).to(kafka('out'))
+  expect(stateMeaning(latest.build().plan)).toBe("trades by 'ts', key 'sym', 'reduce' = reduce")
+  expect(hash(keyed.reduce('last', (_, trade) => trade).to(kafka('out')))).not.toBe(hash(latest))
+})
+
 test('options that state depends on are in the meaning, those that choose what a row shows are not', () => {
   const of = (aggregate: AggregateOf<Trade>): string => hash(keyed.aggregate({ a: aggregate }).to(kafka('out')))
   expect(of(quantiles('price', [0.5, 0.9]))).toBe(of(quantiles('price', [0.99])))

@@ -153,6 +153,19 @@ test('aggregates are shown with their fields and options', () => {
   )
 })
 
+test('reduce is shown by its name, and takes the whole record', () => {
+  const { plan } = job('x')
+    .from(kafka('in', { value: msgpack<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .reduce((a, b) => (b.qty > a.qty ? b : a))
+    .to(kafka('out'))
+    .build()
+  const line = renderPlan(plan, operatorPaths(plan))
+    .split('\n')
+    .find((one) => one.includes('reduce'))
+  expect(line).toMatch(/└─ reduce reduce +free {2}its function takes the whole record$/)
+})
+
 test('the same is there as data, and survives JSON', () => {
   const { plan } = candles.build()
   const description = JSON.parse(JSON.stringify(describePlan(plan, operatorPaths(plan))))

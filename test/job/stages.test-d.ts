@@ -425,3 +425,27 @@ test('sources take envelopes, schemas, functions and the record time', () => {
       return true
     })
 })
+
+test('reduce makes a record of two of its kind, with the emission of an aggregate', () => {
+  keyed.reduce((a, b) => {
+    expectTypeOf(a).toEqualTypeOf<Trade>()
+    expectTypeOf(b).toEqualTypeOf<Trade>()
+    return a
+  })
+  keyed
+    .reduce('latest', (_, trade) => trade)
+    .filter((row) => {
+      expectTypeOf(row).toEqualTypeOf<Trade>()
+      return true
+    })
+  windowed
+    .reduce((a) => a)
+    .late(kafka('late'))
+    .to(kafka('x'), { emit: 'final' })
+  // @ts-expect-error a running result has no end
+  keyed.reduce((a) => a).to(kafka('x'), { emit: 'final' })
+  // @ts-expect-error it makes another kind of record
+  keyed.reduce((a) => a.qty)
+  // @ts-expect-error records have no key yet
+  stream.reduce((a) => a)
+})

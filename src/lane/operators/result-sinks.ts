@@ -20,7 +20,7 @@ import { type JobFunction, jobFunction } from '../job-function.ts'
 import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { HeaderBytes } from './header-bytes.ts'
-import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
+import { checkRowSize, messageBytesMaxOf } from './message-size.ts'
 import type { OutgoingWindow, ResultRow, RowBounds } from './result-row.ts'
 import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf, type RowFunction } from './row-functions.ts'
 import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
@@ -65,6 +65,8 @@ export interface ResultSinksOptions {
   /** The chain that takes its rows as records: final ones, of a running result each. */
   rows: RowsChainOptions | undefined
   accumulators: Accumulators
+  /** A row is the result of its one accumulator. */
+  isReduce: boolean
   deadLetters: DeadLetters
 }
 
@@ -151,7 +153,7 @@ export class ResultSinks {
       functions,
       keyFn,
       headersFn,
-      isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined,
+      isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined && !options.isReduce,
       isView: operator.kind === 'view',
     }
   }
@@ -328,7 +330,7 @@ export class ResultSinks {
     const start = out.begin(sink.topicIndex, -1, timestampMs, keySource, keyStart, keyBytes, bytesMax)
     const end = sink.encoder.write(out.bytes, start, parts)
     const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#phase)
-    this.#checkSize(sink, keyBytes + headersEnd - start)
+    checkRowSize(sink, keyBytes + headersEnd - start)
     out.end(start, end, headersEnd - end)
     run.task.tally.counts.results++
   }
@@ -344,7 +346,7 @@ export class ResultSinks {
       if (sink.headersFn !== undefined) addJobHeaders(this.#headers, sink.headersFn(value))
       const isTombstone = this.#phase === 'retracted' && sink.isView
       const encoded = isTombstone ? undefined : encodeValue(sink.sink.format, value)
-      this.#checkSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
+      checkRowSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
       run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
       run.task.tally.counts.results++
     } catch (error) {
@@ -371,11 +373,6 @@ export class ResultSinks {
     return idBounds === 'start' ? `:${idMs}` : `:${idMs}:${windowEndMs}`
   }
 
-  #checkSize(sink: ResultSink, bytes: number): void {
-    const limit = sink.messageBytesMax
-    if (bytes + MESSAGE_OVERHEAD_BYTES > limit) throw new MillraceError('MR4008', { topic: sink.topic, bytes, limit })
-  }
-
   #keyCopy(): Uint8Array {
     const { keySource, keyStart, keyBytes } = this.#parts
     return keySource.slice(keyStart, keyStart + keyBytes)
@@ -385,8 +382,9 @@ export class ResultSinks {
     return textDecoder.decode(this.#keyCopy())
   }
 
-  #rowObject(): Record<string, unknown> {
-    const { accumulators, keyField, bounds } = this.#options
+  #rowObject(): unknown {
+    const { accumulators, keyField, bounds, isReduce } = this.#options
+    if (isReduce) return accumulators.valueAt(0)
     const row: Record<string, unknown> = { [keyField]: this.#keyText() }
     if (bounds !== undefined) {
       row.windowStart = this.#parts.windowStartMs
