@@ -44,6 +44,7 @@ export { globalTable, job, stream, table } from './job/builder.ts'
 export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
+export type { ProcessContext, ProcessOptions, ProcessTimer } from './job/process-spec.ts'
 export {
   type KafkaTopic,
   kafka,

@@ -137,6 +137,8 @@ export type LaneRequest =
   | { op: 'frame'; taskId: string; attempt: number; epoch: number; frame: ArrayBuffer }
   /** The input is quiet: elapsed monotonic time since its last record. Only for jobs with closeOnIdle. */
   | { op: 'idle'; taskId: string; attempt: number; epoch: number; elapsedMs: number }
+  /** The wall clock has come to `nowMs`: timers by it may be due. */
+  | { op: 'wall'; taskId: string; attempt: number; epoch: number; nowMs: number }
   /** Event time has come to `watermarkMs` though no record says so. */
   | { op: 'advance'; taskId: string; attempt: number; epoch: number; watermarkMs: number }
   /** The input ended for good: the watermark becomes +Infinity. */
@@ -174,9 +176,9 @@ export interface LaneRestored {
 export interface LaneDone {
   op: 'ready' | 'resume' | 'announce' | 'committed' | 'close'
 }
-/** Answer to frame, idle, advance and end. */
+/** Answer to frame, idle, wall, advance and end. */
 export interface LaneProcessed {
-  op: 'frame' | 'idle' | 'advance' | 'end'
+  op: 'frame' | 'idle' | 'wall' | 'advance' | 'end'
   taskId: string
   attempt: number
   epoch: number
@@ -190,6 +192,8 @@ export interface LaneProcessed {
   frameBytes: number
   inputOffset: number
   watermarkMs: number
+  /** The first time of the wall clock that its timers wait for, +Infinity: none. */
+  wallTimerMs: number
   /** What this request added to the counts. */
   counts: TaskCounts
   /** Result rows that a function of the job refused; they are in the dead letters, no record of the input is. */

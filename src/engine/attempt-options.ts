@@ -1,5 +1,6 @@
 // What an attempt is made of, and how it ends. Main thread; types only.
 
+import type { LaneRequest } from '../core/message.ts'
 import type { GroupMetadata } from '../kafka/port.ts'
 import type { Flusher } from './flusher.ts'
 import type { EngineOptions } from './options.ts'
@@ -27,3 +28,7 @@ export interface AttemptOptions {
   /** Room appeared or disappeared: the ingest loop looks at `hasRoom` again. */
   onRoom: () => void
 }
+
+type Told<Op extends LaneRequest['op']> = Omit<Extract<LaneRequest, { op: Op }>, 'taskId' | 'attempt' | 'epoch'>
+/** What a task may be told of time without a frame. */
+export type ClockMove = Told<'idle'> | Told<'wall'> | Told<'advance'> | Told<'end'>

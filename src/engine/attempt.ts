@@ -12,7 +12,7 @@ import {
   type TopicPartition,
   type TopicPartitionOffset,
 } from '../kafka/port.ts'
-import type { AttemptEnd, AttemptOptions } from './attempt-options.ts'
+import type { AttemptEnd, AttemptOptions, ClockMove } from './attempt-options.ts'
 import { AttemptTasks } from './attempt-tasks.ts'
 import { JobFloods } from './dead-flood.ts'
 import { decideCadence } from './epoch/cadence.ts'
@@ -25,6 +25,7 @@ import type { TaskState } from './task-state.ts'
 import { watchTasks } from './task-watches.ts'
 import type { Transaction } from './transaction.ts'
 import { Wake } from './wake.ts'
+import { WallWatch } from './wall-watch.ts'
 
 export class Attempt {
   readonly number: number
@@ -38,6 +39,7 @@ export class Attempt {
   readonly #recycle: (frame: ArrayBuffer) => void
   readonly #wake: Wake
   readonly #floods: JobFloods
+  readonly #wall: WallWatch
   readonly #laneBytes: number[]
   #openEpoch: number
   #lastCommitted: number
@@ -71,6 +73,12 @@ export class Attempt {
     this.#recycle = options.recycle
     this.#wake = new Wake(engine.scheduler)
     this.#floods = new JobFloods(inputTopics(engine.plan).length, engine.limits)
+    this.#wall = new WallWatch({
+      engine,
+      tasks: this.#tasks.all,
+      isLive: () => this.wantsMore(),
+      sendWall: (task, nowMs) => this.#tell(task, { op: 'wall', nowMs }),
+    })
     this.#laneBytes = new Array<number>(engine.lanes.count).fill(0)
     this.#isAnnouncing = this.#tasks.beginsAnew(options.tasks, engine.clock.monotonicMs())
     // Above all that were committed.
@@ -103,6 +111,7 @@ export class Attempt {
     this.#tasks.isComplete = true
     this.#openEpoch = Math.max(this.#openEpoch, this.#tasks.epochMax + 1)
     if (this.#tasks.beginsAnew(tasks, this.#engine.clock.monotonicMs())) this.#isAnnouncing = true
+    this.#wall.ask(tasks)
     for (const task of tasks) this.#endIfReached(task)
     this.#wake.ring()
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
@@ -134,15 +143,13 @@ export class Attempt {
       inputEnd: this.#inputEnd,
       moment: () => this.moment(),
       isLive: () => this.wantsMore(),
-      sendIdle: (task, elapsedMs) => {
-        const quiet = { op: 'idle', attempt: this.number, epoch: this.#openEpoch, elapsedMs } as const
-        this.#send(task, { ...quiet, taskId: task.taskId }, 0)
-      },
+      sendIdle: (task, elapsedMs) => this.#tell(task, { op: 'idle', elapsedMs }),
       ended: () => {
         if (this.#tasks.haveEnded) this.drain()
       },
       onFailure: (error) => this.fail(error),
     })
+    this.#wall.ask(this.#tasks.all)
     for (const task of this.#tasks.all) this.#endIfReached(task)
     if (this.#engine.untilEnd && this.#tasks.haveEnded) this.drain()
     try {
@@ -151,6 +158,7 @@ export class Attempt {
       this.fail(error)
     }
     cancelWatches()
+    this.#wall.stop()
     if (this.#failure !== undefined) return { kind: 'failed', error: this.#failure.error }
     if (this.#drainError !== undefined) return { kind: 'failed', error: this.#drainError }
     return { kind: 'drained' }
@@ -176,9 +184,8 @@ export class Attempt {
 
   /** Event time has come to `watermarkMs` in each partition of the source, though no record says so. */
   advanceTo(watermarkMs: number): void {
-    const moved = { op: 'advance', attempt: this.number, epoch: this.#openEpoch, watermarkMs } as const
     for (const task of this.#tasks.all) {
-      if (task.isSource && !task.isEndSent) this.#send(task, { ...moved, taskId: task.taskId }, 0)
+      if (task.isSource && !task.isEndSent) this.#tell(task, { op: 'advance', watermarkMs })
     }
   }
 
@@ -233,6 +240,12 @@ export class Attempt {
     this.#endIfReached(task)
   }
 
+  /** A request of the open epoch, without a frame. */
+  #tell(task: TaskState, told: ClockMove): void {
+    const { taskId } = task
+    this.#send(task, { ...told, taskId, attempt: this.number, epoch: this.#openEpoch }, 0)
+  }
+
   #send(
     task: TaskState,
     request: Parameters<EngineOptions['lanes']['send']>[1] & { op: LaneProcessed['op'] },
@@ -269,6 +282,7 @@ export class Attempt {
     }
     const { observer } = this.#engine
     task.processedOffset = answer.inputOffset
+    this.#wall.note(task, answer.wallTimerMs)
     this.#tally.add(task, answer)
     const share = shareOfJob(answer.counts, { isSource: task.isSource, moved: answer.moved })
     observer.processed(task, share, answer.sampleTimestampsMs, answer.sampleWeight)
@@ -299,7 +313,7 @@ export class Attempt {
   #endIfReached(task: TaskState): void {
     if (task.endOffset === undefined || task.isEndSent || task.dispatchedOffset < task.endOffset) return
     task.isEndSent = true
-    this.#send(task, { op: 'end', taskId: task.taskId, attempt: this.number, epoch: this.#openEpoch }, 0)
+    this.#tell(task, { op: 'end' })
     if (this.#tasks.haveEnded) this.drain()
   }
 

@@ -258,6 +258,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     lastRecordMs: engine.clock.monotonicMs(),
     isAtEnd: false,
     endSeenOffset: -1,
+    wallTimerMs: Number.POSITIVE_INFINITY,
     isAskedIdle: false,
     changelogOffset: restore.readOffset,
     measured: undefined,

@@ -57,6 +57,8 @@ export interface TaskState {
   awaitedSinceMs: number
   /** The lane says that its input has ended: for one that reads a repartition topic, by what its records carry. */
   isClockEnded: boolean
+  /** The first time of the wall clock that the timers of its lane wait for, as far as it has said; +Infinity: none. */
+  wallTimerMs: number
   /** The broker is being asked whether the end is still where it was. */
   isAskedIdle: boolean
   /** Where a later restore may start reading, once flushed; `measured` becomes it when its epoch is committed. */

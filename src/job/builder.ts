@@ -99,6 +99,9 @@ class Chain {
   merge(other: unknown): Chain {
     return this.#with({ kind: 'merge', other })
   }
+  process(name: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'process', name, options })
+  }
   window(name: unknown, window: unknown): Chain {
     return this.#with({ kind: 'window', name, window })
   }

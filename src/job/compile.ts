@@ -7,6 +7,7 @@ import { MillraceError } from '../core/errors.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileJoin } from './compile-join.ts'
+import { compileProcess } from './compile-process.ts'
 import { compileReduce } from './compile-reduce.ts'
 import { compileLate, compileTo, compileView } from './compile-sink.ts'
 import { compileBareTopic, compileSource } from './compile-source.ts'
@@ -34,7 +35,7 @@ export interface Compilation extends JobCompilation {
   key: string | undefined
   /** The records are rows of a table, or changes of such rows. */
   isTable: boolean
-  /** The last operator that may have changed any field: a map, a flatMap, a join. */
+  /** The last operator that may have changed any field: a map, a flatMap, a join, a process. */
   changedBy: string | undefined
   /** Records are made by an operator: they have no place in a source. */
   isMade: boolean
@@ -147,6 +148,9 @@ function compileStep(c: Compilation, step: Step): void {
       break
     case 'merge':
       meet(c, step.kind, step.other, (other) => compileMerge(c, other))
+      break
+    case 'process':
+      compileProcess(c, step)
       break
     case 'window':
       openWindow(c, step)

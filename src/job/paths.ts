@@ -46,6 +46,7 @@ const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set([
   'map',
   'flatMap',
   'aggregate',
+  'process',
   'join',
   'tableJoin',
   'tablesJoin',
@@ -73,6 +74,7 @@ function readingOf(
       if (operator.fields === undefined) return takesWhole('its function', madeBy)
       return readsFields(operator.fields, decoded, madeBy)
     case 'flatMap':
+    case 'process':
       return takesWhole('its function', madeBy)
     case 'dedup':
     case 'repartition':

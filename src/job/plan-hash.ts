@@ -65,6 +65,10 @@ function operatorMeaning(operator: OperatorPlan): string[] {
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
     case 'dedup':
       return [`'${operator.name}' = dedup(${operator.field}) within ${formatDuration(operator.withinMs)}`]
+    case 'process':
+      return [
+        `'${operator.name}' = process${operator.ttlMs === undefined ? '' : ` ttl ${formatDuration(operator.ttlMs)}`}`,
+      ]
     case 'join': {
       const { name, type, before, after, graceMs, other } = operator
       const grace = graceMs === 0 ? '' : ` grace ${formatDuration(graceMs)}`

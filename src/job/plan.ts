@@ -109,6 +109,7 @@ export type OperatorPlan =
   | TableJoinPlan
   | TablesJoinPlan
   | GlobalJoinPlan
+  | ProcessPlan
   /** Records of two streams as one. */
   | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
@@ -190,6 +191,20 @@ export interface TablesJoinPlan {
   key: string
 }
 
+/** Functions of the job, called for each record of a key and for its timers; what they emit are the records behind it. */
+export interface ProcessPlan {
+  kind: 'process'
+  name: string
+  /** Index of `() => state` for keys that have none. */
+  state: number | undefined
+  /** Index of `(record, ctx)`. */
+  onRecord: number
+  /** Index of `(timer, ctx)`; undefined: it sets no timers. */
+  onTimer: number | undefined
+  /** How long a state is kept after its last write, in event time. */
+  ttlMs: number | undefined
+}
+
 /**
  * In ms or records. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
  * begin when the wall clock of their zone reads the begin of a unit plus the offset.
@@ -255,6 +270,7 @@ const KEEPING_STATE: ReadonlySet<OperatorPlan['kind']> = new Set([
   'join',
   'tableJoin',
   'tablesJoin',
+  'process',
 ])
 
 /** An operator that keeps state (and so has a changelog). */

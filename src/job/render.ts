@@ -111,6 +111,10 @@ function operatorText(operator: OperatorPlan): string {
     case 'aggregate':
       if (operator.isReduce) return `reduce ${operator.name}`
       return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`
+    case 'process': {
+      const timers = operator.onTimer === undefined ? '' : ', timers'
+      return `process ${operator.name}: state${operator.ttlMs === undefined ? '' : ` for ${formatDuration(operator.ttlMs)}`}${timers}`
+    }
     case 'join': {
       const { name, type, before, after, graceMs } = operator
       return `${type} join ${name}: before ${boundText(before)}, after ${boundText(after)}, grace ${formatDuration(graceMs)}, with`

@@ -15,6 +15,7 @@ import type { AggregateOf, AggregateResult, Field, FieldValues, NumericField } f
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 import type { CompiledJob, GapValue } from './plan.ts'
+import type { ProcessOptions } from './process-spec.ts'
 import type { KafkaTopic, SinkTopic } from './source.ts'
 import type { GlobalSpec, TumblingSpec, WindowSpec } from './windows.ts'
 
@@ -298,6 +299,24 @@ export interface KeyedStream<R, K extends string> {
   ): KeyedStream<U, K>
   /** See `Stream.merge`. Both streams have to be keyed, and their topics to have the same partitions. */
   merge<R2, K2 extends string>(other: KeyedStream<R2, K2>): KeyedStream<R | R2, K>
+  /**
+   * Functions of your own, called for each record of a key and for its timers, with state by key: what they emit are the records behind
+   * it, with the same key. Each call takes effect as a whole, in the transaction of its record. The name is that of the state.
+   *
+   * @example
+   * .keyBy('account').process('quiet', {
+   *   onRecord(payment, ctx: ProcessContext<number | undefined, { account: string; quietSince: number }>) {
+   *     ctx.timers.cancel((ctx.state.get() ?? 0) + 60_000)
+   *     ctx.state.set(ctx.timeMs)
+   *     ctx.timers.at(ctx.timeMs + 60_000)
+   *   },
+   *   onTimer(timer, ctx) {
+   *     ctx.emit({ account: ctx.key, quietSince: timer.timeMs - 60_000 })
+   *     ctx.state.delete()
+   *   },
+   * })
+   */
+  process<S, U>(name: string, options: ProcessOptions<R, S, U>): KeyedStream<U, K>
   /** Puts records into windows. The name is part of the state's name. */
   window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W>
   /** A running result by key, without a window and without an end. */

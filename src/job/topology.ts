@@ -28,7 +28,7 @@ export type ChainHead =
   | { kind: 'topic'; source: SourcePlan }
   /** Records that an operator makes of those of other chains of its unit. */
   | { kind: 'meeting'; operator: MeetingPlan; inputs: [number, number] }
-  /** Rows of the aggregate that ends another chain of its unit. */
+  /** Rows of the aggregate, or of the process, that ends another chain of its unit. */
   | { kind: 'rows'; of: number }
 
 export type MeetingPlan = Extract<OperatorPlan, { other: StreamPlan }>
@@ -211,16 +211,24 @@ class Splitting {
         }
         draft = met
       } else if (operator.kind === 'rows') {
-        const rows = this.#add({ kind: 'rows', of: this.#drafts.indexOf(draft) })
-        draft.next = this.#drafts.indexOf(rows)
-        unite(draft, rows)
-        draft = rows
+        draft = this.#follow(draft)
+      } else if (operator.kind === 'process') {
+        draft.operators.push(operator)
+        draft = this.#follow(draft)
       } else {
         draft.operators.push(operator)
         if (operator.kind === 'repartition') draft = this.#add({ kind: 'topic', source: movedSource(stream, operator) })
       }
     }
     return draft
+  }
+
+  /** The chain that the rows of another one go on into. */
+  #follow(draft: Draft): Draft {
+    const rows = this.#add({ kind: 'rows', of: this.#drafts.indexOf(draft) })
+    draft.next = this.#drafts.indexOf(rows)
+    unite(draft, rows)
+    return rows
   }
 
   #add(head: ChainHead): Draft {

@@ -8,7 +8,7 @@ import type { SubTopology } from '../job/topology.ts'
 import type { Task } from './task.ts'
 
 /** What moves a clock; that it did is in the marker of the epoch, with the rows that it closed. */
-export type ClockRequest = Extract<LaneRequest, { op: 'idle' | 'advance' | 'end' }>
+export type ClockRequest = Extract<LaneRequest, { op: 'idle' | 'wall' | 'advance' | 'end' }>
 
 /**
  * Moves the clock of a task of a sub-topology, never back.
@@ -31,6 +31,8 @@ export function moveClock(
       if (closeOnIdle === undefined) return
       task.watermarkMs = idleWatermark(before, task.eventTimeMsMax, request.elapsedMs, closeOnIdle.maxDelayMs)
       break
+    case 'wall':
+      return
     case 'advance':
       task.watermarkMs = Math.max(before, request.watermarkMs)
       break

@@ -28,6 +28,7 @@ import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
 import type { Meeting } from './operators/meeting.ts'
 import { messageBytesMaxOf } from './operators/message-size.ts'
 import { ObjectFields } from './operators/object-fields.ts'
+import { Process, processTables } from './operators/process.ts'
 import { RecordSink } from './operators/record-sink.ts'
 import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
@@ -147,6 +148,9 @@ export class CompiledChain {
         steps.push(...this.#compileAggregate(operator, i, chunk, isChanged, end))
         return [...steps, new Finish(this.deadLetters, undefined)]
       }
+      if (operator.kind === 'process') {
+        return [...steps, this.#compileProcess(operator, end), new Finish(this.deadLetters, undefined)]
+      }
       if (operator.kind === 'repartition') {
         this.repartition = this.#compileRepartition(operator, isChanged)
         return [...steps, this.repartition, new Finish(this.deadLetters, undefined)]
@@ -223,6 +227,27 @@ export class CompiledChain {
     const step = new Dedup({ withinMs, outOfOrderMs, columns, field, detail, tables: this.#tablesOf(tables) })
     this.statefulSteps.push(step)
     return isChanged ? [new ObjectFields(columns), step] : [step]
+  }
+
+  #compileProcess(operator: Extract<OperatorPlan, { kind: 'process' }>, end: ChainEnd): Step {
+    const { job, options, source } = this.#options
+    const { name, state, onRecord, onTimer, ttlMs } = operator
+    const functionOf = (index: number | undefined) => (index === undefined ? undefined : jobFunction(job, index))
+    const step = new Process({
+      name,
+      onRecord: jobFunction(job, onRecord),
+      onTimer: functionOf(onTimer),
+      state: functionOf(state),
+      ttlMs: ttlMs ?? Number.POSITIVE_INFINITY,
+      outOfOrderMs: source.outOfOrderMs,
+      objects: this.objects,
+      deadLetters: this.deadLetters,
+      nowMs: options.nowMs,
+      next: end.rows!,
+      tables: this.#tablesOf(processTables(name, ttlMs !== undefined, onTimer !== undefined)),
+    })
+    this.statefulSteps.push(step)
+    return step
   }
 
   /** Adds tables to those of a task. Gives how to find them there. */

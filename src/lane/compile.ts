@@ -79,6 +79,8 @@ export class Pipeline {
   readonly #chains: readonly CompiledChain[]
   readonly #derived: readonly (Derived | undefined)[]
   readonly #meetings: readonly (Meeting | undefined)[]
+  /** Chains with an operator that may wait for the wall clock. */
+  readonly #withWallTimers: readonly number[]
 
   constructor(job: CompiledJob, unit: Unit, subs: readonly SubTopology[], options: CompileOptions) {
     const topics = planTopics(job.plan)
@@ -116,6 +118,9 @@ export class Pipeline {
       })
     })
     for (const [number, chain] of this.#chains.entries()) chain.compile(this.#endOf(number))
+    this.#withWallTimers = this.#chains.flatMap(({ statefulSteps }, number) =>
+      statefulSteps.some((step) => step.wallTimerMs !== undefined) ? [number] : [],
+    )
     this.repartitions = this.#chains.flatMap(({ repartition }, chain) =>
       repartition === undefined ? [] : [{ chain, of: repartition }],
     )
@@ -192,9 +197,10 @@ export class Pipeline {
   /** Lets the chains of a task do what its clock has made due, and tells those that follow. */
   advance(task: Task, run: FrameRun): void {
     const { chains } = this.#unit
+    if (run.wallMs !== undefined && this.wallTimerMs(task) <= run.wallMs) task.isTouched = true
     for (let number = 0; number < chains.length; number++) {
       const { head } = chains[number]!
-      if (head.kind === 'topic' && !this.#subs[task.sub]!.chains.includes(number)) continue
+      if (!this.#isReached(number, task)) continue
       const state = this.#stateOf(number, task)
       if (head.kind === 'topic') follow(state, task)
       else if (head.kind === 'meeting') this.#advanceMeeting(number, head, task, run)
@@ -204,6 +210,19 @@ export class Pipeline {
       const { rows } = this.#endOf(number)
       if (rows !== undefined) rows.derived.flush(own, this.#stateOf(rows.chain, task))
     }
+  }
+
+  /** The first time of the wall clock that the chains of a task wait for; +Infinity: none. */
+  wallTimerMs(task: Task): number {
+    let firstMs = Number.POSITIVE_INFINITY
+    for (const number of this.#withWallTimers) {
+      if (!this.#isReached(number, task)) continue
+      const state = this.#stateOf(number, task)
+      for (const step of this.#chains[number]!.statefulSteps) {
+        firstMs = Math.min(firstMs, step.wallTimerMs?.(state) ?? Number.POSITIVE_INFINITY)
+      }
+    }
+    return firstMs
   }
 
   #advanceMeeting(number: number, { inputs, operator }: MeetingHead, task: Task, run: FrameRun): void {
@@ -222,7 +241,6 @@ export class Pipeline {
 
   /** The rows that were due have gone on with the clock of their own place. */
   #advanceRows(of: number, state: ChainState, task: Task): void {
-    if (this.#isOfOther(of, task)) return
     const before = this.#stateOf(of, task)
     moveTo(state, before.watermarkMs - this.#chains[of]!.rowsDelayMs, before.isEnded, before.isIdle)
   }
@@ -240,6 +258,12 @@ export class Pipeline {
   /** The chain that a task itself keeps the state of. */
   ownChain(sub: number): number {
     return this.#subs[sub]!.chains[0]!
+  }
+  /** What is asked of a task goes through a chain. Rows, and their clock, come with the frames of the task that they are of. */
+  #isReached(number: number, task: Task): boolean {
+    const { head } = this.#unit.chains[number]!
+    if (head.kind === 'topic') return this.#subs[task.sub]!.chains.includes(number)
+    return head.kind !== 'rows' || !this.#isOfOther(head.of, task)
   }
   #isOfTask(number: number): boolean {
     return this.#unit.subs.some((sub) => this.ownChain(sub) === number)
@@ -295,7 +319,7 @@ export class Pipeline {
 function makerOf({ chains }: Unit, { head }: Chain): string | undefined {
   if (head.kind === 'topic') return undefined
   if (head.kind === 'meeting') return head.operator.name
-  return chains[head.of]!.operators.findLast(({ kind }) => kind === 'aggregate')?.name
+  return chains[head.of]!.operators.findLast(({ kind }) => kind === 'aggregate' || kind === 'process')?.name
 }
 
 /** The records of a chain are changes of the rows of a table. */
@@ -314,11 +338,11 @@ function leftOf({ chains }: Unit, number: number): MeetingPlan | undefined {
 /** The field that the records of a chain are keyed by, of one that begins keyed. */
 function keyOf({ chains }: Unit, number: number): string | undefined {
   const { head } = chains[number]!
-  if (head.kind === 'topic' || head.kind === 'rows') return undefined
-  if ('key' in head.operator) return head.operator.key
-  const [left] = head.inputs
-  const keyBy = chains[left]!.operators.findLast(({ kind }) => kind === 'keyBy')
-  return keyBy?.kind === 'keyBy' ? keyBy.field : keyOf({ chains } as Unit, left)
+  if (head.kind === 'topic') return undefined
+  if (head.kind === 'meeting' && 'key' in head.operator) return head.operator.key
+  const before = head.kind === 'meeting' ? head.inputs[0] : head.of
+  const keyBy = chains[before]!.operators.findLast(({ kind }) => kind === 'keyBy')
+  return keyBy?.kind === 'keyBy' ? keyBy.field : keyOf({ chains } as Unit, before)
 }
 
 /** Markers behind the last record of a frame have moved the clock as well. */

@@ -4,7 +4,7 @@
 import { noCounts } from '../core/counts.ts'
 import type { LaneProcessed, LaneRequest } from '../core/message.ts'
 
-type Work = Extract<LaneRequest, { op: 'frame' | 'idle' | 'advance' | 'end' }>
+type Work = Extract<LaneRequest, { op: 'frame' | 'idle' | 'wall' | 'advance' | 'end' }>
 
 /** `frame`: the input that goes back unread. */
 export function dropped(request: Work, frame: ArrayBuffer | undefined): LaneProcessed {
@@ -19,6 +19,7 @@ export function dropped(request: Work, frame: ArrayBuffer | undefined): LaneProc
     frameBytes: frame?.byteLength ?? 0,
     inputOffset: 0,
     watermarkMs: Number.NEGATIVE_INFINITY,
+    wallTimerMs: Number.POSITIVE_INFINITY,
     counts: noCounts(),
     deadResults: 0,
     lastDead: undefined,

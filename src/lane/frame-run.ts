@@ -13,6 +13,8 @@ export interface FrameRun {
   readonly out: FrameWriter
   /** Kafka timestamps of a few records, for the latency statistics. */
   readonly samplesMs: number[]
+  /** The wall clock, ms since the epoch, when timers by it are looked at. */
+  readonly wallMs?: number | undefined
 }
 
 /** A step of a job: sees the records of a chunk in order and may end some, change them, or write rows. */

@@ -31,11 +31,7 @@ import { sealState, tellNext } from './seal.ts'
 import { Task } from './task.ts'
 
 /** What a lane takes beside its setup; tests give their own clock. */
-export interface LaneOptions {
-  /** Wall clock, ms since the epoch. */
-  nowMs: () => number
-  path?: CompileOptions['path']
-}
+export type LaneOptions = Pick<CompileOptions, 'nowMs' | 'path'>
 
 /** A task and its restore, which ends with `ready`. */
 interface OpenTask {
@@ -44,7 +40,7 @@ interface OpenTask {
 }
 
 /**
- * A lane. `handle` starts at once and answers at once to frame, idle, advance, end, seal and committed; it never throws: what went
+ * A lane. `handle` starts at once and answers at once to frame, idle, wall, advance, end, seal and committed; it never throws: what went
  * wrong is the answer.
  *
  * @example
@@ -69,12 +65,8 @@ export class Lane {
     this.#setup = setup
     this.#options = options
     this.#topics = planTopics(job.plan)
-    this.#pipelines = compilePipelines(job, {
-      limits: setup.limits,
-      messageBytesMax: setup.messageBytesMax,
-      nowMs: options.nowMs,
-      ...(options.path === undefined ? {} : { path: options.path }),
-    })
+    const { limits, messageBytesMax } = setup
+    this.#pipelines = compilePipelines(job, { limits, messageBytesMax, ...options })
     this.#planHash = planHash(job.plan)
     this.#budget = new MemoryBudget(setup.limits.stateMemoryBytesMax)
   }
@@ -103,6 +95,7 @@ export class Lane {
       case 'frame':
         return this.#frame(request)
       case 'idle':
+      case 'wall':
       case 'advance':
       case 'end':
         return this.#moveClock(request)
@@ -264,7 +257,8 @@ export class Lane {
     if (task.home !== home) pipeline.bind(task, home)
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
-    const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [] }
+    const wallMs = request.op === 'wall' ? request.nowMs : undefined
+    const run: FrameRun = { task, view: view as FrameView, out: this.#out, samplesMs: [], wallMs }
     if (view === undefined) pipeline.advance(task, run)
     else {
       pipeline.process(task, run)
@@ -285,6 +279,7 @@ export class Lane {
       frameBytes: view?.buffer.byteLength ?? 0,
       inputOffset: task.inputOffset,
       watermarkMs: task.watermarkMs,
+      wallTimerMs: pipeline.wallTimerMs(task),
       counts: task.tally.counts,
       deadResults: task.tally.deadResults,
       lastDead: task.tally.lastDead,

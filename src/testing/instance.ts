@@ -179,6 +179,7 @@ export class Instance {
     switch (answer.op) {
       case 'frame':
       case 'idle':
+      case 'wall':
       case 'advance':
       case 'end':
         this.#noteWork(answer)

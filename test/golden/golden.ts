@@ -44,18 +44,18 @@ export interface Golden {
   /** Rows as `text` gives them, in the order that they are written. */
   rows: string[]
   /** Counts that are not those of records accepted. */
-  counts?: { late?: number; refused?: number; dead?: number }
+  counts?: { late?: number; refused?: number; dead?: number; expanded?: number }
 }
 
 /** Runs a table in every mode. `text`: a row of topic `out` as the table has it, undefined to leave it out. */
 export function golden(title: string, job: CompiledJob, table: Golden, text: (row: Row) => string | undefined): void {
   const input = ticksOf(table.input)
-  const { late = 0, refused = 0, dead = 0 } = table.counts ?? {}
+  const { late = 0, refused = 0, dead = 0, expanded = 0 } = table.counts ?? {}
   test.each([...FRAMES, ...RESTARTS])(`${title}: %s`, async (_, options) => {
     const driven = await drive(job, input, options)
     expect(outRows(driven).flatMap((row) => text(row) ?? [])).toEqual(table.rows)
-    const accepted = input.length - late - dead
-    expect(driven.counts).toMatchObject({ in: input.length, accepted, late, refused, dead })
+    const accepted = input.length + expanded - late - dead
+    expect(driven.counts).toMatchObject({ in: input.length, expanded, accepted, late, refused, dead })
     expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
   })
 

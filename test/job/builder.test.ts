@@ -578,6 +578,24 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "aggregate 'two' comes after another aggregate: put keyBy between them",
   ],
   [
+    'a process without keyBy, with wrong options',
+    () =>
+      loose(job('x').from(trades)).process!('p', { onRecord: 1, onTimer: 2, state: 3, ttl: 'x', onTime: 4 }).to!(
+        kafka('out'),
+      ),
+    "process 'p' needs keyed records: put keyBy before it; process 'p': there is no option 'onTime', did you mean 'onTimer'?; process 'p': state must be a function, not 3; process 'p': onRecord must be a function, not 1; process 'p': onTimer must be a function, not 2; process 'p': ttl must be a duration like '500ms', '10s' or '1.5h', not 'x'",
+  ],
+  [
+    'a process of nothing, after an aggregate',
+    () => loose(running()).process!('p').to!(kafka('out')),
+    "process 'p' comes after an aggregate: put keyBy between them, then its rows are records; process 'p' needs onRecord, a function of a record and its context",
+  ],
+  [
+    'a process that nobody takes the rows of',
+    () => loose(job('x').from(trades).keyBy('sym')).process!('p', { onRecord: () => {} }),
+    'the job has no sink: end it with to(kafka(...)) or toView(...)',
+  ],
+  [
     'reduce without keyBy and without a function',
     () => loose(job('x').from(trades)).reduce!('Peak', 7).to!(kafka('out')),
     "the name of a reduce must be 1 to 64 of a-z, 0-9 and '-', not 'Peak'; reduce 'Peak' needs keyed records: put keyBy before it; reduce 'Peak' must be a function of two records, not 7",

@@ -179,6 +179,14 @@ test('reduce is told from an aggregate of a function, and known by its name', ()
   expect(hash(keyed.reduce('last', (_, trade) => trade).to(kafka('out')))).not.toBe(hash(latest))
 })
 
+test('a process is known by its name and ttl, not by its functions', () => {
+  const of = (name: string, options: object): string =>
+    hash(keyed.process(name, { onRecord: () => {}, ...options }).to(kafka('out')))
+  const plain = of('p', {})
+  expect(of('p', { onTimer: () => {}, state: () => 1 })).toBe(plain)
+  expect(new Set([plain, of('q', {}), of('p', { ttl: '1h' }), of('p', { ttl: '2h' })]).size).toBe(4)
+})
+
 test('options that state depends on are in the meaning, those that choose what a row shows are not', () => {
   const of = (aggregate: AggregateOf<Trade>): string => hash(keyed.aggregate({ a: aggregate }).to(kafka('out')))
   expect(of(quantiles('price', [0.5, 0.9]))).toBe(of(quantiles('price', [0.99])))

@@ -166,6 +166,22 @@ test('reduce is shown by its name, and takes the whole record', () => {
   expect(line).toMatch(/└─ reduce reduce +free {2}its function takes the whole record$/)
 })
 
+test('a process is shown with its ttl and timers, and what is behind it takes its rows', () => {
+  const { plan } = job('x')
+    .from(kafka('in', { value: msgpack<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .process('p', { onRecord: () => {}, onTimer: () => {}, ttl: '90s' })
+    .map((row) => row)
+    .to(kafka('out'))
+    .build()
+  const lines = renderPlan(plan, operatorPaths(plan)).replaceAll(/ {2,}/g, '  ').split('\n')
+  expect(lines.slice(3, 6)).toEqual([
+    '  └─ process p: state for 90s, timers  free  its function takes the whole record',
+    '  └─ map-1 (record)  free  its function takes the row of p',
+    '  └─ to out (msgpack), updates  -  encodes the row of map-1',
+  ])
+})
+
 test('the same is there as data, and survives JSON', () => {
   const { plan } = candles.build()
   const description = JSON.parse(JSON.stringify(describePlan(plan, operatorPaths(plan))))

@@ -25,6 +25,7 @@ import {
   max,
   min,
   msgpack,
+  type ProcessContext,
   quantile,
   quantiles,
   recordTime,
@@ -448,4 +449,32 @@ test('reduce makes a record of two of its kind, with the emission of an aggregat
   keyed.reduce((a) => a.qty)
   // @ts-expect-error records have no key yet
   stream.reduce((a) => a)
+})
+
+test('a process has the types of state and rows that its context names', () => {
+  const processed = keyed.process('p', {
+    state: () => ({ n: 0 }),
+    onRecord(trade, ctx: ProcessContext<{ n: number }, { total: number }>) {
+      expectTypeOf(trade).toEqualTypeOf<Trade>()
+      expectTypeOf(ctx.state.get()).toEqualTypeOf<{ n: number }>()
+      ctx.emit({ total: 1 })
+      // @ts-expect-error a row of another type
+      ctx.emit({ n: 1 })
+      // @ts-expect-error a state of another type
+      ctx.state.set(7)
+    },
+    onTimer(timer, ctx) {
+      expectTypeOf(timer.clock).toEqualTypeOf<'event' | 'wall'>()
+      expectTypeOf(ctx.state.get()).toEqualTypeOf<{ n: number }>()
+    },
+  })
+  processed.filter((row) => {
+    expectTypeOf(row).toEqualTypeOf<{ total: number }>()
+    return true
+  })
+  processed.window('w', tumbling('1s')).aggregate({ n: count() })
+  // @ts-expect-error records have no key yet
+  stream.process('p', { onRecord() {} })
+  // @ts-expect-error it needs onRecord
+  keyed.process('p', { onTimer() {} })
 })

@@ -13,7 +13,7 @@ test('the example of the testing guide is the file that the suite runs, letter f
   expect(blocks('docs/guide/testing.md')[0]).toBe(text('examples/candles/job.test.ts'))
 })
 
-test.each(['windows', 'time', 'joins'])(
+test.each(['windows', 'time', 'joins', 'keyed'])(
   'each example of the guide to %s is in the file that the suite runs, and each test there is in the guide',
   (name) => {
     const shown = blocks(`docs/guide/${name}.md`)

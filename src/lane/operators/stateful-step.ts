@@ -25,4 +25,6 @@ export interface StatefulStep extends Step {
   open?(task: ChainState): void
   /** Closes what the task's watermark has passed; at the end of a frame, when idle, at the end of input. */
   advance(run: FrameRun): void
+  /** The first time of the wall clock that it waits for in a task, +Infinity: none. */
+  wallTimerMs?(task: ChainState): number
 }
