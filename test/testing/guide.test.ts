@@ -23,3 +23,20 @@ test.each(['windows', 'time', 'joins', 'keyed'])(
     expect(tests(shown.join('')).sort()).toEqual(tests(run).sort())
   },
 )
+
+test('each claim of the comparison about another engine has a source, pinned to a commit, and each source is cited', () => {
+  const page = text('docs/compare.md')
+  const sources = new Map([...page.matchAll(/^\[([A-Z]\d+)\]: (\S+)$/gm)].map(([, id, url]) => [id!, url!]))
+  const commit = /^https:\/\/github\.com\/[\w.-]+\/[\w.-]+\/(?:blob|tree)\/[0-9a-f]{40}\//
+  expect([...sources.values()].filter((url) => !commit.test(url))).toEqual([])
+  // Of a row: the feature, Millrace, and one engine for each letter.
+  const rows = page.split('\n').filter((line) => /^\| [^|]/.test(line) && !line.startsWith('| | '))
+  const cells = rows.map((row) => row.split('|').slice(1, -1))
+  const uncited = cells.flatMap(([feature, , ...others]) =>
+    [...'KFBAQ'].filter((letter, i) => !others[i]?.includes(`[${letter}`)).map((letter) => `${feature}${letter}`),
+  )
+  expect(rows.length).toBeGreaterThan(40)
+  expect(uncited).toEqual([])
+  const cited = new Set(rows.flatMap((row) => [...row.matchAll(/\[([A-Z]\d+)\]/g)].map(([, id]) => id!)))
+  expect([...sources.keys()].sort()).toEqual([...cited].sort())
+})
