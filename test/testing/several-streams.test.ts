@@ -263,3 +263,40 @@ function tableRows(name: string, asOf: { grace: Duration } | undefined) {
       qty: one.qty + other.qty,
     }))
 }
+
+test.each(['join', 'joinTable', 'asOf'] as const)(
+  'what is behind a join keeps state of its own: a window, a running total and dedup behind %s',
+  async (kind) => {
+    const from = job('own').from(trades('a')).keyBy('sym')
+    const sized = kafka('b', { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts' })
+    const row = (trade: Trade, other: Trade) => ({ sym: trade.sym, id: trade.ts, qty: trade.qty * other.qty })
+    const joined =
+      kind === 'join'
+        ? from.join('j', stream(sized).keyBy('sym'), { within: '10s' }, row)
+        : from.joinTable('j', table(sized), kind === 'asOf' ? { asOf: {} } : {}, row)
+    const windowed = joined
+      .window('w', tumbling('1s'))
+      .aggregate({ qty: sum('qty') })
+      .to(kafka('out'))
+    const running = joined
+      .dedup('id', { within: '1s' })
+      .aggregate({ qty: sum('qty') })
+      .to(kafka('out'))
+    for (const built of [windowed, running]) {
+      const t = open(built)
+      t.send('b', { value: { sym: 'x', ts: 0, qty: 10 } }, { value: { sym: 'y', ts: 0, qty: 10 } })
+      t.send('a', { value: { sym: 'x', ts: 100, qty: 1 } })
+      await t.restart()
+      t.send('a', { value: { sym: 'x', ts: 200, qty: 2 } }, { value: { sym: 'x', ts: 1_000, qty: 3 } })
+      await t.end()
+      const rows = t.outputs<{ qty: number }>('out').map(({ key, value }) => [key, value.qty])
+      // A running total goes out once more at the end.
+      const sums = built === windowed ? [30, 30] : [10, 30, 60, 60]
+      expect(rows).toEqual(sums.map((qty) => ['x', qty]))
+      const { j, ...others } = t.state()
+      expect(j!.map(({ key }) => key)).toEqual(kind === 'join' ? [] : ['x', 'y'])
+      const kept = Object.values(others).flatMap((rows) => rows.map(({ key }) => key))
+      expect(kept).toEqual(built === windowed ? [] : ['x'])
+    }
+  },
+)
