@@ -3,6 +3,7 @@
 import { nexmarkEvents } from '../examples/nexmark/generator.ts'
 import { queries } from '../examples/nexmark/queries.ts'
 import { readArguments } from './lib/arguments.ts'
+import { EventFrames } from './lib/event-frames.ts'
 import { type QueryRun, runQuery } from './lib/nexmark-run.ts'
 import { report, rounded, runBench, tell } from './lib/report.ts'
 
@@ -17,10 +18,11 @@ await runBench(async () => {
   const names = queries.map(({ name }) => name)
   const { only, ...options } = readArguments(process.argv.slice(2), NUMBERS, { only: names })
   const events = nexmarkEvents({ seed: options.seed, count: options.events, eventsPerSecond: options.rate })
+  const frames = new EventFrames(events)
   const runs: (Omit<QueryRun, 'differences'> & { name: string })[] = []
   for (const query of queries) {
     if (only !== undefined && query.name !== only) continue
-    const { differences, ...run } = await runQuery(query, events)
+    const { differences, ...run } = await runQuery(query, frames)
     for (const difference of differences) tell(`${query.name}: ${difference}`)
     runs.push({ name: query.name, ...run, cpuMicrosPerRecord: rounded(run.cpuMicrosPerRecord) })
     const [speed, cpu] = [run.recordsPerSecond, run.cpuMicrosPerRecord.toFixed(2)]

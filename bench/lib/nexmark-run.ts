@@ -1,13 +1,13 @@
 // A run of one Nexmark query: its job on a lane over packed frames of events, each of its rows against the oracle. Main thread.
 import { pack, unpack } from 'msgpackr'
-import type { NexmarkEvents, SideRow } from '../../examples/nexmark/generator.ts'
+import type { SideRow } from '../../examples/nexmark/generator.ts'
 import { canonical, type Row } from '../../examples/nexmark/oracles/oracle.ts'
 import type { Query } from '../../examples/nexmark/queries.ts'
 import { type FrameView, FrameWriter } from '../../src/core/frame.ts'
+import { type EventFrames, FRAME_EVENTS } from './event-frames.ts'
 import { JobLane } from './job-lane.ts'
 import { RowBalance } from './row-balance.ts'
 
-const FRAME_EVENTS = 5_000
 /** For windows by processing time: so long is a frame by the clock of the run. */
 const FRAME_MS = 250
 const EXAMPLES_TOLD = 5
@@ -23,7 +23,8 @@ export interface QueryRun {
 }
 
 /** Runs a query over all events. Making frames, reading rows and the oracle are not timed. */
-export async function runQuery({ job, topic, oracle, side }: Query, events: NexmarkEvents): Promise<QueryRun> {
+export async function runQuery({ job, topic, oracle, side }: Query, frames: EventFrames): Promise<QueryRun> {
+  const { events } = frames
   const readMs = (place: number): number => Math.floor(place / FRAME_EVENTS) * FRAME_MS
   const expected = oracle(events, readMs)[Symbol.iterator]()
   const balance = new RowBalance()
@@ -43,9 +44,9 @@ export async function runQuery({ job, topic, oracle, side }: Query, events: Nexm
   }
   const lane = await JobLane.open({ job: job.build(), nowMs: () => nowMs, onRow })
   if (side !== undefined) await lane.take(sideFrame(side.rows), side.topic)
-  for (let from = 0; from < events.count; from += FRAME_EVENTS) {
-    nowMs = readMs(from)
-    await lane.take(eventFrame(events, from, Math.min(events.count, from + FRAME_EVENTS)))
+  for (let index = 0; index < frames.count; index++) {
+    nowMs = readMs(index * FRAME_EVENTS)
+    await lane.take(frames.at(index))
   }
   await lane.end()
   while (expectNext());
@@ -67,13 +68,4 @@ function sideFrame(rows: readonly SideRow[]): ArrayBuffer {
   const writer = new FrameWriter(1 << 20)
   for (const [i, row] of rows.entries()) writer.appendSource(i, 0, Buffer.from(String(row.key)), pack(row))
   return writer.take(0, rows.length, rows.length)!
-}
-
-function eventFrame(events: NexmarkEvents, from: number, to: number): ArrayBuffer {
-  const writer = new FrameWriter(1 << 20)
-  for (let i = from; i < to; i++) {
-    const event = events.at(i)
-    writer.appendSource(i, event.dateTime, undefined, pack(event))
-  }
-  return writer.take(0, to, events.count)!
 }
