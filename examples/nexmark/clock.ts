@@ -2,10 +2,19 @@
 
 const MINUTE_MS = 60_000
 const DAY_MINUTES = 1_440
+const DAY_MS = 86_400_000
+
+/** The day of the time before, which is mostly that of the next: its text is made once. */
+const last = { day: 0, text: '1970-01-01' }
 
 /** `2025-10-09`. */
 export function dayOf(timeMs: number): string {
-  return new Date(timeMs).toISOString().slice(0, 10)
+  const day = Math.floor(timeMs / DAY_MS)
+  if (day !== last.day) {
+    last.text = new Date(timeMs).toISOString().slice(0, 10)
+    last.day = day
+  }
+  return last.text
 }
 
 /** Minutes since midnight, whole. */
