@@ -1,5 +1,5 @@
 // A job of three topics as a process on a real Kafka: two that are keyed alike and one that moves to their key, joined, through a
-// kill -9, to the end, and again after a reset. Holds SPEC: JOIN-1, JOIN-2, JOIN-5, RESET-1, EPOCH-4.
+// kill -9, to the end, and again after a reset. Holds SPEC: JOIN-1, JOIN-5.
 import { randomUUID } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -168,6 +168,13 @@ export class StreamsDriver {
     await this.open()
   }
 
+  /** Opens the tasks anew in the same lane, as after an attempt that failed. */
+  async reopen(): Promise<void> {
+    await this.close()
+    this.#attempt++
+    await this.open()
+  }
+
   async stats(): Promise<LaneStats['tasks'][number]> {
     const stats = await this.ask({ op: 'stats' })
     if (stats.op !== 'stats') throw new Error(stats.op)

@@ -26,7 +26,7 @@ import type { ByteRange, Derived } from './derived.ts'
 import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
-import { keptBytes } from './table-rows.ts'
+import { keptBytes, keptObject } from './table-rows.ts'
 
 /** What a side of a join is told of its stream. */
 export interface JoinStream {
@@ -74,6 +74,8 @@ export class IntervalJoin implements Meeting {
   readonly #tasks = new WeakMap<ChainState, JoinTask>()
   readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
   readonly #pool = new BytePool()
+  /** The record at hand, before any function got it. */
+  #bytes: Uint8Array = new Uint8Array(0)
 
   constructor(options: IntervalJoinOptions) {
     this.#options = options
@@ -151,8 +153,10 @@ export class IntervalJoin implements Meeting {
     const { view } = run
     const at = chunk.at[row]!
     const isOver = watermarkMs > deadlineMs
-    const bytes = isOver ? undefined : keptBytes(streams[side], chunk, row, run, this.#pool)
-    if (chunk.status[row] !== STATUS_OK) return
+    // What waits is what came: functions may change what they get.
+    const bytes = keptBytes(streams[side], chunk, row, run, this.#pool)
+    if (bytes === undefined) return
+    this.#bytes = bytes
     const isMet = this.#meet(side, chunk, row, run, state, own, timeMs, fromMs, toMs, watermarkMs)
     if (isOver) {
       if (isMet) return
@@ -162,7 +166,7 @@ export class IntervalJoin implements Meeting {
     }
     const entries = own.entries[side]
     const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
-    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, bytes!)
+    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, bytes)
     if (typeof number !== 'number') {
       this.#refuse(chunk, row, number, entries.buckets.limit)
       return
@@ -223,7 +227,6 @@ export class IntervalJoin implements Meeting {
     const firstMs = side === 0 ? fromMs + beforeMs + graceMs : timeMs + graceMs
     const lastMs = side === 0 ? toMs + beforeMs + graceMs : timeMs + beforeMs + afterMs + graceMs
     let isMet = false
-    let object: unknown
     const lastBucket = Math.min(entries.bucketOf(lastMs), entries.lastBucketOf(keyId))
     for (let bucket = entries.bucketOf(Math.max(firstMs, watermarkMs)); bucket <= lastBucket; bucket++) {
       for (let n = 0; ; n++) {
@@ -237,7 +240,8 @@ export class IntervalJoin implements Meeting {
             ? entryMs >= fromMs && entryMs <= toMs
             : entries.fromMs(entry) <= timeMs && timeMs <= deadlineMs - graceMs
         if (!isNear) continue
-        if (!isMet) object = this.#objectOf(side, chunk, row)
+        // The function may change what it gets: each pair has records of its own.
+        const object = isMet ? keptObject(this.#bytes) : this.#objectOf(side, chunk, row)
         isMet = true
         own.waiting[other]?.remove(keyId, deadlineMs, entries.numberOf(bucket, n))
         const met = entries.objectOf(entry)
