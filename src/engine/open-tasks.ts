@@ -2,6 +2,7 @@
 // the next assignment has them, closed when it has not. Main thread.
 // Keeps SPEC: GROUP-1 (a kept task is resumed unchanged, or reopened), GROUP-2 (only moved tasks are opened).
 
+import { topologyOf } from '../job/topology.ts'
 import { partitionKey, type TopicPartition } from '../kafka/port.ts'
 import type { Flusher, FlushMoment } from './flusher.ts'
 import type { EngineOptions } from './options.ts'
@@ -53,13 +54,14 @@ export class OpenTasks {
     const kept = options.partitions.filter((partition) => this.#isOursSince(partition, options.since))
     const committed = kept.length === 0 ? undefined : await options.committed(kept)
     if (kept.length > 0 && committed === undefined) return []
-    const resumed = kept.flatMap((partition) => {
+    const unmoved = kept.flatMap((partition) => {
       const { task } = this.#suspended.get(partitionKey(partition))!
       if (committed!(partition) === task.committedOffset) return [task]
       const { taskId, committedOffset: known } = task
       this.#engine.log.warn({ task: taskId, known, committed: committed!(partition) }, 'the offset of a task was moved')
       return []
     })
+    const resumed = unmoved.filter((task) => this.#isWhole(task, unmoved))
     for (const task of resumed) this.#suspended.delete(partitionKey(task))
     await Promise.all([
       this.closeSuspended(options.attempt, options.flusher),
@@ -96,6 +98,16 @@ export class OpenTasks {
   #isOursSince(partition: TopicPartition, since: ReadonlyMap<string, number>): boolean {
     const suspended = this.#suspended.get(partitionKey(partition))
     return suspended !== undefined && (since.get(partitionKey(partition)) ?? Infinity) <= suspended.generation
+  }
+
+  /** Tasks that keep one state go on together or not at all: it is of the places of all of them. */
+  #isWhole({ topic, partition }: TaskState, tasks: readonly TaskState[]): boolean {
+    const { plan } = this.#engine
+    const { subs, units } = topologyOf(plan)
+    const unitOf = (one: TopicPartition): number => subs[subOf(plan, one.topic)]!.unit
+    const unit = unitOf({ topic, partition })
+    const there = tasks.filter((one) => one.partition === partition && unitOf(one) === unit)
+    return there.length === units[unit]!.subs.length
   }
 
   async #wake(task: TaskState, attempt: number): Promise<void> {
