@@ -1,4 +1,5 @@
 // The tasks of an attempt: those it began with, and those that are admitted while it runs. Main thread.
+// Keeps SPEC: MEET-1, REPART-2 (who was quiet is waited for again).
 
 import type { LaneSealed } from '../core/message.ts'
 import type { Plan } from '../job/plan.ts'
@@ -64,14 +65,14 @@ export class AttemptTasks {
   }
   /**
    * The source was quiet and has records again: those of other partitions may be on their way, so all are waited for, and
-   * those behind the repartition topic have to hear that first. True when that is so.
+   * those who wait for them have to hear that first. True when that is so.
    */
   endsPause(batches: readonly SourceBatch[], nowMs: number): boolean {
     const quiet = batches.some((batch) => {
       const task = this.of(batch)
       return task?.isSource === true && !task.isAwaited
     })
-    const before = this.#beforeTopic
+    const before = this.#heard
     if (!quiet || before.length === 0 || before.some((task) => task.isAwaited)) return false
     this.#awaitAll(nowMs)
     return true
@@ -82,12 +83,12 @@ export class AttemptTasks {
     this.#awaitAll(nowMs)
     return true
   }
-  /** Tasks before a repartition topic whose input goes on. */
-  get #beforeTopic(): TaskState[] {
-    return this.all.filter((task) => task.isSource && !task.isLast && !task.isEndSent)
+  /** Tasks that others wait for, whose input goes on. */
+  get #heard(): TaskState[] {
+    return this.all.filter((task) => task.isSource && task.isHeard && !task.isEndSent)
   }
   #awaitAll(nowMs: number): void {
-    for (const task of this.#beforeTopic) {
+    for (const task of this.#heard) {
       if (task.isAwaited) continue
       task.mustAnnounce = true
       task.isIdleSent = false

@@ -115,7 +115,7 @@ export class OpenTasks {
     await this.#engine.lanes.send(lane, { op: 'resume', taskId, attempt })
     task.isAtEnd = false
     task.endSeenOffset = -1
-    task.mustAnnounce = !task.isLast && task.isEndSent
+    task.mustAnnounce = task.isHeard && task.isEndSent
     this.#engine.log.info(
       { task: taskId, inputOffset: processedOffset },
       'task resumed: it stayed here, with its state',

@@ -215,7 +215,7 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
     throw new MillraceError('MR4012', { topic, partition, offset: resumed, high: input.high })
   }
   const inputOffset = resumed ?? input.low
-  const { isSource, movesOn } = topologyOf(engine.plan).subs[sub]!
+  const { isSource, movesOn, isHeard } = topologyOf(engine.plan).subs[sub]!
   const place = partitionKey({ topic, partition })
   if (engine.untilEnd && isSource && !options.endOffsets.has(place)) {
     options.endOffsets.set(place, input.high)
@@ -230,13 +230,14 @@ async function makeReady(options: ReopenOptions, restore: Restore): Promise<Task
   }
   const isLast = !movesOn
   // With records waiting, it may have been told to be quiet before.
-  const mustAnnounce = isSource && !isLast && restore.committedOffset !== undefined && inputOffset < input.high
+  const mustAnnounce = isSource && isHeard && restore.committedOffset !== undefined && inputOffset < input.high
   await engine.lanes.send(lane, { op: 'ready', taskId, attempt, position, inputOffset, clock: known })
   return {
     taskId,
     sub,
     isSource,
     isLast,
+    isHeard,
     isStateful: restore.isStateful,
     topic,
     partition,

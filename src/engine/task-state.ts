@@ -18,6 +18,8 @@ export interface TaskState {
   readonly isSource: boolean
   /** None of its records moves on through a repartition topic: it gives results of the job. */
   readonly isLast: boolean
+  /** Others wait for it: those behind a repartition topic, or a stream that meets it. */
+  readonly isHeard: boolean
   /** It has a store and a changelog. */
   readonly isStateful: boolean
   readonly topic: string
@@ -28,8 +30,8 @@ export interface TaskState {
   /** The greatest event time that was held against what topics take. */
   judgedTimeMs: number
   /**
-   * Before a repartition topic: those behind it have to hear where it stands before its next record. They may take it for
-   * quiet, or begin anew elsewhere and not know that it has ended.
+   * Those who wait for it have to hear where it stands before its next record. They may take it for quiet, or begin anew
+   * elsewhere and not know that it has ended.
    */
   mustAnnounce: boolean
   /** What the group has committed for it: as it was opened, then as this process committed. Undefined: nothing yet. */
@@ -51,7 +53,7 @@ export interface TaskState {
   endSeenOffset: number
   /** The lane knows that the input is quiet. */
   isIdleSent: boolean
-  /** Before a repartition topic: nothing behind it takes this partition for quiet, as far as this process knows. */
+  /** None of those who wait for it takes this partition for quiet, as far as this process knows. */
   isAwaited: boolean
   /** Monotonic time from which it is waited for, though its last record may be older. */
   awaitedSinceMs: number

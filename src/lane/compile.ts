@@ -194,6 +194,20 @@ export class Pipeline {
     this.advance(task, run)
   }
 
+  /** A task is waited for again, by the streams that it meets too. */
+  awaken(task: Task): void {
+    for (const [number, { head }] of this.#unit.chains.entries()) {
+      if (!this.#isReached(number, task)) continue
+      const state = this.#stateOf(number, task)
+      if (head.kind === 'topic') state.isIdle = false
+      else if (head.kind === 'rows') state.isIdle = this.#stateOf(head.of, task).isIdle
+      else {
+        this.#meet(head, state, task)
+        state.isIdle = state.clocks!.isIdle
+      }
+    }
+  }
+
   /** Lets the chains of a task do what its clock has made due, and tells those that follow. */
   advance(task: Task, run: FrameRun): void {
     const { chains } = this.#unit
@@ -225,18 +239,23 @@ export class Pipeline {
     return firstMs
   }
 
-  #advanceMeeting(number: number, { inputs, operator }: MeetingHead, task: Task, run: FrameRun): void {
+  #advanceMeeting(number: number, head: MeetingHead, task: Task, run: FrameRun): void {
     const state = this.#stateOf(number, task)
     const meeting = this.#meetings[number]!
     const clocks = state.clocks!
-    inputs.slice(0, clockCount(operator)).forEach((input, side) => {
-      if (this.#isOfOther(input, task)) return
-      const stream = this.#stateOf(input, task)
-      clocks.set(side, stream.watermarkMs, stream.isIdle)
-    })
+    this.#meet(head, state, task)
     meeting.advance(run, state, clocks.watermarkMs)
     this.#derived[number]!.flush(run, state)
     moveTo(state, clocks.watermarkMs - meeting.delayMs, clocks.isEnded, clocks.isIdle)
+  }
+
+  /** Where the streams are that meet, those that the task moves. */
+  #meet({ inputs, operator }: MeetingHead, { clocks }: ChainState, task: Task): void {
+    inputs.slice(0, clockCount(operator)).forEach((input, side) => {
+      if (this.#isOfOther(input, task)) return
+      const stream = this.#stateOf(input, task)
+      clocks!.set(side, stream.watermarkMs, stream.isIdle)
+    })
   }
 
   /** The rows that were due have gone on with the clock of their own place. */

@@ -165,7 +165,7 @@ export class Lane {
     return found
   }
 
-  /** The task that keeps the state of a task's unit; it is open whenever the others run. */
+  /** The task that keeps the state of a task's unit; it is open whenever the others run. From now on they belong together. */
   #homeOf(task: Task): Task {
     const { home } = this.#subOf(task.sub)
     if (home === task.sub) return task
@@ -175,6 +175,7 @@ export class Lane {
       const topics = [home, task.sub].map((sub) => this.#subOf(sub).topic).join(' and ')
       throw new MillraceError('MR4037', { topics, partition: task.partition })
     }
+    if (task.home !== found.task) this.#pipelineOf(task.sub).bind(task, found.task)
     return found.task
   }
 
@@ -217,8 +218,8 @@ export class Lane {
   #announce(request: RequestOf<'announce'>): LaneResponse {
     const task = this.#taskFor(request)
     if (task !== undefined) {
-      task.isIdle = false
       const home = this.#homeOf(task)
+      this.#pipelineOf(task.sub).awaken(task)
       for (const chain of [task, home, ...home.chains]) if (chain !== undefined) chain.toldWatermarkMs = Number.NaN
       task.isTouched = true
       home.isTouched = true
@@ -254,7 +255,6 @@ export class Lane {
   #process(task: Task, request: RequestOf<'frame'> | ClockRequest, view: FrameView | undefined): LaneProcessed {
     const home = this.#homeOf(task)
     const pipeline = this.#pipelineOf(task.sub)
-    if (task.home !== home) pipeline.bind(task, home)
     task.beginRequest()
     // Without a frame no record is looked at, so no step reads the view.
     const wallMs = request.op === 'wall' ? request.nowMs : undefined

@@ -1,5 +1,5 @@
 // Tasks that read several topics: their topics fit, their offsets are committed with one state, and are found again.
-// Holds SPEC: JOIN-5, TABLE-1, R1, RECOVER-1.
+// Holds SPEC: JOIN-5, MEET-1, TABLE-1, R1, RECOVER-1.
 
 import { unpack } from 'msgpackr'
 import { afterEach, expect, test } from 'vitest'
@@ -108,4 +108,46 @@ test('a table is read to the end that it has at the start before the stream that
       .flatMap(({ value }) => (value === undefined ? [] : [unpack(value) as { n: number; user: number }])),
   )
   expect(rows.sort((a, b) => a.n - b.n)).toEqual(Array.from({ length: 40 }, (_, n) => ({ n, user: 360 + n })))
+})
+
+test('after a pause of both streams each is waited for, for idleAfter: what one of them has first makes nothing of the other late', async () => {
+  const quick = (topic: string) =>
+    kafka(topic, { value: msgpack<Event>(), key: 'id', eventTime: 'ts', idleAfter: '2s' })
+  const t = testJob(
+    job('pairs')
+      .from(quick('left'))
+      .keyBy('id')
+      .join('pair', stream(quick('right')).keyBy('id'), { within: '100ms', type: 'left' }, (left, right) => [
+        left.n,
+        right?.n ?? null,
+      ])
+      .to(kafka('out')),
+  )
+  opened.push(t)
+  const send = (topic: string, ts: number, n: number): void => t.send(topic, { value: { id: 'a', ts, n } })
+  const rows = (): unknown[] => t.outputs('out').map(({ value }) => value)
+  for (const topic of ['left', 'right']) send(topic, 1_000, 1)
+  await t.flush()
+  await t.advanceWall(3_000)
+  for (const round of [1, 2]) {
+    const ts = round * 10_000
+    send('left', ts, round * 10)
+    send('left', ts + 500, round * 10 + 1)
+    await t.process()
+    send('right', ts - 50, round * 10)
+    await t.flush()
+    expect(rows()).toContainEqual([round * 10, round * 10])
+    // The right one has no more: it holds the left one back no longer than idleAfter.
+    expect(rows()).not.toContainEqual([round * 10 + 1, null])
+    send('left', ts + 1_000, round * 10 + 2)
+    await t.flush()
+    await t.advanceWall(1_500)
+    send('left', ts + 1_001, round * 10 + 3)
+    await t.flush()
+    await t.advanceWall(1_000)
+    expect(rows()).toContainEqual([round * 10 + 1, null])
+    await t.advanceWall(3_000)
+    if (round === 1) await t.restart()
+  }
+  expect(t.counts).toMatchObject({ late: 0 })
 })

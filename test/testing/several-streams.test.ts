@@ -74,7 +74,7 @@ test('behind a merge windows close by the slower stream, and nothing of the othe
   expect(t.state()).toEqual({ '1s-aggregate': [] })
 })
 
-test('a quiet stream holds the other one back for idleAfter only, and a restart knows that it is quiet', async () => {
+test('a quiet stream holds the other one back for idleAfter only, and for as long again after a restart', async () => {
   const quick = (topic: string) =>
     kafka(topic, { value: msgpack<Trade>(), key: 'sym', eventTime: 'ts', idleAfter: '2s' })
   const t = open(
@@ -99,6 +99,11 @@ test('a quiet stream holds the other one back for idleAfter only, and a restart 
   await t.restart()
   t.send('a', { value: { sym: 'x', ts: 9_000, qty: 1 } })
   await t.flush()
+  await t.advanceWall(1_500)
+  expect(t.outputs('out')).toHaveLength(1)
+  t.send('a', { value: { sym: 'x', ts: 9_001, qty: 1 } })
+  await t.flush()
+  await t.advanceWall(1_000)
   expect(t.outputs('out')).toHaveLength(2)
 })
 
