@@ -45,6 +45,7 @@ export type { Duration } from './job/duration.ts'
 export { envelope, type Format, json, msgpack } from './job/format.ts'
 export type { CompiledJob, Plan } from './job/plan.ts'
 export type { ProcessContext, ProcessOptions, ProcessTimer } from './job/process-spec.ts'
+export type { Ranked, RankedStream, TopNOptions } from './job/ranked-stages.ts'
 export {
   type KafkaTopic,
   kafka,

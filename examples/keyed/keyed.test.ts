@@ -1,11 +1,12 @@
 // The keyed logic of docs/guide/keyed.md, on a few payments each. Run: npx vitest run examples/keyed
-import { job, json, kafka, type ProcessContext } from 'millrace'
+import { job, json, kafka, last, type ProcessContext, sum } from 'millrace'
 import { testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 
 interface Payment {
   account: string
   amount: number
+  country: string
   /** Event time, ms since the epoch. */
   ts: number
 }
@@ -14,7 +15,7 @@ const payments = job('payments')
   .from(kafka('payments', { value: json<Payment>(), key: 'account', eventTime: 'ts' }))
   .keyBy('account')
 const out = kafka('out', { value: json<unknown>() })
-const paid = (account: string, ts: number, amount: number) => ({ value: { account, ts, amount } })
+const paid = (account: string, ts: number, amount: number) => ({ value: { account, ts, amount, country: 'de' } })
 
 test('the largest payment of each account', async () => {
   const largest = payments.reduce((before, payment) => (payment.amount > before.amount ? payment : before))
@@ -68,6 +69,29 @@ test('every third payment, forgetting accounts after a day', async () => {
   expect(t.outputs('out').map(({ value }) => value.amount)).toEqual([3])
   expect(t.state().third!.map(({ key }) => key)).toContain('bob')
   expect(t.state().third!.map(({ key }) => key)).not.toContain('ann')
+})
+
+test('the two accounts of each country with the highest totals', async () => {
+  const best = payments
+    .aggregate({ total: sum('amount'), country: last('country') })
+    .keyBy('country')
+    .topN('best', { n: 2, by: 'total', rowKey: 'account' })
+  const t = testJob(best.to(out).toView('best', { key: ({ country, rank }) => `${country} ${rank}` }))
+  t.send('payments', paid('ann', 1_000, 5), paid('bob', 1_000, 7), paid('cid', 1_000, 6))
+  await t.flush()
+  const rows = t.outputs<{ account: string; rank: number }>('out')
+  expect(rows.map(({ value, headers }) => `${headers['millrace-phase']} ${value.rank} ${value.account}`)).toEqual([
+    'early 1 ann',
+    'retracted 1 ann',
+    'early 1 bob',
+    'early 2 ann',
+    'retracted 2 ann',
+    'early 2 cid',
+  ])
+  expect([...t.view('best')].map(([place, { value }]) => `${place}: ${value.account}`)).toEqual([
+    'de 1: bob',
+    'de 2: cid',
+  ])
 })
 
 test('a reminder when nothing has come for ten minutes, by the clock', async () => {

@@ -102,6 +102,9 @@ class Chain {
   process(name: unknown, options: unknown): Chain {
     return this.#with({ kind: 'process', name, options })
   }
+  topN(name: unknown, options: unknown): Chain {
+    return this.#with({ kind: 'topN', name, options })
+  }
   window(name: unknown, window: unknown): Chain {
     return this.#with({ kind: 'window', name, window })
   }

@@ -47,10 +47,14 @@ export function compileTo(c: Compilation, step: Extract<Step, { kind: 'to' }>): 
 export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }>): void {
   const view = c.found.name('the name of a view', step.view)
   const where = `view ${show(view)}`
-  if (!c.isAggregated && !c.isTable)
+  if (!c.isAggregated && !c.isTable && !c.isRanked)
     c.found.add(`${where} needs an aggregate or a table: it keeps the latest row per key`)
   const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
   const sink = sinkFormat(c.found, where, options)
+  if (c.isRanked && options.key === undefined)
+    c.found.add(
+      `${where} needs key after topN, which tells the rows of a group apart, e.g. key: (row) => String(row.rank)`,
+    )
   const emit = compileEmit(c, where, options.emit, 'updates')
   checkTableKey(c, where, sink)
   const name = `view-${view}`

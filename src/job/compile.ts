@@ -12,6 +12,7 @@ import { compileReduce } from './compile-reduce.ts'
 import { compileLate, compileTo, compileView } from './compile-sink.ts'
 import { compileBareTopic, compileSource } from './compile-source.ts'
 import { compileTableJoin, compileTablesJoin, globalJoin } from './compile-table.ts'
+import { checkRanked, compileTopN } from './compile-top-n.ts'
 import { canMerge, checkSessions, compileGapFill, compileWindow, decidePanes, MERGE_REASONS } from './compile-window.ts'
 import { type Draft, draftOf, type Step, type StreamDraft } from './draft.ts'
 import type { CompiledJob, OperatorPlan, Plan, SourcePlan, StreamPlan, WindowPlan } from './plan.ts'
@@ -45,6 +46,8 @@ export interface Compilation extends JobCompilation {
   isWindowed: boolean
   /** The rows say their window: that for all time has no bounds. */
   isBounded: boolean
+  /** The rows come and go by their rank. */
+  isRanked: boolean
 }
 
 /** Compiles a draft. Pure: the same draft gives an equal plan. Throws MR1002 with all problems. */
@@ -82,6 +85,7 @@ function compileStream(shared: JobCompilation, draft: StreamDraft): Compilation 
     isAggregated: false,
     isWindowed: false,
     isBounded: false,
+    isRanked: false,
   }
   for (const step of draft.steps) compileStep(c, step)
   if (c.openWindow !== undefined) {
@@ -117,6 +121,7 @@ function sourceOf({ found, sources }: JobCompilation, { source: given, isTable }
 const OF_TABLES: ReadonlySet<Step['kind']> = new Set(['filter', 'map', 'join', 'to', 'view'])
 
 function compileStep(c: Compilation, step: Step): void {
+  if (c.isRanked) checkRanked(c, step)
   if (c.openWindow !== undefined && step.kind !== 'aggregate' && step.kind !== 'reduce') {
     c.found.add(`window ${show(c.openWindow.name)} must be followed by aggregate or reduce, not by ${step.kind}`)
     c.openWindow = undefined
@@ -151,6 +156,9 @@ function compileStep(c: Compilation, step: Step): void {
       break
     case 'process':
       compileProcess(c, step)
+      break
+    case 'topN':
+      compileTopN(c, step)
       break
     case 'window':
       openWindow(c, step)
@@ -252,6 +260,7 @@ function meet(c: Compilation, what: string, given: unknown, compile: (other: Com
     return
   }
   const other = compileStream(c, draft)
+  if (other.isRanked) c.found.add(`${what}: the other stream ends with topN, whose rows come and go`)
   if (other.isAggregated) c.found.add(`${what}: the other stream ends with an aggregate: put keyBy after it`)
   compile(other)
   c.isMade = true

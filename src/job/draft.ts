@@ -20,6 +20,7 @@ export type Step =
   | { kind: 'join'; name: unknown; other: unknown; options: unknown; fn: unknown }
   | { kind: 'joinTable'; name: unknown; other: unknown; options: unknown; fn: unknown }
   | { kind: 'merge'; other: unknown }
+  | { kind: 'topN'; name: unknown; options: unknown }
   | { kind: 'process'; name: unknown; options: unknown }
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }

@@ -47,6 +47,7 @@ const MAKES_ROWS: ReadonlySet<OperatorPlan['kind']> = new Set([
   'flatMap',
   'aggregate',
   'process',
+  'topN',
   'join',
   'tableJoin',
   'tablesJoin',
@@ -76,6 +77,8 @@ function readingOf(
     case 'flatMap':
     case 'process':
       return takesWhole('its function', madeBy)
+    case 'topN':
+      return takesWhole('its list', madeBy)
     case 'dedup':
     case 'repartition':
       return readsFields([operator.field], decoded, madeBy)

@@ -65,6 +65,12 @@ function operatorMeaning(operator: OperatorPlan): string[] {
       return [`'${operator.name}' = ${operator.aggregates.map(aggregateMeaning).join(' ')}`]
     case 'dedup':
       return [`'${operator.name}' = dedup(${operator.field}) within ${formatDuration(operator.withinMs)}`]
+    case 'topN': {
+      const { name, n, by, order, rowKey, ttlMs } = operator
+      return [
+        `'${name}' = top ${n} by ${by.join(' ')} ${order} of ${rowKey}${ttlMs === undefined ? '' : ` ttl ${formatDuration(ttlMs)}`}`,
+      ]
+    }
     case 'process':
       return [
         `'${operator.name}' = process${operator.ttlMs === undefined ? '' : ` ttl ${formatDuration(operator.ttlMs)}`}`,

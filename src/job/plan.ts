@@ -110,6 +110,7 @@ export type OperatorPlan =
   | TablesJoinPlan
   | GlobalJoinPlan
   | ProcessPlan
+  | TopNPlan
   /** Records of two streams as one. */
   | { kind: 'merge'; name: string; other: StreamPlan }
   | { kind: 'window'; name: string; window: WindowPlan }
@@ -205,6 +206,20 @@ export interface ProcessPlan {
   ttlMs: number | undefined
 }
 
+/** The best rows of each group, by fields; the newest row of a `rowKey` counts. */
+export interface TopNPlan {
+  kind: 'topN'
+  name: string
+  n: number
+  by: string[]
+  order: 'desc' | 'asc'
+  rowKey: string
+  /** Rows of a group that are kept, the best ones: those that come up when others go down. */
+  keep: number
+  /** How long a group is kept after its last record, in event time. */
+  ttlMs: number | undefined
+}
+
 /**
  * In ms or records. Aligned windows repeat every size (tumbling, cumulate) or hop, from the Unix epoch plus the offset; those of a calendar
  * begin when the wall clock of their zone reads the begin of a unit plus the offset.
@@ -271,6 +286,7 @@ const KEEPING_STATE: ReadonlySet<OperatorPlan['kind']> = new Set([
   'tableJoin',
   'tablesJoin',
   'process',
+  'topN',
 ])
 
 /** An operator that keeps state (and so has a changelog). */

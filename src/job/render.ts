@@ -111,6 +111,11 @@ function operatorText(operator: OperatorPlan): string {
     case 'aggregate':
       if (operator.isReduce) return `reduce ${operator.name}`
       return `aggregate ${operator.name}: ${operator.aggregates.map((plan) => `${plan.as} = ${aggregateText(plan)}`).join(', ')}${gapText(operator.gapFill)}`
+    case 'topN': {
+      const { name, n, by, order, rowKey, keep, ttlMs } = operator
+      const ttl = ttlMs === undefined ? '' : `, groups for ${formatDuration(ttlMs)}`
+      return `topN ${name}: ${n} by ${by.join(', ')} ${order}, rows of ${rowKey}, keeps ${keep}${ttl}`
+    }
     case 'process': {
       const timers = operator.onTimer === undefined ? '' : ', timers'
       return `process ${operator.name}: state${operator.ttlMs === undefined ? '' : ` for ${formatDuration(operator.ttlMs)}`}${timers}`

@@ -16,6 +16,7 @@ import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
 import type { CompiledJob, GapValue } from './plan.ts'
 import type { ProcessOptions } from './process-spec.ts'
+import type { Ranked, RankedStream, TopNOptions } from './ranked-stages.ts'
 import type { KafkaTopic, SinkTopic } from './source.ts'
 import type { GlobalSpec, TumblingSpec, WindowSpec } from './windows.ts'
 
@@ -304,19 +305,24 @@ export interface KeyedStream<R, K extends string> {
    * it, with the same key. Each call takes effect as a whole, in the transaction of its record. The name is that of the state.
    *
    * @example
-   * .keyBy('account').process('quiet', {
-   *   onRecord(payment, ctx: ProcessContext<number | undefined, { account: string; quietSince: number }>) {
-   *     ctx.timers.cancel((ctx.state.get() ?? 0) + 60_000)
-   *     ctx.state.set(ctx.timeMs)
-   *     ctx.timers.at(ctx.timeMs + 60_000)
-   *   },
-   *   onTimer(timer, ctx) {
-   *     ctx.emit({ account: ctx.key, quietSince: timer.timeMs - 60_000 })
-   *     ctx.state.delete()
+   * .keyBy('account').process('second', {
+   *   onRecord(payment, ctx: ProcessContext<boolean | undefined, Payment>) {
+   *     ctx.state.get() ? ctx.emit(payment) : ctx.state.set(true)
    *   },
    * })
    */
   process<S, U>(name: string, options: ProcessOptions<R, S, U>): KeyedStream<U, K>
+  /**
+   * The best `n` rows of each group, which is the key, with their `rank` from 1 on: a row of phase `early` for each that comes into the
+   * list or changes in it, after one of phase `retracted` for each that leaves it or changes its rank. The newest row of a `rowKey` is
+   * that which counts; of equal ones the first to come is the better. The name is that of the state.
+   *
+   * @example
+   * .aggregate({ total: sum('amount'), country: last('country') }).keyBy('country')
+   * .topN('best', { n: 3, by: 'total', rowKey: 'city' })
+   * .toView('best', { key: (row) => `${row.country} ${row.rank}` })
+   */
+  topN(name: string, options: TopNOptions<R>): RankedStream<Ranked<R>>
   /** Puts records into windows. The name is part of the state's name. */
   window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W>
   /** A running result by key, without a window and without an end. */

@@ -28,7 +28,7 @@ export type ChainHead =
   | { kind: 'topic'; source: SourcePlan }
   /** Records that an operator makes of those of other chains of its unit. */
   | { kind: 'meeting'; operator: MeetingPlan; inputs: [number, number] }
-  /** Rows of the aggregate, or of the process, that ends another chain of its unit. */
+  /** Rows of the aggregate, the process or the topN that ends another chain of its unit. */
   | { kind: 'rows'; of: number }
 
 export type MeetingPlan = Extract<OperatorPlan, { other: StreamPlan }>
@@ -212,7 +212,7 @@ class Splitting {
         draft = met
       } else if (operator.kind === 'rows') {
         draft = this.#follow(draft)
-      } else if (operator.kind === 'process') {
+      } else if (operator.kind === 'process' || operator.kind === 'topN') {
         draft.operators.push(operator)
         draft = this.#follow(draft)
       } else {

@@ -20,6 +20,8 @@ export class CarriedColumns {
   /** The first key of the record; length -1: it had none. */
   readonly keyStarts: Int32Array
   readonly keyLengths: Int32Array
+  /** 1: the row is none any more, a view forgets it. */
+  readonly isRetracted: Uint8Array
 
   constructor(capacity: number) {
     this.watermarksMs = new Float64Array(capacity)
@@ -27,6 +29,7 @@ export class CarriedColumns {
     this.offsets = new Float64Array(capacity)
     this.keyStarts = new Int32Array(capacity)
     this.keyLengths = new Int32Array(capacity)
+    this.isRetracted = new Uint8Array(capacity)
   }
 
   copyRow(from: CarriedColumns, row: number, to: number): void {
@@ -35,6 +38,7 @@ export class CarriedColumns {
     this.offsets[to] = from.offsets[row]!
     this.keyStarts[to] = from.keyStarts[row]!
     this.keyLengths[to] = from.keyLengths[row]!
+    this.isRetracted[to] = from.isRetracted[row]!
   }
 }
 

@@ -35,6 +35,7 @@ import { ResultSinks } from './operators/result-sinks.ts'
 import type { RecordOrigin } from './operators/source-headers.ts'
 import type { StatefulStep } from './operators/stateful-step.ts'
 import { TableFunction } from './operators/table-function.ts'
+import { TopN, topNTables } from './operators/top-n.ts'
 import { SourceReader } from './source-reader.ts'
 import { type Windowing, windowing } from './windowing.ts'
 
@@ -151,6 +152,9 @@ export class CompiledChain {
       if (operator.kind === 'process') {
         return [...steps, this.#compileProcess(operator, end), new Finish(this.deadLetters, undefined)]
       }
+      if (operator.kind === 'topN') {
+        return [...steps, this.#compileTopN(operator, end), new Finish(this.deadLetters, undefined)]
+      }
       if (operator.kind === 'repartition') {
         this.repartition = this.#compileRepartition(operator, isChanged)
         return [...steps, this.repartition, new Finish(this.deadLetters, undefined)]
@@ -246,6 +250,14 @@ export class CompiledChain {
       next: end.rows!,
       tables: this.#tablesOf(processTables(name, ttlMs !== undefined, onTimer !== undefined)),
     })
+    this.statefulSteps.push(step)
+    return step
+  }
+
+  #compileTopN(plan: Extract<OperatorPlan, { kind: 'topN' }>, end: ChainEnd): Step {
+    const { outOfOrderMs } = this.#options.source
+    const tables = this.#tablesOf(topNTables(plan))
+    const step = new TopN({ plan, outOfOrderMs, objects: this.objects, next: end.rows!, tables })
     this.statefulSteps.push(step)
     return step
   }

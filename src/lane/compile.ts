@@ -338,7 +338,9 @@ export class Pipeline {
 function makerOf({ chains }: Unit, { head }: Chain): string | undefined {
   if (head.kind === 'topic') return undefined
   if (head.kind === 'meeting') return head.operator.name
-  return chains[head.of]!.operators.findLast(({ kind }) => kind === 'aggregate' || kind === 'process')?.name
+  return chains[head.of]!.operators.findLast(
+    ({ kind }) => kind === 'aggregate' || kind === 'process' || kind === 'topN',
+  )?.name
 }
 
 /** The records of a chain are changes of the rows of a table. */

@@ -578,6 +578,25 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "aggregate 'two' comes after another aggregate: put keyBy between them",
   ],
   [
+    'topN without keyBy, of nothing',
+    () => loose(job('x').from(trades)).topN!('t').to!(kafka('out')),
+    "topN 't' needs keyed records: put keyBy before it, by the group; topN 't': n must be a whole number from 1 to 10000, not undefined; topN 't': by must be a field name, not undefined; topN 't': rowKey must be a field name, not undefined",
+  ],
+  [
+    'topN with wrong options, and what may not follow it',
+    () =>
+      loose(
+        loose(job('x').from(trades).keyBy('sym')).topN!('t', {
+          n: 5,
+          by: 'qty',
+          rowKey: 'sym',
+          order: 'up',
+          keep: 4,
+        }).toView!('v'),
+      ).keyBy!('qty').to!(kafka('out')),
+    "topN 't': order must be 'desc' or 'asc', not 'up'; topN 't': keep must be a whole number from 5 to 10000, not 4; view 'v' needs key after topN, which tells the rows of a group apart, e.g. key: (row) => String(row.rank); keyBy comes after topN, whose rows come and go: only filter, map, to and toView may follow",
+  ],
+  [
     'a process without keyBy, with wrong options',
     () =>
       loose(job('x').from(trades)).process!('p', { onRecord: 1, onTimer: 2, state: 3, ttl: 'x', onTime: 4 }).to!(

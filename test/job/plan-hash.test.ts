@@ -187,6 +187,22 @@ test('a process is known by its name and ttl, not by its functions', () => {
   expect(new Set([plain, of('q', {}), of('p', { ttl: '1h' }), of('p', { ttl: '2h' })]).size).toBe(4)
 })
 
+test('topN is known by all that its lists depend on, and not by how many rows it keeps', () => {
+  const of = (options: object): string =>
+    hash(keyed.topN('t', { n: 2, by: 'qty', rowKey: 'side', ...options }).to(kafka('out')))
+  const plain = of({})
+  expect(of({ keep: 5_000 })).toBe(plain)
+  const others = [
+    { n: 3 },
+    { by: 'price' },
+    { by: ['qty', 'price'] },
+    { rowKey: 'ts' },
+    { order: 'asc' },
+    { ttl: '1h' },
+  ]
+  expect(new Set([plain, ...others.map(of)]).size).toBe(7)
+})
+
 test('options that state depends on are in the meaning, those that choose what a row shows are not', () => {
   const of = (aggregate: AggregateOf<Trade>): string => hash(keyed.aggregate({ a: aggregate }).to(kafka('out')))
   expect(of(quantiles('price', [0.5, 0.9]))).toBe(of(quantiles('price', [0.99])))

@@ -182,6 +182,18 @@ test('a process is shown with its ttl and timers, and what is behind it takes it
   ])
 })
 
+test('topN is shown with what it ranks by and what it keeps', () => {
+  const { plan } = job('x')
+    .from(kafka('in', { value: msgpack<Trade>(), key: 'sym' }))
+    .keyBy('sym')
+    .topN('best', { n: 3, by: ['qty', 'ts'], rowKey: 'ts', ttl: '1h' })
+    .to(kafka('out'))
+    .build()
+  expect(renderPlan(plan, operatorPaths(plan))).toContain(
+    'topN best: 3 by qty, ts desc, rows of ts, keeps 1000, groups for 1h  free  its list takes the whole record',
+  )
+})
+
 test('the same is there as data, and survives JSON', () => {
   const { plan } = candles.build()
   const description = JSON.parse(JSON.stringify(describePlan(plan, operatorPaths(plan))))

@@ -478,3 +478,21 @@ test('a process has the types of state and rows that its context names', () => {
   // @ts-expect-error it needs onRecord
   keyed.process('p', { onTimer() {} })
 })
+
+test('rows of topN have a rank, and go into topics and views', () => {
+  const ranked = keyed.topN('t', { n: 3, by: ['price', 'qty'], rowKey: 'side' })
+  ranked.filter((row) => {
+    expectTypeOf(row.rank).toEqualTypeOf<number>()
+    expectTypeOf(row.side).toEqualTypeOf<'buy' | 'sell'>()
+    return true
+  })
+  ranked.map(({ rank }) => ({ rank })).toView('v', { key: (row) => String(row.rank) })
+  // @ts-expect-error a view needs a key that tells the rows apart
+  ranked.toView('v', {})
+  // @ts-expect-error no such field
+  keyed.topN('t', { n: 3, by: 'prize', rowKey: 'side' })
+  // @ts-expect-error rows that come and go are no records
+  ranked.keyBy('side')
+  // @ts-expect-error records have no key yet
+  stream.topN('t', { n: 3, by: 'price', rowKey: 'side' })
+})

@@ -40,6 +40,7 @@ export class Derived {
     watermarkMs: number,
     object: unknown,
     headers: ByteRange | undefined = undefined,
+    isRetracted = false,
   ): void {
     const { chunk } = this
     if (chunk.count === chunk.capacity) this.flush(run, state)
@@ -58,6 +59,7 @@ export class Derived {
     carried.offsets[row] = NO_OFFSET
     carried.keyStarts[row] = at + RECORD_HEADER_BYTES
     carried.keyLengths[row] = key.length
+    carried.isRetracted[row] = isRetracted ? 1 : 0
     state.tally.counts.expanded++
   }
 

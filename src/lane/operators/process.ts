@@ -20,8 +20,8 @@ import type { JobFunction } from '../job-function.ts'
 import { operatorIdOf } from '../operator-id.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import type { ByteRange, Derived } from './derived.ts'
+import { KEYED_CELLS_SLOTS, KeyedCells } from './keyed-cells.ts'
 import { type CallSubject, ProcessCall } from './process-call.ts'
-import { ProcessStates, STATE_SLOTS } from './process-states.ts'
 import type { StatefulStep } from './stateful-step.ts'
 import { Timers } from './timers.ts'
 
@@ -49,7 +49,7 @@ export function processTables(name: string, hasTtl: boolean, hasTimers: boolean)
     return { operator: name, operatorId: operatorIdOf(`${name}~${suffix}`), width: 1, isWindowed: true }
   }
   return [
-    { operator: name, operatorId: operatorIdOf(name), width: STATE_SLOTS, isWindowed: false },
+    { operator: name, operatorId: operatorIdOf(name), width: KEYED_CELLS_SLOTS, isWindowed: false },
     ...(hasTtl ? [byTime('deadlines')] : []),
     ...(hasTimers ? [byTime('timers'), byTime('wall')] : []),
   ]
@@ -57,7 +57,7 @@ export function processTables(name: string, hasTtl: boolean, hasTimers: boolean)
 
 /** What the operator knows of one task. */
 interface ProcessTask {
-  states: ProcessStates
+  states: KeyedCells
   timers: Timers | undefined
   wallTimers: Timers | undefined
   /** All timers up to here have come. */
@@ -84,7 +84,7 @@ export class Process implements StatefulStep {
     const index = ttlMs === Number.POSITIVE_INFINITY ? undefined : others.shift()
     const [timers, wallTimers] = onTimer === undefined ? [] : others.map((table) => new Timers(table, states))
     this.#tasks.set(task, {
-      states: new ProcessStates(states, index, ttlMs),
+      states: new KeyedCells(states, index, ttlMs),
       timers,
       wallTimers,
       nowMs: task.watermarkMs,
@@ -202,7 +202,7 @@ export class Process implements StatefulStep {
       timeMs,
       watermarkMs: own.nowMs,
       wallMs,
-      bytes: own.states.bytesOf(keyId, own.nowMs),
+      bytes: own.states.get(keyId, own.nowMs)?.[0] as Uint8Array | undefined,
       afterMs: NO_TIMER,
       afterWallMs: NO_TIMER,
       isEnded: task.watermarkMs === Number.POSITIVE_INFINITY,
@@ -215,7 +215,7 @@ export class Process implements StatefulStep {
     const { states } = own
     if (newBytes === null) states.delete(keyId)
     // A record that is out of order is not written before the watermark.
-    else if (newBytes !== undefined) states.set(keyId, newBytes, Math.max(timeMs, own.nowMs))
+    else if (newBytes !== undefined) states.set(keyId, [newBytes], Math.max(timeMs, own.nowMs))
     for (const { clock, isSet, timeMs: timerMs } of timerChanges) {
       const timers = clock === 'event' ? own.timers! : own.wallTimers!
       if (isSet) timers.set(keyId, timerMs)

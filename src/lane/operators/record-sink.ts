@@ -79,6 +79,8 @@ export class RecordSink implements Step {
       if (value !== undefined && this.#keyFn !== undefined) key = keyBytesOf(this.#keyFn(this.#object(chunk, row)))
       if (value !== undefined && this.#headersFn !== undefined)
         addJobHeaders(headers, this.#headersFn(this.#object(chunk, row)))
+      // The key that it had is made of the row itself.
+      if (this.#operator.kind === 'view' && chunk.carried?.isRetracted[row] === 1) value = undefined
     } catch (error) {
       chunk.failThrown(row, DEAD_FUNCTION, error)
       return

@@ -1,20 +1,20 @@
-// The states of a process, one by key, as msgpack, and when each is gone. Runs on a lane, owned by one task of an operator.
-// Keeps SPEC: PROCESS-5 (a state is gone when the watermark is past its last write and the ttl), PROCESS-6 (what is gone occupies nothing).
+// What an operator keeps of each key in cells, and when it is gone. Runs on a lane, owned by one task of an operator.
+// Keeps SPEC: PROCESS-5 (gone when the watermark is past its last write and the ttl), PROCESS-6 and TOPN-4 (what is gone occupies nothing).
 
 /*
  *   row of a key   slots   deadline: time of the last write + ttl | the bucket of deadlines that the key is in
- *                  cells   [bytes of the state]
+ *                  cells   the operator's
  */
 import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
 import { Deadlines } from './deadlines.ts'
 
-export const STATE_SLOTS = 2
+export const KEYED_CELLS_SLOTS = 2
 const DEADLINE = 0
 const BUCKET = 1
-/** The states of a bucket are looked at once, when all of it is due: there are so many buckets in the ttl. */
+/** The keys of a bucket are looked at once, when all of it is due: there are so many buckets in the ttl. */
 const BUCKETS_IN_TTL = 4096
 
-export class ProcessStates {
+export class KeyedCells {
   readonly table: SlabTable
   readonly #ttlMs: number
   readonly #deadlines: Deadlines | undefined
@@ -27,18 +27,18 @@ export class ProcessStates {
     this.#deadlines = index === undefined ? undefined : new Deadlines(index, table, bucketMs)
   }
 
-  /** The state of a key when the watermark is at `nowMs`; undefined: none. */
-  bytesOf(keyId: number, nowMs: number): Uint8Array | undefined {
+  /** The cells of a key when the watermark is at `nowMs`; undefined: none. They are changed in place with a `set` that follows. */
+  get(keyId: number, nowMs: number): unknown[] | undefined {
     const row = this.table.rowIfAny(keyId, NO_WINDOW)
-    return row < 0 || this.#get(row, DEADLINE) < nowMs ? undefined : (this.table.cells[row]![0] as Uint8Array)
+    return row < 0 || this.#get(row, DEADLINE) < nowMs ? undefined : this.table.cells[row]
   }
 
-  set(keyId: number, bytes: Uint8Array, writtenMs: number): void {
+  set(keyId: number, cells: unknown[], writtenMs: number): void {
     const { table } = this
     const deadlineMs = writtenMs + this.#ttlMs
     const row = table.rowFor(keyId, NO_WINDOW)
     table.touch(row)
-    table.cells[row] = [bytes]
+    table.cells[row] = cells
     if (!table.wasCreated) {
       if (deadlineMs > this.#get(row, DEADLINE)) this.#set(row, DEADLINE, deadlineMs)
       return
@@ -54,7 +54,7 @@ export class ProcessStates {
     this.table.deleteRow(row)
   }
 
-  /** Forgets states whose deadline the watermark has passed, bucket by bucket. */
+  /** Forgets keys whose deadline the watermark has passed, bucket by bucket. */
   forget(watermarkMs: number): void {
     const deadlines = this.#deadlines
     if (deadlines === undefined) return
@@ -83,9 +83,9 @@ export class ProcessStates {
   }
 
   #get(row: number, slot: number): number {
-    return this.table.slots[row * STATE_SLOTS + slot]!
+    return this.table.slots[row * KEYED_CELLS_SLOTS + slot]!
   }
   #set(row: number, slot: number, value: number): void {
-    this.table.slots[row * STATE_SLOTS + slot] = value
+    this.table.slots[row * KEYED_CELLS_SLOTS + slot] = value
   }
 }

@@ -1,0 +1,95 @@
+// The best rows of groups through the whole job: behind aggregates, in views, on several partitions.
+// Holds SPEC: TOPN-1 to TOPN-4, COUNT-1.
+import { afterEach, expect, test } from 'vitest'
+import { job, json, kafka, last, msgpack, sum } from '../../src/index.ts'
+import { type TestJob, testJob } from '../../src/testing/index.ts'
+
+interface Sale {
+  city: string
+  country: string
+  amount: number
+  ts: number
+}
+
+const opened: TestJob[] = []
+afterEach(async () => {
+  for (const t of opened.splice(0)) await t.close()
+})
+function open(built: Parameters<typeof testJob>[0], options: Parameters<typeof testJob>[1] = {}): TestJob {
+  const t = testJob(built, options)
+  opened.push(t)
+  return t
+}
+const sales = kafka('sales', { value: msgpack<Sale>(), key: 'city', eventTime: 'ts' })
+function sell(t: TestJob, ...given: [city: string, country: string, amount: number][]): void {
+  for (const [city, country, amount] of given) t.send('sales', { value: { city, country, amount, ts: 1_000 } })
+}
+
+/** The cities with the highest totals of each country; the totals move to the partition of their country. */
+const best = job('best')
+  .from(sales)
+  .keyBy('city')
+  .aggregate({ total: sum('amount'), country: last('country') })
+  .keyBy('country')
+  .topN('best', { n: 2, by: 'total', rowKey: 'city' })
+  .to(kafka('changes', { value: json() }))
+  .filter((row) => row.total > 0)
+  .map(({ city, country, rank, total }) => ({ at: `${country} ${rank}`, city, total }))
+  .toView('places', { key: (row) => row.at })
+  .toView('cities', { key: (row) => row.city, value: json() })
+
+test('running totals are ranked by country: views hold the lists, by place and by city', async () => {
+  const t = open(best, { partitions: 3, lanes: 2 })
+  sell(t, ['Bonn', 'de', 5], ['Rome', 'it', 9], ['Kiel', 'de', 3])
+  await t.flush()
+  sell(t, ['Ulm', 'de', 4])
+  await t.restart()
+  sell(t, ['Kiel', 'de', 4])
+  await t.flush()
+  const places = [...t.view<{ at: string; city: string; total: number }>('places').values()].map(({ value }) => value)
+  expect(places.map(({ at, city, total }) => `${at} ${city} ${total}`).sort()).toEqual([
+    'de 1 Kiel 7',
+    'de 2 Bonn 5',
+    'it 1 Rome 9',
+  ])
+  expect([...t.view('cities').keys()].sort()).toEqual(['Bonn', 'Kiel', 'Rome'])
+  const changes = t.outputs('changes').filter(({ key }) => key === 'de')
+  expect(changes.every(({ value }) => value !== undefined)).toBe(true)
+  const revs = changes.map(({ headers }) => Number(headers['millrace-rev']))
+  expect(revs).toEqual(revs.map((_, i) => i + 1))
+  expect(t.counts).toMatchObject({ in: 5, late: 0, dead: 0 })
+  await t.end()
+  expect(
+    t
+      .state()
+      .best!.map(({ key }) => key)
+      .sort(),
+  ).toEqual(['de', 'it'])
+})
+
+test('a record that cannot be ranked is dead', async () => {
+  const t = open(
+    job('x')
+      .from(sales)
+      .keyBy('city')
+      .topN('best', { n: 1, by: ['amount', 'country'], rowKey: 'ts' })
+      .to(kafka('out')),
+  )
+  sell(t, ['Bonn', 'de', 5])
+  t.send(
+    'sales',
+    { value: { city: 'Bonn', country: 'de', amount: null, ts: 2_000 } },
+    { value: { city: 'Bonn', amount: 1, ts: 2_000 } },
+    { value: { city: 'Bonn', country: 'de', amount: Number.NaN, ts: 2_000 } },
+  )
+  await t.end()
+  expect(t.outputs('out')).toHaveLength(1)
+  expect(t.dead().map(({ code, text }) => [code, /needs a number or a text in (\w+)/.exec(text)?.[1]])).toEqual([
+    ['MR2008', 'amount'],
+    ['MR2008', 'country'],
+    ['MR2008', 'amount'],
+  ])
+  sell(t, ['Bonn', 'de', 9])
+  await t.end()
+  expect(t.counts).toMatchObject({ in: 5, late: 1, dead: 3 })
+})
