@@ -51,8 +51,12 @@ function oracle(scores: readonly Score[], { n, keep, order, ttl }: Shape): unkno
     }
     group.list.splice(Math.max(n, keep))
     const after = group.list.slice(0, n)
-    before.forEach((row, i) => after[i]?.id !== row.id && rows.push([score.key, 'retracted', { ...row, rank: i + 1 }]))
-    after.forEach((row, i) => before[i] !== row && rows.push([score.key, 'early', { ...row, rank: i + 1 }]))
+    for (const [i, row] of before.entries()) {
+      if (after[i]?.id !== row.id) rows.push([score.key, 'retracted', { ...row, rank: i + 1 }])
+    }
+    for (const [i, row] of after.entries()) {
+      if (before[i] !== row) rows.push([score.key, 'early', { ...row, rank: i + 1 }])
+    }
     groups.set(score.key, {
       ...group,
       untilMs: Math.max(group.untilMs, Math.max(score.ts, watermark) + ttl),
