@@ -6,14 +6,7 @@ import { MillraceError } from '../core/errors.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import { type CompiledJob, isKeepingState, type SourcePlan } from '../job/plan.ts'
 import { planTopics } from '../job/plan-topics.ts'
-import {
-  type Chain,
-  type ChainHead,
-  type MeetingPlan,
-  type SubTopology,
-  topologyOf,
-  type Unit,
-} from '../job/topology.ts'
+import { type ChainHead, type SubTopology, topologyOf, type Unit } from '../job/topology.ts'
 import { ChainState, type TableLayout } from './chain-state.ts'
 import type { Chunk } from './chunk.ts'
 import { type ChainEnd, CompiledChain, type CompileOptions } from './compile-chain.ts'
@@ -25,6 +18,7 @@ import { Derived } from './operators/derived.ts'
 import type { Meeting } from './operators/meeting.ts'
 import type { Repartition } from './operators/repartition.ts'
 import type { Task } from './task.ts'
+import { clockCount, isTable, keyOf, leftOf, makerOf } from './unit-chains.ts'
 
 export type { CompileOptions } from './compile-chain.ts'
 
@@ -334,38 +328,6 @@ export class Pipeline {
   }
 }
 
-/** The operator that makes the records that a chain begins with. */
-function makerOf({ chains }: Unit, { head }: Chain): string | undefined {
-  if (head.kind === 'topic') return undefined
-  if (head.kind === 'meeting') return head.operator.name
-  return chains[head.of]!.operators.findLast(
-    ({ kind }) => kind === 'aggregate' || kind === 'process' || kind === 'topN',
-  )?.name
-}
-
-/** The records of a chain are changes of the rows of a table. */
-function isTable({ chains }: Unit, number: number): boolean {
-  const { head } = chains[number]!
-  if (head.kind === 'topic') return head.source.isTable === true
-  return head.kind === 'meeting' && head.operator.kind === 'tablesJoin'
-}
-
-/** The operator where the records of a chain are the left ones. */
-function leftOf({ chains }: Unit, number: number): MeetingPlan | undefined {
-  const head = chains[chains[number]!.next ?? -1]?.head
-  return head?.kind === 'meeting' && head.inputs[0] === number ? head.operator : undefined
-}
-
-/** The field that the records of a chain are keyed by, of one that begins keyed. */
-function keyOf({ chains }: Unit, number: number): string | undefined {
-  const { head } = chains[number]!
-  if (head.kind === 'topic') return undefined
-  if (head.kind === 'meeting' && 'key' in head.operator) return head.operator.key
-  const before = head.kind === 'meeting' ? head.inputs[0] : head.of
-  const keyBy = chains[before]!.operators.findLast(({ kind }) => kind === 'keyBy')
-  return keyBy?.kind === 'keyBy' ? keyBy.field : keyOf({ chains } as Unit, before)
-}
-
 /** Markers behind the last record of a frame have moved the clock as well. */
 function followClocks(task: Task): void {
   const { clocks } = task
@@ -373,11 +335,6 @@ function followClocks(task: Task): void {
   task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
   task.isEnded = clocks.isEnded
   task.isIdle = clocks.isIdle
-}
-
-/** Streams that an operator waits for: without `asOf`, none waits for a table. */
-function clockCount(operator: MeetingPlan): number {
-  return operator.kind === 'tableJoin' && operator.asOf === undefined ? 1 : 2
 }
 
 /** Streams of one topic have its clock. */
