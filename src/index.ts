@@ -56,6 +56,7 @@ export {
   type SinkTopic,
 } from './job/source.ts'
 export type {
+  Branch,
   Complete,
   FieldBound,
   GlobalJoinOptions,

@@ -3,7 +3,7 @@
 // Keeps SPEC: JOB-1 (what a job says is data, checked when it is built), JOB-3 (illegal orders do not compile).
 
 import { compileDraft } from './compile.ts'
-import { DRAFT, type Draft, type Step } from './draft.ts'
+import { DRAFT, type Draft, type DraftBranch, draftOf, type Step } from './draft.ts'
 import type { CompiledJob } from './plan.ts'
 import type { KafkaTopic } from './source.ts'
 import type { GlobalTable, JobOptions, JobStart, Stream, Table } from './stages.ts'
@@ -95,6 +95,14 @@ class Chain {
   }
   joinTable(name: unknown, other: unknown, options: unknown, fn: unknown): Chain {
     return this.#with({ kind: 'joinTable', name, other, options, fn })
+  }
+  branch(...branches: unknown[]): Chain {
+    return this.#with({ kind: 'branch', branches: branches.map((one) => this.#branchOf(one)) })
+  }
+  #branchOf(given: unknown): DraftBranch {
+    const { when, then } = (given ?? {}) as { when?: unknown; then?: unknown }
+    const end: unknown = typeof then === 'function' ? then(new Chain({ ...this.#draft, steps: [] })) : undefined
+    return { when, steps: draftOf(end)?.steps }
   }
   merge(other: unknown): Chain {
     return this.#with({ kind: 'merge', other })

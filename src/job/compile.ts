@@ -4,6 +4,7 @@
 // the declared key stays, any other moves the records).
 
 import { MillraceError } from '../core/errors.ts'
+import { branchesOf } from './branches.ts'
 import { Findings, show } from './checks.ts'
 import { compileAggregates } from './compile-aggregate.ts'
 import { compileJoin } from './compile-join.ts'
@@ -57,13 +58,15 @@ export function compileDraft(draft: Draft): CompiledJob {
   const jobOptions = found.options('job', draft.options, ['deadLetters'])
   const deadLetterTopic =
     jobOptions.deadLetters === undefined ? undefined : compileBareTopic(found, 'deadLetters', jobOptions.deadLetters)
-  const stream = compileStream({ found, job, names: new Set(), sources: new Map() }, draft)
-  checkEnd(stream)
+  const shared: JobCompilation = { found, job, names: new Set(), sources: new Map() }
+  const [stream, ...branches] = branchesOf(found, draft).map((one) => compileStream(shared, one))
+  for (const one of [stream!, ...branches]) checkEnd(one)
   const plan: Plan = {
     formatVersion: 1,
     job,
     ...(deadLetterTopic === undefined ? {} : { deadLetterTopic }),
-    ...planOf(stream),
+    ...planOf(stream!),
+    ...(branches.length === 0 ? {} : { branches: branches.map(planOf) }),
     functionCount: found.functions.length,
   }
   checkIntervals(found, plan)
@@ -168,6 +171,9 @@ function compileStep(c: Compilation, step: Step): void {
       break
     case 'reduce':
       compileReduce(c, step)
+      break
+    case 'branch':
+      c.found.add('branch is for the stream of the job, not for one that joins it')
       break
     case 'late':
       compileLate(c, step.target)

@@ -25,9 +25,17 @@ export type Step =
   | { kind: 'window'; name: unknown; window: unknown }
   | { kind: 'aggregate'; aggregates: unknown; options: unknown }
   | { kind: 'reduce'; name: unknown; fn: unknown }
+  | { kind: 'branch'; branches: readonly DraftBranch[] }
   | { kind: 'late'; target: unknown }
   | { kind: 'to'; sink: unknown; options: unknown }
   | { kind: 'view'; view: unknown; options: unknown }
+
+/** What becomes of the records that `when` is for, and no branch before it has taken; undefined: of all that are left. */
+export interface DraftBranch {
+  when: unknown
+  /** The steps of a branch, or what was given in their place. */
+  steps: readonly Step[] | undefined
+}
 
 /** A stream: of a job, or one that joins it. */
 export interface StreamDraft {

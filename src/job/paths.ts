@@ -23,7 +23,11 @@ type Reading = Pick<OperatorPath, 'path' | 'why'>
  * @example
  * operatorPaths(plan)[0] // { operator: 'filter-1', kind: 'filter', path: 'fast', why: 'reads qty from the bytes' }
  */
-export function operatorPaths({ source, operators }: StreamPlan): OperatorPath[] {
+export function operatorPaths({ branches = [], ...stream }: StreamPlan & { branches?: StreamPlan[] }): OperatorPath[] {
+  return [stream, ...branches].flatMap((one) => streamPaths(one))
+}
+
+function streamPaths({ source, operators }: StreamPlan): OperatorPath[] {
   let decoded = decodedBecause(source)
   /** The last operator that made rows: what follows it reads those, and not the source's bytes. */
   let madeBy: string | undefined

@@ -19,7 +19,7 @@ import { windowText } from './window-text.ts'
  * @example
  * if (stored.planHash !== planHash(plan)) throw new MillraceError('MR1004', { ... })
  */
-export function planHash(plan: StreamPlan): string {
+export function planHash(plan: StreamPlan & { branches?: StreamPlan[] }): string {
   return createHash('sha256').update(stateMeaning(plan)).digest('hex').slice(0, 16)
 }
 
@@ -30,8 +30,10 @@ export function planHash(plan: StreamPlan): string {
  * stateMeaning(plan)
  * // "trades by 'ts', key 'sym', window '1s' = tumbling 1s grace 500ms, '1s-aggregate' = first(price) max(price) count"
  */
-export function stateMeaning(plan: StreamPlan): string {
-  return [sourceMeaning(plan.source), ...plan.operators.flatMap(operatorMeaning)].join(', ')
+export function stateMeaning(plan: StreamPlan & { branches?: StreamPlan[] }): string {
+  const { source, operators, branches = [] } = plan
+  const own = [sourceMeaning(source), ...operators.flatMap(operatorMeaning)].join(', ')
+  return [own, ...branches.map((branch) => stateMeaning(branch))].join('; ')
 }
 
 function sourceMeaning({ topic, eventTime }: SourcePlan): string {

@@ -248,6 +248,8 @@ export interface StreamPlan {
 }
 
 export interface Plan extends StreamPlan {
+  /** Streams beside it that meet it nowhere: the other branches of a job. */
+  branches?: StreamPlan[]
   formatVersion: 1
   job: string
   /** Where dead records go; absent: `<job>-dlq`. */
@@ -273,10 +275,11 @@ export interface PlanTopics {
 export type ChangelogNames = (string | undefined)[]
 
 /** The operators of a plan with those of the streams that join it, before the operator where they do. */
-export function allOperators({ operators }: StreamPlan): OperatorPlan[] {
-  return operators.flatMap((operator) =>
+export function allOperators({ operators, branches = [] }: StreamPlan & { branches?: StreamPlan[] }): OperatorPlan[] {
+  const own = operators.flatMap((operator) =>
     'other' in operator ? [...allOperators(operator.other), operator] : [operator],
   )
+  return [...own, ...branches.flatMap((branch) => allOperators(branch))]
 }
 
 const KEEPING_STATE: ReadonlySet<OperatorPlan['kind']> = new Set([

@@ -17,7 +17,7 @@ import { windowText } from './window-text.ts'
  * console.log(renderPlan(plan, operatorPaths(plan)))
  */
 export function renderPlan(plan: Plan, paths: readonly OperatorPath[]): string {
-  const lines = streamLines(plan, paths, '')
+  const lines = [plan, ...(plan.branches ?? [])].flatMap((stream) => streamLines(stream, paths, ''))
   const width = Math.min(76, Math.max(...lines.map(([text]) => text.length)))
   const tree = lines.map(([text, path]) => `${text.padEnd(width)}  ${path}`.trimEnd())
   return [`job ${plan.job}`, ...tree, ...topicLines(plan), `state ${planHash(plan)}`].join('\n')

@@ -66,6 +66,14 @@ export interface JobStart {
   table<T, K extends string>(source: KafkaTopic<T, K>): Table<[T] extends [never] ? unknown : T, K>
 }
 
+/** One of the ways that records of a stream `S` may take. */
+export interface Branch<R, S> {
+  /** The records for which it gives true, and that no branch before it has taken. Default: all that are left. */
+  readonly when?: (record: R) => boolean
+  /** What becomes of them. */
+  readonly then: (records: S) => Complete
+}
+
 /** Records as they are read, or as functions made them. */
 export interface Stream<R, K extends string> {
   /** Keeps the records for which `keep` gives true; it gets just the named fields (fast path). */
@@ -84,6 +92,17 @@ export interface Stream<R, K extends string> {
    * `<job>-repartition`.
    */
   keyBy<F extends Field<R> | K>(field: F): KeyedStream<R, F>
+  /**
+   * Each record goes the way of the first branch that is for it; one that is for none is filtered. What keeps state belongs behind
+   * it, into a branch. Free path.
+   *
+   * @example
+   * .branch(
+   *   { when: (order) => order.amount > 1_000, then: (large) => large.to(kafka('large-orders')) },
+   *   { then: (rest) => rest.keyBy('user').aggregate({ n: count() }).to(kafka('small-orders')) },
+   * )
+   */
+  branch(...branches: Branch<R, Stream<R, K>>[]): Complete
   /**
    * The records of two streams as one, in no order between them. Those of each are judged by a clock that takes the slower of
    * both. Free path.
@@ -263,6 +282,8 @@ export interface KeyedStream<R, K extends string> {
    * .keyBy('account').dedup('paymentId', { within: '1h' })
    */
   dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K>
+  /** See `Stream.branch`. The key stays what it was. */
+  branch(...branches: Branch<R, KeyedStream<R, K>>[]): Complete
   /**
    * Joins the records of another stream with the same key that are within bounds of event time. A row for each pair, at once; its
    * time is the later one of both. In an outer join a record that met none has a row with `undefined` for the other side, once, when

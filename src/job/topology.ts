@@ -149,7 +149,7 @@ class Splitting {
   readonly #drafts: Draft[] = []
 
   split(plan: Plan): Topology {
-    this.#walk(plan)
+    for (const stream of [plan, ...(plan.branches ?? [])]) this.#walk(stream)
     const roots = this.#orderedRoots()
     const units: Unit[] = []
     const subs: SubTopology[] = []

@@ -3,6 +3,7 @@
 // Keeps SPEC: PLAN-1 (the plan decides, nothing else), R3 (what the clock makes due goes through the chains in their order).
 
 import { MillraceError } from '../core/errors.ts'
+import { STATUS_DEAD, STATUS_FILTERED } from '../core/record-status.ts'
 import { SourceClocks } from '../core/source-clocks.ts'
 import { type CompiledJob, isKeepingState, type SourcePlan } from '../job/plan.ts'
 import { planTopics } from '../job/plan-topics.ts'
@@ -180,7 +181,10 @@ export class Pipeline {
           // A chunk gives its share of the samples, and a frame of many chunks one of each until there are enough.
           const due = share >= 1 ? share : Math.ceil(share * nth) - Math.ceil(share * (nth - 1))
           sample(chunk, run, Math.min(Math.floor(due), SAMPLES_MAX - run.samplesMs.length))
-        } else task.tally.counts.expanded += chunk.count
+        } else {
+          task.tally.counts.expanded += chunk.count
+          leaveDead(chunk)
+        }
         for (const step of steps) step.run(chunk, own)
       }
     }
@@ -335,6 +339,11 @@ function followClocks(task: Task): void {
   task.watermarkMs = Math.max(task.watermarkMs, clocks.watermarkMs)
   task.isEnded = clocks.isEnded
   task.isIdle = clocks.isIdle
+}
+
+/** A record that cannot be read is dead in the first stream of its topic, and in no other. */
+function leaveDead({ status, count }: Chunk): void {
+  for (let row = 0; row < count; row++) if (status[row]! >= STATUS_DEAD) status[row] = STATUS_FILTERED
 }
 
 /** Streams of one topic have its clock. */
