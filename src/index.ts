@@ -59,8 +59,6 @@ export type {
   Branch,
   Complete,
   FieldBound,
-  GlobalJoinOptions,
-  GlobalTable,
   JobOptions,
   JoinBounds,
   JoinedStream,
@@ -69,12 +67,10 @@ export type {
   KeyedStream,
   ResultStream,
   Stream,
-  Table,
-  TableJoinOptions,
-  TablesJoinOptions,
   WindowedStream,
   WindowResultStream,
 } from './job/stages.ts'
+export type { GlobalJoinOptions, GlobalTable, Table, TableJoinOptions, TablesJoinOptions } from './job/table-stages.ts'
 export {
   type CalendarOptions,
   type CalendarUnit,

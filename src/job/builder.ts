@@ -6,7 +6,8 @@ import { compileDraft } from './compile.ts'
 import { DRAFT, type Draft, type DraftBranch, draftOf, type Step } from './draft.ts'
 import type { CompiledJob } from './plan.ts'
 import type { KafkaTopic } from './source.ts'
-import type { GlobalTable, JobOptions, JobStart, Stream, Table } from './stages.ts'
+import type { JobOptions, JobStart, Stream } from './stages.ts'
+import type { GlobalTable, Table } from './table-stages.ts'
 
 /**
  * Begins a job. Its name is the consumer group, the prefix of its internal topics and of its state; `[a-z0-9-]`, at most 64.
