@@ -26,7 +26,7 @@ export function branchesOf(found: Findings, draft: StreamDraft): StreamDraft[] {
   const before = draft.steps.slice(0, at)
   if (at < draft.steps.length - 1) found.add('branch is the end of its stream: what follows belongs into the branches')
   if (step.branches.length === 0) {
-    found.add('branch needs at least one branch, e.g. { when: (record) => ..., then: (s) => ... }')
+    found.add('branch needs at least one branch, e.g. { when: (record) => ..., into: (s) => ... }')
     return [{ ...draft, steps: before }]
   }
   for (const { kind } of before) {
@@ -47,7 +47,7 @@ function ownSteps(found: Findings, { when, steps }: DraftBranch, nth: number): r
   const where = `branch ${nth + 1}`
   if (when !== undefined && typeof when !== 'function')
     found.add(`${where}: when must be a function, not ${show(when)}`)
-  if (steps === undefined) found.add(`${where}: then must be a function that ends with to(kafka(...)) or toView(...)`)
+  if (steps === undefined) found.add(`${where}: into must be a function that ends with to(kafka(...)) or toView(...)`)
   const filter: Step[] = typeof when === 'function' ? [{ kind: 'filter', fields: undefined, fn: when }] : []
   return [...filter, ...(steps ?? [])]
 }

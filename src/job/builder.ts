@@ -101,8 +101,8 @@ class Chain {
     return this.#with({ kind: 'branch', branches: branches.map((one) => this.#branchOf(one)) })
   }
   #branchOf(given: unknown): DraftBranch {
-    const { when, then } = (given ?? {}) as { when?: unknown; then?: unknown }
-    const end: unknown = typeof then === 'function' ? then(new Chain({ ...this.#draft, steps: [] })) : undefined
+    const { when, into } = (given ?? {}) as { when?: unknown; into?: unknown }
+    const end: unknown = typeof into === 'function' ? into(new Chain({ ...this.#draft, steps: [] })) : undefined
     return { when, steps: draftOf(end)?.steps }
   }
   merge(other: unknown): Chain {

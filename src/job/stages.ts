@@ -72,7 +72,7 @@ export interface Branch<R, S> {
   /** The records for which it gives true, and that no branch before it has taken. Default: all that are left. */
   readonly when?: (record: R) => boolean
   /** What becomes of them. */
-  readonly then: (records: S) => Complete
+  readonly into: (records: S) => Complete
 }
 
 /** Records as they are read, or as functions made them. */
@@ -99,8 +99,8 @@ export interface Stream<R, K extends string> {
    *
    * @example
    * .branch(
-   *   { when: (order) => order.amount > 1_000, then: (large) => large.to(kafka('large-orders')) },
-   *   { then: (rest) => rest.keyBy('user').aggregate({ n: count() }).to(kafka('small-orders')) },
+   *   { when: (order) => order.amount > 1_000, into: (large) => large.to(kafka('large-orders')) },
+   *   { into: (rest) => rest.keyBy('user').aggregate({ n: count() }).to(kafka('small-orders')) },
    * )
    */
   branch(...branches: Branch<R, Stream<R, K>>[]): Complete

@@ -34,9 +34,9 @@ test('a record goes the way of the first branch that is for it; one that is for 
       .filter(['amount'], (amount) => amount !== 13)
       .to(kafka('all'))
       .branch(
-        { when: ({ amount }) => amount > 100, then: (large) => large.to(kafka('large')) },
-        { when: ({ amount }) => amount > 10, then: (medium) => medium.map(({ id }) => ({ id })).to(kafka('medium')) },
-        { when: ({ amount }) => amount < 0, then: (negative) => negative.to(kafka('negative')) },
+        { when: ({ amount }) => amount > 100, into: (large) => large.to(kafka('large')) },
+        { when: ({ amount }) => amount > 10, into: (medium) => medium.map(({ id }) => ({ id })).to(kafka('medium')) },
+        { when: ({ amount }) => amount < 0, into: (negative) => negative.to(kafka('negative')) },
       ),
   )
   t.send('orders', order(1, 500), order(2, 50), order(3, 5), order(4, -5), order(5, 13), order(6, 101))
@@ -56,7 +56,7 @@ test('branches may be anything: windows, other keys, branches of their own; afte
     .branch(
       {
         when: ({ amount }) => amount >= 10,
-        then: (large) =>
+        into: (large) =>
           large
             .keyBy('user')
             .window('1s', tumbling('1s'))
@@ -64,10 +64,10 @@ test('branches may be anything: windows, other keys, branches of their own; afte
             .to(kafka('totals')),
       },
       {
-        then: (rest) =>
+        into: (rest) =>
           rest.branch(
-            { when: ({ amount }) => amount < 0, then: (negative) => negative.to(kafka('negative')) },
-            { then: (small) => small.keyBy('id').aggregate({ n: count() }).to(kafka('small')) },
+            { when: ({ amount }) => amount < 0, into: (negative) => negative.to(kafka('negative')) },
+            { into: (small) => small.keyBy('id').aggregate({ n: count() }).to(kafka('small')) },
           ),
       },
     )
@@ -100,9 +100,9 @@ test('a record that cannot be read, or on which a function throws, is dead once'
             if (amount === 0) throw new Error('no amount')
             return amount > 0
           },
-          then: (some) => some.to(kafka('some')),
+          into: (some) => some.to(kafka('some')),
         },
-        { when: () => true, then: (rest) => rest.to(kafka('rest')) },
+        { when: () => true, into: (rest) => rest.to(kafka('rest')) },
       ),
   )
   t.send('orders', order(1, 1), order(2, 0), order(3, -1), order(4, 7))
@@ -115,7 +115,7 @@ test('a record that cannot be read, or on which a function throws, is dead once'
 test('the plan shows each branch, and says what a branch may not be', () => {
   const { plan } = job('shown')
     .from(orders)
-    .branch({ when: () => true, then: (s) => s.to(kafka('a')) }, { then: (s) => s.to(kafka('b')) })
+    .branch({ when: () => true, into: (s) => s.to(kafka('a')) }, { into: (s) => s.to(kafka('b')) })
     .build()
   const text = renderPlan(plan, operatorPaths(plan))
   expect(text.match(/from orders/g)).toHaveLength(2)
@@ -124,7 +124,7 @@ test('the plan shows each branch, and says what a branch may not be', () => {
     branch(...branches: unknown[]): { build(): unknown }
   }
   expect(() =>
-    wrong.branch({ when: 1, then: (s: { to(sink: unknown): unknown }) => s.to(kafka('a')) }, {}).build(),
-  ).toThrow(/branch comes after dedup[\s\S]*branch 1: when must be a function[\s\S]*branch 2: then must be a function/)
+    wrong.branch({ when: 1, into: (s: { to(sink: unknown): unknown }) => s.to(kafka('a')) }, {}).build(),
+  ).toThrow(/branch comes after dedup[\s\S]*branch 1: when must be a function[\s\S]*branch 2: into must be a function/)
   expect(() => wrong.branch().build()).toThrow(/branch needs at least one branch/)
 })
