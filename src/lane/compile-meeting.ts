@@ -84,7 +84,7 @@ function compileTableJoin(options: MeetingOptions, plan: TableJoinPlan, left: In
 
 function joinRows(
   { job, chain, derived }: MeetingOptions,
-  { name, fn }: TableJoinPlan | TablesJoinPlan,
+  { name, fn }: JoinPlan | TableJoinPlan | TablesJoinPlan,
   { of }: Input,
 ): JoinRowsOptions {
   return { name, chain, derived, fn: jobFunction(job, fn), deadLetters: of.deadLetters }
@@ -96,28 +96,23 @@ function rowStream({ of, outOfOrderMs, source, isMade }: Input): RowStream {
 }
 
 function compileJoin(options: MeetingOptions, plan: JoinPlan, left: Input, right: Input): Meeting {
-  const { job, chain, derived } = options
-  const { name, before, after, graceMs, type, fn } = plan
+  const { before, after, graceMs, type } = plan
   const columnOf = (field: string | undefined): number =>
     field === undefined ? -1 : left.of.chunk.columns.fields.indexOf(field)
   const stream = (input: Input): JoinStream => ({
     ...rowStream(input),
     late: lateOf(options, input.of),
-    deadLetters: input.of.deadLetters,
     beforeField: columnOf(before.field),
     afterField: columnOf(after.field),
   })
   return new IntervalJoin({
-    name,
-    chain,
-    derived,
+    ...joinRows(options, plan, left),
     beforeMs: before.ms,
     afterMs: after.ms,
     graceMs,
     beforeName: before.field,
     afterName: after.field,
     isOuter: [type === 'left' || type === 'outer', type === 'right' || type === 'outer'],
-    fn: jobFunction(job, fn),
     streams: [stream(left), stream(right)],
   })
 }

@@ -16,36 +16,25 @@
 import { DEAD_CROWDED, DEAD_EVENT_TIME, DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
-import { type Chunk, reasonOf } from '../chunk.ts'
-import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
-import type { JobFunction } from '../job-function.ts'
+import type { Chunk } from '../chunk.ts'
+import type { FrameRun, Step } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
 import { BytePool } from './byte-pool.ts'
-import type { DeadLetters } from './dead-letters.ts'
-import type { ByteRange, Derived } from './derived.ts'
 import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
+import { JoinRows, type JoinRowsOptions } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
-import { keptBytes, keptObject } from './table-rows.ts'
+import { keptBytes, keptObject, type RowStream } from './table-rows.ts'
 
 /** What a side of a join is told of its stream. */
-export interface JoinStream {
-  outOfOrderMs: number
-  objects: ObjectSource
+export interface JoinStream extends RowStream {
   late: LateRecords | undefined
-  deadLetters: DeadLetters
-  /** Bytes of a record that no function has changed are kept as they are. */
-  isMsgpack: boolean
   /** The left stream: columns of the fields that are its bounds, -1: none. */
   beforeField: number
   afterField: number
 }
 
-export interface IntervalJoinOptions {
-  name: string
-  /** Number of the chain behind it. */
-  chain: number
-  derived: Derived
+export interface IntervalJoinOptions extends JoinRowsOptions {
   beforeMs: number
   afterMs: number
   graceMs: number
@@ -54,7 +43,6 @@ export interface IntervalJoinOptions {
   afterName: string | undefined
   /** Records of this side have a row of their own when they met none. */
   isOuter: readonly [boolean, boolean]
-  fn: JobFunction
   streams: readonly [JoinStream, JoinStream]
 }
 
@@ -72,16 +60,20 @@ export class IntervalJoin implements Meeting {
   readonly tables: readonly TableLayout[]
   readonly #options: IntervalJoinOptions
   readonly #tasks = new WeakMap<ChainState, JoinTask>()
-  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #out: JoinRows
   readonly #pool = new BytePool()
   /** The record at hand, before any function got it. */
   #bytes: Uint8Array = new Uint8Array(0)
 
   constructor(options: IntervalJoinOptions) {
     this.#options = options
+    this.#out = new JoinRows(options)
     const { name, beforeMs, afterMs, graceMs, isOuter } = options
     this.delayMs = Math.max(beforeMs, afterMs) + graceMs
-    this.sides = [new JoinSide(this, 0), new JoinSide(this, 1)]
+    this.sides = [
+      { run: (chunk, run) => this.#runSide(0, chunk, run) },
+      { run: (chunk, run) => this.#runSide(1, chunk, run) },
+    ]
     const numbered = { width: ENTRY_SLOTS, isWindowed: true, isNumbered: true }
     const names = [`${name}~left`, `${name}~right`] as const
     this.tables = [
@@ -108,10 +100,9 @@ export class IntervalJoin implements Meeting {
   }
 
   /** Records of one side, in order. */
-  runSide(side: 0 | 1, chunk: Chunk, run: FrameRun): void {
-    const { chain, streams, derived } = this.#options
-    const { outOfOrderMs } = streams[side]
-    const state = run.task.home!.chains[chain]!
+  #runSide(side: 0 | 1, chunk: Chunk, run: FrameRun): void {
+    const { outOfOrderMs } = this.#options.streams[side]
+    const state = this.#out.stateOf(run)
     const own = this.#tasks.get(state)!
     const { status, timesMs, carried } = chunk
     for (let row = 0; row < chunk.count; row++) {
@@ -121,7 +112,7 @@ export class IntervalJoin implements Meeting {
       if (watermarkMs > own.quietUntilMs) this.#close(run, state, own, watermarkMs)
       if (status[row] === STATUS_OK) this.#take(side, chunk, row, run, state, own, watermarkMs)
     }
-    derived.flush(run, state)
+    this.#out.flush(run, state)
   }
 
   advance(run: FrameRun, state: ChainState, watermarkMs: number): void {
@@ -218,6 +209,7 @@ export class IntervalJoin implements Meeting {
     watermarkMs: number,
   ): boolean {
     const { beforeMs, afterMs, graceMs } = this.#options
+    const out = this.#out
     const { view } = run
     const at = chunk.at[row]!
     const other = side === 0 ? 1 : 0
@@ -245,59 +237,19 @@ export class IntervalJoin implements Meeting {
         isMet = true
         own.waiting[other]?.remove(keyId, deadlineMs, entries.numberOf(bucket, n))
         const met = entries.objectOf(entry)
-        this.#pair(
-          side === 0 ? object : met,
-          side === 0 ? met : object,
-          chunk,
-          row,
-          run,
-          state,
-          Math.max(timeMs, entryMs),
-          watermarkMs,
-        )
+        out.keyOf(chunk, row, run)
+        const pairMs = Math.max(timeMs, entryMs)
+        this.#give(side === 0 ? object : met, side === 0 ? met : object, run, state, pairMs, watermarkMs)
       }
     }
     return isMet
   }
 
-  #pair(
-    left: unknown,
-    right: unknown,
-    chunk: Chunk,
-    row: number,
-    run: FrameRun,
-    state: ChainState,
-    timeMs: number,
-    watermarkMs: number,
-  ): void {
-    const key = this.#key
-    const at = chunk.at[row]!
-    key.bytes = run.view.bytes
-    key.start = run.view.keyStart(at)
-    key.length = run.view.keyBytes(at)
-    this.#give(left, right, run, state, timeMs, watermarkMs)
-  }
-
-  /** The row of a pair, or of one without the other, with the key in `#key`. */
+  /** The row of a pair, or of one without the other. */
   #give(left: unknown, right: unknown, run: FrameRun, state: ChainState, timeMs: number, watermarkMs: number): void {
-    const { fn, derived, name, streams } = this.#options
-    let object: unknown
-    try {
-      object = fn(left, right)
-      if (object === undefined) throw new TypeError('the function of a join must give a row')
-    } catch (error) {
-      const { bytes, start, length } = this.#key
-      const key = bytes.slice(start, start + length)
-      const id = `${name}:${textDecoder.decode(key)}`
-      const value = { left: left ?? null, right: right ?? null }
-      const { tally } = run.task
-      tally.lastDead = streams[0].deadLetters.writeResult(run.out, name, id, key, value, timeMs, reasonOf(error))
-      tally.deadResults++
-      return
-    }
     const clockMs = watermarkMs - this.delayMs
     const rowClockMs = Number.isFinite(clockMs) ? Math.max(state.watermarkMs, clockMs) : state.watermarkMs
-    derived.add(run, state, this.#key, timeMs, rowClockMs, object)
+    this.#out.give(run, state, left, right, timeMs, rowClockMs)
   }
 
   /** Rows of those that nobody has met by their deadline, and an end of what is past it. */
@@ -323,7 +275,7 @@ export class IntervalJoin implements Meeting {
 
   #closeWaiting(side: 0 | 1, run: FrameRun, state: ChainState, own: JoinTask, deadlineMs: number): void {
     const entries = own.entries[side]
-    const key = this.#key
+    const { key } = this.#out
     own.waiting[side]!.close(deadlineMs, (keyId, entry) => {
       const { table } = entries
       key.bytes = table.keyArena
@@ -338,21 +290,5 @@ export class IntervalJoin implements Meeting {
 
   #objectOf(side: 0 | 1, chunk: Chunk, row: number): unknown {
     return chunk.isChanged ? chunk.objects[row] : this.#options.streams[side].objects.objectAt(row)
-  }
-}
-
-const textDecoder = new TextDecoder()
-
-class JoinSide implements Step {
-  readonly #join: IntervalJoin
-  readonly #side: 0 | 1
-
-  constructor(join: IntervalJoin, side: 0 | 1) {
-    this.#join = join
-    this.#side = side
-  }
-
-  run(chunk: Chunk, run: FrameRun): void {
-    this.#join.runSide(this.#side, chunk, run)
   }
 }

@@ -11,8 +11,8 @@
  * A record is looked for in the few buckets that its bounds touch. A bucket goes as a whole when the watermark is at its end, so the
  * rows of a key in it have no gaps: the first number that is not there ends them.
  */
-import { MsgpackDecoder } from '../../codec/msgpack-decode.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import { keptObject } from './table-rows.ts'
 
 /** Event time of the record, its deadline, the first time that it meets. */
 export const ENTRY_SLOTS = 3
@@ -60,7 +60,6 @@ export type Refused = 'crowded' | 'time'
 export class JoinEntries {
   readonly table: SlabTable
   readonly buckets: JoinBuckets
-  readonly #decoder = new MsgpackDecoder()
 
   constructor(table: SlabTable, buckets: JoinBuckets) {
     this.table = table
@@ -104,9 +103,7 @@ export class JoinEntries {
   }
   /** The record, decoded anew: whoever gets it may change it. */
   objectOf(row: number): unknown {
-    const bytes = this.table.cells[row]![0] as Uint8Array
-    this.#decoder.begin(bytes)
-    return this.#decoder.value(0, bytes.length)
+    return keptObject(this.table.cells[row]![0] as Uint8Array)
   }
 
   /** Lets a record wait. Gives its number, or why it cannot. */
