@@ -335,8 +335,8 @@ describe('a global table', () => {
     '%s: a record has the row that its field names, as it is when it is read',
     async (type) => {
       const t = priced(type)
-      t.send('rates', { value: { currency: 'USD', eur: 0.9 } }, { value: { currency: 'XXX', eur: 0 } })
-      t.send('orders', { value: { id: 'a', ts: 1, currency: 'USD' } }, { value: { id: 'b', ts: 2, currency: 'XXX' } })
+      t.send('rates', { value: { currency: 'USD', eur: 0.9 } }, { value: { currency: 'ZZZ', eur: 0 } })
+      t.send('orders', { value: { id: 'a', ts: 1, currency: 'USD' } }, { value: { id: 'b', ts: 2, currency: 'ZZZ' } })
       t.send('orders', { value: { id: 'c', ts: 3 } })
       t.send('rates', { value: { currency: 'USD', eur: 0.8 } })
       t.send('orders', { value: { id: 'd', ts: 4, currency: 'USD' } })
