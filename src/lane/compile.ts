@@ -72,6 +72,8 @@ export class Pipeline {
   readonly #subs: readonly SubTopology[]
   readonly #nowMs: () => number
   readonly #chains: readonly CompiledChain[]
+  /** What follows each chain. */
+  readonly #ends: readonly ChainEnd[]
   readonly #derived: readonly (Derived | undefined)[]
   readonly #meetings: readonly (Meeting | undefined)[]
   /** Chains with an operator that may wait for the wall clock. */
@@ -112,7 +114,8 @@ export class Pipeline {
         after: operators,
       })
     })
-    for (const [number, chain] of this.#chains.entries()) chain.compile(this.#endOf(number))
+    this.#ends = unit.chains.map((_, number) => this.#endOf(number))
+    for (const [number, chain] of this.#chains.entries()) chain.compile(this.#ends[number]!)
     this.#withWallTimers = this.#chains.flatMap(({ statefulSteps }, number) =>
       statefulSteps.some((step) => step.wallTimerMs !== undefined) ? [number] : [],
     )
@@ -219,7 +222,7 @@ export class Pipeline {
       else this.#advanceRows(head.of, state, task)
       const own: FrameRun = state === run.task ? run : { ...run, task: state }
       for (const step of this.#chains[number]!.statefulSteps) step.advance(own)
-      const { rows } = this.#endOf(number)
+      const { rows } = this.#ends[number]!
       if (rows !== undefined) rows.derived.flush(own, this.#stateOf(rows.chain, task))
     }
   }

@@ -13,6 +13,7 @@ import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
+import { toTableKey } from './derived.ts'
 import { JoinRows } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
@@ -145,10 +146,7 @@ export class AsOfJoin implements Meeting {
   #join(run: FrameRun, state: ChainState, { waiting, versions }: AsOfTask, entry: number, timeMs: number): void {
     const out = this.#out
     const { key } = out
-    const keyId = waiting.keyOf(entry)
-    key.bytes = waiting.keyArena
-    key.start = waiting.keyStart(keyId)
-    key.length = waiting.keyBytes(keyId)
+    toTableKey(key, waiting, waiting.keyOf(entry))
     const version = versions.at(key.bytes, key.start, key.length, timeMs)
     if (version === undefined && !this.#options.isLeft) return
     // Rows come in the order of their times: each is a clock of its own.

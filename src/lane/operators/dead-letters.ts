@@ -18,7 +18,7 @@ import {
   deadRow,
 } from '../../core/record-status.ts'
 import type { Plan, PlanTopics } from '../../job/plan.ts'
-import type { Chunk } from '../chunk.ts'
+import { type Chunk, reasonOf } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
@@ -89,22 +89,23 @@ export class DeadLetters {
 
   /** A result row whose own map, filter, key or headers function threw: there is no one record to blame. */
   writeResult(
-    out: FrameWriter,
+    { out, task }: FrameRun,
     operator: string,
     id: string,
     key: Uint8Array,
     row: unknown,
     timestampMs: number,
-    reason: string,
-  ): ErrorData {
-    const error = new MillraceError('MR2008', { reason }).toData()
+    thrown: unknown,
+  ): void {
+    const error = new MillraceError('MR2008', { reason: reasonOf(thrown) }).toData()
     const headers = this.#headers
     headers.clear()
     this.#addReason(error)
     headers.addText(OPERATOR, operator)
     headers.addText(ID, id)
     this.#append(out, timestampMs, key, letterValue(row), headers.length)
-    return error
+    task.tally.lastDead = error
+    task.tally.deadResults++
   }
 
   #addReason(error: ErrorData): void {

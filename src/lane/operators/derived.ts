@@ -4,6 +4,7 @@
 
 import { FRAME_HEADER_BYTES, FRAME_MAGIC, FrameView, RECORD_HEADER_BYTES } from '../../core/frame.ts'
 import { STATUS_OK } from '../../core/record-status.ts'
+import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState } from '../chain-state.ts'
 import { Chunk, SINGLE_EVENT } from '../chunk.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
@@ -21,6 +22,26 @@ export interface ByteRange {
   start: number
   /** -1: there is none. */
   length: number
+}
+
+/** Nothing yet: whoever writes records fills one of these again and again. */
+export function noBytes(): ByteRange {
+  return { bytes: NO_BYTES, start: 0, length: -1 }
+}
+
+/** Sets a range to the key of a record. */
+export function toRecordKey(range: ByteRange, chunk: Chunk, row: number, { view }: FrameRun): void {
+  const at = chunk.at[row]!
+  range.bytes = view.bytes
+  range.start = view.keyStart(at)
+  range.length = view.keyBytes(at)
+}
+
+/** Sets a range to a key of a table. */
+export function toTableKey(range: ByteRange, table: SlabTable, keyId: number): void {
+  range.bytes = table.keyArena
+  range.start = table.keyStart(keyId)
+  range.length = table.keyBytes(keyId)
 }
 
 export class Derived {
@@ -105,9 +126,6 @@ export class Derived {
     this.#view = grown
   }
 }
-
-/** No key. */
-export const NO_KEY: ByteRange = { bytes: NO_BYTES, start: 0, length: -1 }
 
 function emptyFrame(bytes: number): FrameView {
   const buffer = new ArrayBuffer((bytes + 7) & ~7)

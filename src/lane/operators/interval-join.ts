@@ -20,6 +20,7 @@ import type { Chunk } from '../chunk.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
 import { BytePool } from './byte-pool.ts'
+import { toTableKey } from './derived.ts'
 import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
 import { JoinRows, type JoinRowsOptions } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
@@ -277,10 +278,7 @@ export class IntervalJoin implements Meeting {
     const entries = own.entries[side]
     const { key } = this.#out
     own.waiting[side]!.close(deadlineMs, (keyId, entry) => {
-      const { table } = entries
-      key.bytes = table.keyArena
-      key.start = table.keyStart(keyId)
-      key.length = table.keyBytes(keyId)
+      toTableKey(key, entries.table, keyId)
       const object = entries.objectOf(entry)
       // It is due as soon as its deadline has passed.
       const pair = side === 0 ? ([object, undefined] as const) : ([undefined, object] as const)

@@ -2,11 +2,11 @@
 // Keeps SPEC: ERR-3 (a function that throws makes a dead result, and its record is what it was).
 
 import type { ChainState } from '../chain-state.ts'
-import { type Chunk, reasonOf } from '../chunk.ts'
+import type { Chunk } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import type { JobFunction } from '../job-function.ts'
 import type { DeadLetters } from './dead-letters.ts'
-import type { ByteRange, Derived } from './derived.ts'
+import { type Derived, noBytes, toRecordKey } from './derived.ts'
 
 export interface JoinRowsOptions {
   /** Of the operator. */
@@ -21,7 +21,7 @@ export interface JoinRowsOptions {
 const textDecoder = new TextDecoder()
 
 export class JoinRows {
-  readonly key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly key = noBytes()
   readonly #options: JoinRowsOptions
 
   constructor(options: JoinRowsOptions) {
@@ -34,12 +34,8 @@ export class JoinRows {
   }
 
   /** What is given next has the key of this record. */
-  keyOf(chunk: Chunk, row: number, { view }: FrameRun): void {
-    const { key } = this
-    const at = chunk.at[row]!
-    key.bytes = view.bytes
-    key.start = view.keyStart(at)
-    key.length = view.keyBytes(at)
+  keyOf(chunk: Chunk, row: number, run: FrameRun): void {
+    toRecordKey(this.key, chunk, row, run)
   }
 
   /** The row of two sides; undefined for one that there is not. */
@@ -71,8 +67,6 @@ export class JoinRows {
     const key = bytes.slice(start, start + Math.max(0, length))
     const value = { left: left ?? null, right: right ?? null }
     const id = `${name}:${textDecoder.decode(key)}`
-    const { tally } = run.task
-    tally.lastDead = deadLetters.writeResult(run.out, name, id, key, value, timeMs, reasonOf(error))
-    tally.deadResults++
+    deadLetters.writeResult(run, name, id, key, value, timeMs, error)
   }
 }

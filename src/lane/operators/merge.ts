@@ -5,7 +5,7 @@ import { STATUS_OK } from '../../core/record-status.ts'
 import type { ChainState } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource, Step } from '../frame-run.ts'
-import type { ByteRange, Derived } from './derived.ts'
+import { type Derived, noBytes, toRecordKey } from './derived.ts'
 import { type Meeting, moveSide } from './meeting.ts'
 
 export class Merge implements Meeting {
@@ -34,8 +34,8 @@ class MergeSide implements Step {
   readonly #derived: Derived
   readonly #outOfOrderMs: number
   readonly #objects: ObjectSource
-  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: -1 }
-  readonly #headers: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #key = noBytes()
+  readonly #headers = noBytes()
 
   constructor(side: 0 | 1, chain: number, derived: Derived, outOfOrderMs: number, objects: ObjectSource) {
     this.#side = side
@@ -62,9 +62,7 @@ class MergeSide implements Step {
     const at = chunk.at[row]!
     const key = this.#key
     const headers = this.#headers
-    key.bytes = view.bytes
-    key.start = view.keyStart(at)
-    key.length = view.keyBytes(at)
+    toRecordKey(key, chunk, row, run)
     headers.bytes = view.bytes
     headers.start = view.headersStart(at)
     headers.length = view.headersBytes(at)

@@ -14,12 +14,12 @@
 import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
-import { type Chunk, reasonOf } from '../chunk.ts'
+import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource } from '../frame-run.ts'
 import type { JobFunction } from '../job-function.ts'
 import { operatorIdOf } from '../operator-id.ts'
 import type { DeadLetters } from './dead-letters.ts'
-import type { ByteRange, Derived } from './derived.ts'
+import { type Derived, noBytes, toTableKey } from './derived.ts'
 import { KEYED_CELLS_SLOTS, KeyedCells } from './keyed-cells.ts'
 import { type CallSubject, ProcessCall } from './process-call.ts'
 import type { StatefulStep } from './stateful-step.ts'
@@ -71,7 +71,7 @@ export class Process implements StatefulStep {
   readonly #options: ProcessOptions
   readonly #tasks = new WeakMap<ChainState, ProcessTask>()
   readonly #call: ProcessCall
-  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #key = noBytes()
 
   constructor(options: ProcessOptions) {
     this.#options = options
@@ -224,11 +224,8 @@ export class Process implements StatefulStep {
     if (rows.length === 0) return
     const { chain, derived } = this.#options.next
     const next = run.task.home!.chains[chain]!
-    const { keyArena, keyStart, keyBytes } = keyOf(states.table, keyId)
     const key = this.#key
-    key.bytes = keyArena
-    key.start = keyStart
-    key.length = keyBytes
+    toTableKey(key, states.table, keyId)
     const clockMs = Math.max(next.watermarkMs, own.nowMs)
     for (const row of rows) derived.add(run, next, key, timeMs, clockMs, row)
   }
@@ -239,9 +236,7 @@ export class Process implements StatefulStep {
     const { keyArena, keyStart, keyBytes } = keyOf(own.states.table, keyId)
     const key = keyArena.slice(keyStart, keyStart + keyBytes)
     const id = `${name}:${textDecoder.decode(key)}`
-    const { tally } = run.task
-    tally.lastDead = deadLetters.writeResult(run.out, name, id, key, timer, timeMs, reasonOf(error))
-    tally.deadResults++
+    deadLetters.writeResult(run, name, id, key, timer, timeMs, error)
   }
 }
 

@@ -14,7 +14,6 @@ import {
   type SinkFormatPlan,
 } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
-import { reasonOf } from '../chunk.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
 import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
@@ -360,9 +359,7 @@ export class ResultSinks {
     const { deadLetters, operator } = this.#options
     const id = `${operator}:${this.#keyText()}${this.#idBounds()}`
     const key = this.#keyCopy()
-    const letter = deadLetters.writeResult(run.out, operator, id, key, row, timestampMs, reasonOf(error))
-    run.task.tally.lastDead = letter
-    run.task.tally.deadResults++
+    deadLetters.writeResult(run, operator, id, key, row, timestampMs, error)
   }
 
   #idBounds(): string {

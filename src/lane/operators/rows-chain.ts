@@ -3,7 +3,7 @@
 
 import type { RowParts } from '../../codec/encode-row.ts'
 import type { FrameRun } from '../frame-run.ts'
-import type { ByteRange, Derived } from './derived.ts'
+import { type Derived, noBytes } from './derived.ts'
 import { applyFunctions, DROPPED, type RowFunction } from './row-functions.ts'
 
 /** The chain behind an aggregate. */
@@ -19,7 +19,7 @@ export class RowsChain {
   readonly #options: RowsChainOptions
   /** What lies between the aggregate and the chain. */
   readonly #functions: readonly RowFunction[]
-  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #key = noBytes()
 
   constructor(options: RowsChainOptions, functions: readonly RowFunction[]) {
     this.#options = options

@@ -18,7 +18,7 @@ import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
-import type { ByteRange, Derived } from './derived.ts'
+import { type Derived, noBytes, toTableKey } from './derived.ts'
 import { HeaderBytes } from './header-bytes.ts'
 import { KEYED_CELLS_SLOTS, KeyedCells } from './keyed-cells.ts'
 import { type Phase, RowHeaders } from './row-headers.ts'
@@ -57,8 +57,8 @@ export class TopN implements StatefulStep {
   readonly #groups = new WeakMap<ChainState, KeyedCells>()
   readonly #rowHeaders: RowHeaders
   readonly #headers = new HeaderBytes()
-  readonly #key: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
-  readonly #headerRange: ByteRange = { bytes: new Uint8Array(0), start: 0, length: 0 }
+  readonly #key = noBytes()
+  readonly #headerRange = noBytes()
   /** Its key is what the id of a row is made of: that of the group and that of the row. */
   readonly #parts: RowParts = {
     keySource: new Uint8Array(0),
@@ -171,9 +171,7 @@ export class TopN implements StatefulStep {
     const { chain, derived } = this.#options.next
     const next = run.task.home!.chains[chain]!
     const key = this.#key
-    key.bytes = table.keyArena
-    key.start = table.keyStart(keyId)
-    key.length = table.keyBytes(keyId)
+    toTableKey(key, table, keyId)
     const id = textEncoder.encode(rowKey)
     const parts = this.#parts
     parts.keySource = new Uint8Array(key.length + 1 + id.length)
