@@ -36,6 +36,7 @@ export function boundsOf({ keys, live, rate }: JoinLoad): { withinMs: number; gr
 export class SideOf {
   readonly #random: () => number
   readonly #load: JoinLoad
+  readonly #timesMs: number[] = []
   #next = 0
 
   constructor(load: JoinLoad, side: 0 | 1) {
@@ -49,7 +50,18 @@ export class SideOf {
     const id = this.#next++
     const back = random() < OUT_OF_ORDER_SHARE ? Math.floor(random() * OUT_OF_ORDER_MS) : 0
     const ts = START_MS + Math.floor((id / rate) * 1_000) - back
+    this.#timesMs.push(ts)
     return { key: `order-${Math.floor(random() * keys)}`, ts, id, amount: Math.floor(random() * 1_000) }
+  }
+
+  /** How many of those so far have their deadline at or after a watermark. */
+  liveAt(watermarkMs: number): number {
+    const { withinMs, graceMs } = boundsOf(this.#load)
+    return this.#timesMs.filter((ts) => ts + withinMs + graceMs >= watermarkMs).length
+  }
+  /** The watermark of this side alone. */
+  get watermarkMs(): number {
+    return this.#timesMs.reduce((max, ts) => Math.max(max, ts), Number.NEGATIVE_INFINITY) - OUT_OF_ORDER_MS
   }
 
   /** A source frame of the next `count` records. */

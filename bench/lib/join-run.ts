@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
 import { unpack } from 'msgpackr'
 import { sinkRecords } from '../../src/core/frame.ts'
-import type { LaneLimits, LaneProcessed, LaneStats } from '../../src/core/message.ts'
+import type { LaneLimits, LaneProcessed } from '../../src/core/message.ts'
 import { type Duration, job, kafka, msgpack, stream } from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
 import { Lane } from '../../src/lane/lane.ts'
@@ -13,15 +13,17 @@ import { boundsOf, type Entry, type JoinLoad, OUT_OF_ORDER_MS, type Pairs, pairH
 export interface JoinRun {
   cpuMicrosPerRecord: number
   recordsPerSecond: number
-  /** Rows of state, of both sides, on average of the second half. */
-  liveRows: number
+  /** Records that wait, of both sides, on average of the second half. */
+  liveRecords: number
   pairs: Pairs
 }
 
 const FRAME_RECORDS = 2_500
-/** An epoch is some 100 ms long while input lags: 25,000 records. */
-const FRAMES_PER_SEAL = 10
-const SEALS_PER_FLUSH = 10
+/** While input lags an epoch is 250 ms long, and each second is flushed (`commit.catchUpMs`, `flush.everyMs`): of 300,000 records. */
+const FRAMES_PER_SEAL = 30
+const FRAMES_PER_FLUSH = 120
+/** Records that wait are counted at each so many frames of the second half. */
+const LIVE_EVERY = 20
 const LIMITS: LaneLimits = {
   stateMemoryBytesMax: 512 << 20,
   unflushedBytesMax: 64 << 20,
@@ -71,27 +73,29 @@ export async function runJoin(load: JoinLoad, isOnDisk: boolean): Promise<JoinRu
 }
 
 async function read(lane: Lane, load: JoinLoad): Promise<JoinRun> {
-  const sides = [new SideOf(load, 0), new SideOf(load, 1)]
+  const sides = [new SideOf(load, 0), new SideOf(load, 1)] as const
   const pairs: Pairs = { count: 0, hash: 0 }
   const live: number[] = []
   const frames = Math.ceil(load.records / FRAME_RECORDS)
   const spent = { cpuMicros: 0, wallMs: 0 }
+  const commits = new Commits(lane)
   for (let number = 1; number <= frames; number++) {
     const frame = sides[number % 2]!.frame(FRAME_RECORDS)
     const answer = await timed(spent, async () => {
       const processed = lane.handle({ op: 'frame', ...TASKS[number % 2 === 0 ? 0 : 1], epoch: number, frame })
-      if (number % FRAMES_PER_SEAL === 0) await commit(lane, number)
+      if (number % FRAMES_PER_SEAL === 0) await commits.commit(number)
       return processed
     })
     look(answer, pairs)
-    if (number > frames / 2 && number % FRAMES_PER_SEAL === 0) live.push(await liveRows(lane))
+    if (number > frames / 2 && number % LIVE_EVERY === 0) live.push(liveRecords(sides))
   }
   for (const task of TASKS)
     look(await timed(spent, async () => lane.handle({ op: 'end', ...task, epoch: frames })), pairs)
+  await timed(spent, () => commits.end())
   return {
     cpuMicrosPerRecord: spent.cpuMicros / load.records,
     recordsPerSecond: (load.records / spent.wallMs) * 1_000,
-    liveRows: live.reduce((total, rows) => total + rows, 0) / Math.max(1, live.length),
+    liveRecords: live.reduce((total, count) => total + count, 0) / Math.max(1, live.length),
     pairs,
   }
 }
@@ -112,16 +116,33 @@ async function ask(lane: Lane, request: Parameters<Lane['handle']>[0]): Promise<
   return answer
 }
 
-async function commit(lane: Lane, epoch: number): Promise<void> {
-  await ask(lane, { op: 'seal', epoch, attempt: 0 })
-  await ask(lane, { op: 'committed', epoch, attempt: 0 })
-  if (epoch % (FRAMES_PER_SEAL * SEALS_PER_FLUSH) !== 0) return
-  await ask(lane, { op: 'flush', ...TASKS[0], changelogOffset: 0, changelogTopicId: 't' })
+/** A flush is under way while the lane goes on with frames, as in a job; there is one at a time. */
+class Commits {
+  readonly #lane: Lane
+  #flush: Promise<unknown> = Promise.resolve()
+
+  constructor(lane: Lane) {
+    this.#lane = lane
+  }
+
+  async commit(epoch: number): Promise<void> {
+    const lane = this.#lane
+    await ask(lane, { op: 'seal', epoch, attempt: 0 })
+    await ask(lane, { op: 'committed', epoch, attempt: 0 })
+    if (epoch % FRAMES_PER_FLUSH !== 0) return
+    await this.#flush
+    this.#flush = ask(lane, { op: 'flush', ...TASKS[0], changelogOffset: 0, changelogTopicId: 't' })
+  }
+
+  async end(): Promise<void> {
+    await this.#flush
+  }
 }
 
-async function liveRows(lane: Lane): Promise<number> {
-  const { tasks } = (await ask(lane, { op: 'stats' })) as LaneStats
-  return tasks.reduce((total, { rowCount }) => total + rowCount, 0)
+/** Records that wait, of both sides. */
+function liveRecords([left, right]: readonly [SideOf, SideOf]): number {
+  const watermarkMs = Math.min(left.watermarkMs, right.watermarkMs)
+  return left.liveAt(watermarkMs) + right.liveAt(watermarkMs)
 }
 
 function look(answer: unknown, pairs: Pairs): void {

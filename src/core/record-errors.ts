@@ -60,11 +60,6 @@ export const RECORD_ERRORS = {
     text: 'The record has no value.',
     remedy: 'Null values (tombstones) carry no event; filter them at the producer.',
   },
-  MR2012: {
-    action: 'divert',
-    text: 'The join {join} holds {limit} records of this key at nearly this time already.',
-    remedy: 'Join by a key that tells more records apart, or filter before the join: each record meets all of them.',
-  },
   MR2013: {
     action: 'divert',
     text: 'The record of a table has no key.',

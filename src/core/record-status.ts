@@ -27,8 +27,6 @@ export const DEAD_FUNCTION = 30
 export const DEAD_BIG_INTEGER = 31
 export const DEAD_RESULT_BYTES = 32
 export const DEAD_NO_VALUE = 33
-/** Its operator holds too many records of the key. */
-export const DEAD_CROWDED = 34
 /** A record of a table without a key is of no row. */
 export const DEAD_NO_KEY = 35
 
@@ -57,7 +55,6 @@ const DEAD_ROWS: Readonly<Record<number, DeadRow>> = {
   [DEAD_BIG_INTEGER]: { code: 'MR2009', reason: '' },
   [DEAD_RESULT_BYTES]: { code: 'MR2010', reason: '' },
   [DEAD_NO_VALUE]: { code: 'MR2011', reason: '' },
-  [DEAD_CROWDED]: { code: 'MR2012', reason: '' },
   [DEAD_NO_KEY]: { code: 'MR2013', reason: '' },
 }
 

@@ -18,6 +18,15 @@ export interface TableLayout {
   isWindowed: boolean
   /** Where others have the end of a window, its rows have a number that is no time. */
   isNumbered?: boolean
+  /** What one of its rows stands for, where that is several records, or none. */
+  unpack?: (slots: Float64Array, cells: readonly unknown[]) => PackedRecord[]
+}
+
+/** A record in a row with others. */
+export interface PackedRecord {
+  key: Uint8Array
+  slots: number[]
+  cells: unknown[]
 }
 
 /** What the request being served has added; all chains that its records go through share it. */

@@ -20,6 +20,15 @@ export function hashBytes(source: Uint8Array, start: number, length: number): nu
   return hash ^ (hash >>> 16)
 }
 
+/** Copies of fewer bytes cost less without a call. */
+const LOOP_BYTES_MAX = 96
+
+/** target[at .. at + length) = source[start .. start + length). Hot. */
+export function copyBytes(target: Uint8Array, at: number, source: Uint8Array, start: number, length: number): void {
+  if (length > LOOP_BYTES_MAX) target.set(source.subarray(start, start + length), at)
+  else for (let i = 0; i < length; i++) target[at + i] = source[start + i]!
+}
+
 /** True when the two ranges of `length` bytes are equal. */
 export function equalBytes(a: Uint8Array, aStart: number, b: Uint8Array, bStart: number, length: number): boolean {
   for (let i = 0; i < length; i++) {

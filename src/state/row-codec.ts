@@ -3,6 +3,8 @@
 // Keeps SPEC: STATE-9 (a row that is written and read back is the same row, NaN, -0 and infinities included).
 
 import { Packr } from 'msgpackr'
+import { ByteCell } from './byte-cell.ts'
+import { copyBytes } from './byte-hash.ts'
 
 /** Cells may hold any value of a record: no shared structures, so that every row stands for itself. */
 const packr = new Packr({ useRecords: false, moreTypes: true })
@@ -16,12 +18,16 @@ let scratch = new Uint8Array(1 << 12)
 /** The msgpack of a row's cells, valid until the next call; undefined for a row without cells. */
 export function packCells(cells: readonly unknown[] | undefined): Uint8Array | undefined {
   if (cells === undefined) return undefined
-  return cells.length === 1 && cells[0] instanceof Uint8Array ? packBytes(cells[0]) : packr.pack(cells)
+  if (cells.length === 1) {
+    const cell = cells[0]
+    if (cell instanceof ByteCell) return packBytes(cell.bytes, cell.start, cell.length)
+    if (cell instanceof Uint8Array) return packBytes(cell, 0, cell.length)
+  }
+  return packr.pack(cells)
 }
 
 /** An array of one binary, written without a detour. Hot. */
-function packBytes(bytes: Uint8Array): Uint8Array {
-  const { length } = bytes
+function packBytes(bytes: Uint8Array, start: number, length: number): Uint8Array {
   if (length + BYTES_PREFIX > scratch.length) scratch = new Uint8Array((length + BYTES_PREFIX) * 2)
   const target = scratch
   target[0] = ARRAY_OF_ONE
@@ -30,7 +36,7 @@ function packBytes(bytes: Uint8Array): Uint8Array {
   target[3] = length >>> 16
   target[4] = length >>> 8
   target[5] = length
-  for (let i = 0; i < length; i++) target[BYTES_PREFIX + i] = bytes[i]!
+  copyBytes(target, BYTES_PREFIX, bytes, start, length)
   return target.subarray(0, BYTES_PREFIX + length)
 }
 

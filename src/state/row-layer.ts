@@ -2,7 +2,7 @@
 // Runs on a lane, owned by one task store or slab table.
 // Keeps SPEC: STATE-2 (reads merge all layers), LIMIT-1 (a layer knows its bytes).
 
-import { compareBytes, equalBytes, grownBytes, grownInts, hashBytes } from './byte-hash.ts'
+import { compareBytes, copyBytes, equalBytes, grownBytes, grownInts, hashBytes } from './byte-hash.ts'
 import { grownSlots } from './hash-slots.ts'
 
 /*
@@ -181,8 +181,7 @@ export class RowLayer {
     const oldBytes = this.#entries[at + 3]!
     const start = this.#entries[at + 2]!
     if (valueBytes <= oldBytes) {
-      const arena = this.#arena
-      for (let i = 0; i < valueBytes; i++) arena[start + i] = value[valueStart + i]!
+      copyBytes(this.#arena, start, value, valueStart, valueBytes)
       this.#garbage += Math.max(oldBytes, 0) - Math.max(valueBytes, 0)
     } else {
       this.#garbage += Math.max(oldBytes, 0)
@@ -195,8 +194,7 @@ export class RowLayer {
   #append(source: Uint8Array, start: number, length: number): number {
     const at = this.#used
     if (at + length > this.#arena.length) this.#arena = grownBytes(this.#arena, at + length)
-    const arena = this.#arena
-    for (let i = 0; i < length; i++) arena[at + i] = source[start + i]!
+    copyBytes(this.#arena, at, source, start, length)
     this.#used = at + length
     return at
   }

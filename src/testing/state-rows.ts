@@ -42,7 +42,7 @@ export function stateRows(
         for (const { key, value } of liveRecords(records)) {
           const table = tables.find(({ operatorId }) => operatorId === readOperatorId(key))
           if (table === undefined) throw new RangeError(`a row of the changelog is of no operator of ${job.plan.job}`)
-          rows[table.operator]!.push(stateRow(table, partition, key, value))
+          rows[table.operator]!.push(...rowsOf(table, partition, key, value))
         }
       })
     })
@@ -67,15 +67,20 @@ function liveRecords(records: readonly FrameRecord[]): { key: Uint8Array; value:
   return [...newest.values()].sort((a, b) => Buffer.compare(a.key, b.key))
 }
 
-function stateRow(table: TableLayout, partition: number, key: Uint8Array, value: Uint8Array): StateRow {
-  const { width, isWindowed, isNumbered = false } = table
+function rowsOf(table: TableLayout, partition: number, key: Uint8Array, value: Uint8Array): StateRow[] {
+  const { width, isWindowed, isNumbered = false, unpack } = table
   const slots = new Float64Array(width)
   readSlots(value, slots, 0, width)
-  return {
-    key: textDecoder.decode(key.subarray(isWindowed ? WINDOW_PREFIX_BYTES : PLAIN_PREFIX_BYTES)),
+  const cells = unpackCells(value, width * Float64Array.BYTES_PER_ELEMENT) ?? []
+  const windowEndMs = isWindowed && !isNumbered ? readWindowEndMs(key) : undefined
+  const packed = unpack?.(slots, cells) ?? [
+    { key: key.subarray(isWindowed ? WINDOW_PREFIX_BYTES : PLAIN_PREFIX_BYTES), slots: [...slots], cells },
+  ]
+  return packed.map((row) => ({
+    key: textDecoder.decode(row.key),
     partition,
-    windowEndMs: isWindowed && !isNumbered ? readWindowEndMs(key) : undefined,
-    slots: [...slots],
-    cells: unpackCells(value, width * Float64Array.BYTES_PER_ELEMENT) ?? [],
-  }
+    windowEndMs,
+    slots: row.slots,
+    cells: row.cells,
+  }))
 }

@@ -1,5 +1,6 @@
 // Interval joins through the whole job: which pairs are rows, when records without a match are, which are late.
 // Holds SPEC: JOIN-1, JOIN-2, JOIN-3, JOIN-4, COUNT-1.
+import { unpack } from 'msgpackr'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type Duration, job, kafka, msgpack, stream } from '../../src/index.ts'
 import type { JoinBounds, JoinType } from '../../src/job/stages.ts'
@@ -153,6 +154,19 @@ describe('records without a match', () => {
     await t.end()
     expect(rows(t)).toEqual(expected)
     expect(t.state()).toEqual({ paid: [] })
+  })
+
+  test('are shown by state() until then, each with its times and its bytes', async () => {
+    const t = joined({ before: '10ms', after: '20ms' }, 'inner', '5ms')
+    order(t, 1_000, 1)
+    payment(t, 1_500, 2)
+    await t.flush()
+    const shown = t.state().paid!.map(({ key, slots, cells }) => [key, slots, unpack(cells[0] as Uint8Array)])
+    // Event time, deadline, the first time that it meets.
+    expect(shown).toEqual([
+      ['a', [1_000, 1_025, 990], { id: 'a', ts: 1_000, n: 1 }],
+      ['a', [1_500, 1_515, 1_480], { id: 'a', ts: 1_500, n: 2 }],
+    ])
   })
 
   test('come once both streams have passed the deadline, and not before', async () => {

@@ -7,7 +7,6 @@ import type { FrameView, FrameWriter } from '../../core/frame.ts'
 import type { LaneLimits } from '../../core/message.ts'
 import {
   DEAD_BIG_INTEGER,
-  DEAD_CROWDED,
   DEAD_EVENT_TIME,
   DEAD_FIELD,
   DEAD_KEY_BYTES,
@@ -166,8 +165,6 @@ export class DeadLetters {
         return { field: this.#names.fieldOf(detail), expected: this.#names.expectedOf(detail) }
       case DEAD_KEY_BYTES:
         return { bytes: detail, limit: limits.keyBytesMax }
-      case DEAD_CROWDED:
-        return { join: chunk.reasons.get(row) ?? '', limit: detail }
       case DEAD_RESULT_BYTES:
         return this.#tooLarge(detail, chunk.reasons.get(row) ?? '')
       default:

@@ -13,19 +13,20 @@
  * Both records of a pair are judged by the one that waits: the second has a row with it as long as the first one's deadline has not
  * passed. A record whose own deadline has passed, and that nobody has waited for, is late.
  */
-import { DEAD_CROWDED, DEAD_EVENT_TIME, DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
+import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
-import { BytePool } from './byte-pool.ts'
-import { toTableKey } from './derived.ts'
-import { ENTRY_SLOTS, JoinEntries, joinBuckets, type Refused, UnmatchedEntries, WAITING_SLOTS } from './join-entries.ts'
+import { noBytes } from './derived.ts'
+import type { NewEntry } from './entry-block.ts'
+import { BLOCK_SLOTS, bucketMsOf, JoinEntries, noKey, toHashedKey, unpackEntries } from './join-entries.ts'
 import { JoinRows, type JoinRowsOptions } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
-import { keptBytes, keptObject, type RowStream } from './table-rows.ts'
+import { decodeKept, type RowStream, toKeptBytes } from './table-rows.ts'
+import { UnmatchedEntries, WAITING_SLOTS } from './unmatched-entries.ts'
 
 /** What a side of a join is told of its stream. */
 export interface JoinStream extends RowStream {
@@ -62,9 +63,10 @@ export class IntervalJoin implements Meeting {
   readonly #options: IntervalJoinOptions
   readonly #tasks = new WeakMap<ChainState, JoinTask>()
   readonly #out: JoinRows
-  readonly #pool = new BytePool()
-  /** The record at hand, before any function got it. */
-  #bytes: Uint8Array = new Uint8Array(0)
+  /** The record at hand: its key, its bytes before any function got it, its bounds. */
+  readonly #key = noKey()
+  readonly #value = noBytes()
+  readonly #entry: NewEntry = { timeMs: 0, fromMs: 0, deadlineMs: 0 }
 
   constructor(options: IntervalJoinOptions) {
     this.#options = options
@@ -75,7 +77,7 @@ export class IntervalJoin implements Meeting {
       { run: (chunk, run) => this.#runSide(0, chunk, run) },
       { run: (chunk, run) => this.#runSide(1, chunk, run) },
     ]
-    const numbered = { width: ENTRY_SLOTS, isWindowed: true, isNumbered: true }
+    const numbered = { width: BLOCK_SLOTS, isWindowed: true, isNumbered: true, unpack: unpackEntries }
     const names = [`${name}~left`, `${name}~right`] as const
     this.tables = [
       ...names.map((one) => ({ operator: name, operatorId: operatorIdOf(one), ...numbered })),
@@ -91,7 +93,7 @@ export class IntervalJoin implements Meeting {
     const { beforeMs, afterMs, graceMs, streams, isOuter } = this.#options
     const outOfOrderMs = Math.max(streams[0].outOfOrderMs, streams[1].outOfOrderMs)
     const entriesOf = (table: SlabTable, waitMs: number): JoinEntries =>
-      new JoinEntries(table, joinBuckets(beforeMs + afterMs, waitMs + graceMs + outOfOrderMs))
+      new JoinEntries(table, bucketMsOf(beforeMs + afterMs, waitMs + graceMs + outOfOrderMs))
     const [left, right, ...others] = tables as [SlabTable, SlabTable, ...SlabTable[]]
     const entries = [entriesOf(left, afterMs), entriesOf(right, beforeMs)] as const
     const waitingOf = (side: 0 | 1): UnmatchedEntries | undefined =>
@@ -141,42 +143,33 @@ export class IntervalJoin implements Meeting {
       if (afterName !== undefined) toMs = this.#bound(chunk, row, afterField, afterName, afterMs, timeMs)
       if (chunk.status[row] !== STATUS_OK) return
     }
-    const deadlineMs = toMs + graceMs
+    // What waits is what came: functions may change what they get.
+    if (!toKeptBytes(this.#value, streams[side], chunk, row, run)) return
     const { view } = run
     const at = chunk.at[row]!
-    const isOver = watermarkMs > deadlineMs
-    // What waits is what came: functions may change what they get.
-    const bytes = keptBytes(streams[side], chunk, row, run, this.#pool)
-    if (bytes === undefined) return
-    this.#bytes = bytes
-    const isMet = this.#meet(side, chunk, row, run, state, own, timeMs, fromMs, toMs, watermarkMs)
-    if (isOver) {
+    const key = this.#key
+    toHashedKey(key, view.bytes, view.keyStart(at), view.keyBytes(at))
+    const deadlineMs = toMs + graceMs
+    const entry = this.#entry
+    entry.timeMs = timeMs
+    entry.fromMs = fromMs
+    entry.deadlineMs = deadlineMs
+    const isMet = this.#meet(side, chunk, row, run, state, own, toMs, watermarkMs)
+    if (watermarkMs > deadlineMs) {
       if (isMet) return
       chunk.status[row] = STATUS_LATE
       streams[side].late?.write(chunk, row, run, fromMs, toMs, graceMs, watermarkMs)
       return
     }
     const entries = own.entries[side]
-    const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
-    const number = entries.add(keyId, timeMs, deadlineMs, fromMs, bytes)
-    if (typeof number !== 'number') {
-      this.#refuse(chunk, row, number, entries.buckets.limit)
-      return
-    }
+    entries.seek(key)
+    const place = entries.add(this.#value, entry)
     let dueMs = entries.bucketEndOf(deadlineMs)
     if (!isMet && own.waiting[side] !== undefined) {
-      own.waiting[side].add(keyId, deadlineMs, number)
+      own.waiting[side].add(key, deadlineMs, place)
       dueMs = deadlineMs
     }
     if (dueMs < own.quietUntilMs) own.quietUntilMs = dueMs
-  }
-
-  #refuse(chunk: Chunk, row: number, why: Refused, limit: number): void {
-    if (why === 'time') chunk.fail(row, DEAD_EVENT_TIME, chunk.timesMs[row]!)
-    else {
-      chunk.fail(row, DEAD_CROWDED, limit)
-      chunk.reasons.set(row, this.#options.name)
-    }
   }
 
   /** A bound that the left record says. It is dead when it says none, or one too far away. */
@@ -204,43 +197,46 @@ export class IntervalJoin implements Meeting {
     run: FrameRun,
     state: ChainState,
     own: JoinTask,
-    timeMs: number,
-    fromMs: number,
     toMs: number,
     watermarkMs: number,
   ): boolean {
     const { beforeMs, afterMs, graceMs } = this.#options
-    const out = this.#out
-    const { view } = run
-    const at = chunk.at[row]!
+    const { timeMs, fromMs } = this.#entry
     const other = side === 0 ? 1 : 0
     const entries = own.entries[other]
-    const keyId = entries.table.internKey(view.bytes, view.keyStart(at), view.keyBytes(at))
+    const key = this.#key
+    entries.seek(key)
     // Deadlines of those that may meet it.
     const firstMs = side === 0 ? fromMs + beforeMs + graceMs : timeMs + graceMs
     const lastMs = side === 0 ? toMs + beforeMs + graceMs : timeMs + beforeMs + afterMs + graceMs
+    const lastBucket = entries.bucketOf(lastMs)
     let isMet = false
-    const lastBucket = Math.min(entries.bucketOf(lastMs), entries.lastBucketOf(keyId))
     for (let bucket = entries.bucketOf(Math.max(firstMs, watermarkMs)); bucket <= lastBucket; bucket++) {
-      for (let n = 0; ; n++) {
-        const entry = entries.rowAt(keyId, bucket, n)
-        if (entry < 0) break
-        const deadlineMs = entries.deadlineMs(entry)
-        if (deadlineMs < watermarkMs) continue
-        const entryMs = entries.timeMs(entry)
-        const isNear =
-          side === 0
-            ? entryMs >= fromMs && entryMs <= toMs
-            : entries.fromMs(entry) <= timeMs && timeMs <= deadlineMs - graceMs
-        if (!isNear) continue
-        // The function may change what it gets: each pair has records of its own.
-        const object = isMet ? keptObject(this.#bytes) : this.#objectOf(side, chunk, row)
-        isMet = true
-        own.waiting[other]?.remove(keyId, deadlineMs, entries.numberOf(bucket, n))
-        const met = entries.objectOf(entry)
-        out.keyOf(chunk, row, run)
-        const pairMs = Math.max(timeMs, entryMs)
-        this.#give(side === 0 ? object : met, side === 0 ? met : object, run, state, pairMs, watermarkMs)
+      if (!entries.enter(bucket)) continue
+      for (let depth = 0, blockRow = entries.rowAt(0); blockRow >= 0; blockRow = entries.rowBehind(blockRow, ++depth)) {
+        const count = entries.countOf(blockRow)
+        for (let nth = 0; nth < count; nth++) {
+          const at = entries.offsetAt(blockRow, nth)
+          if (at < 0) continue
+          const block = entries.blockOf(blockRow)
+          if (!block.isOf(at, key)) continue
+          const deadlineMs = block.deadlineMs(at)
+          if (deadlineMs < watermarkMs) continue
+          const entryMs = block.timeMs(at)
+          const isNear =
+            side === 0
+              ? entryMs >= fromMs && entryMs <= toMs
+              : block.fromMs(at) <= timeMs && timeMs <= deadlineMs - graceMs
+          if (!isNear) continue
+          // The function may change what it gets: each pair has records of its own.
+          const object = isMet ? decodeKept(this.#value.bytes, this.#value.start) : this.#objectOf(side, chunk, row)
+          isMet = true
+          own.waiting[other]?.remove(key, deadlineMs, entries.placeOf(depth, nth))
+          const met = block.objectOf(at)
+          const pairMs = Math.max(timeMs, entryMs)
+          this.#out.keyOf(chunk, row, run)
+          this.#give(side === 0 ? object : met, side === 0 ? met : object, run, state, pairMs, watermarkMs)
+        }
       }
     }
     return isMet
@@ -275,14 +271,15 @@ export class IntervalJoin implements Meeting {
   }
 
   #closeWaiting(side: 0 | 1, run: FrameRun, state: ChainState, own: JoinTask, deadlineMs: number): void {
-    const entries = own.entries[side]
-    const { key } = this.#out
-    own.waiting[side]!.close(deadlineMs, (keyId, entry) => {
-      toTableKey(key, entries.table, keyId)
-      const object = entries.objectOf(entry)
+    const out = this.#out.key
+    own.waiting[side]!.close(deadlineMs, (key, block, at) => {
+      out.bytes = key.bytes
+      out.start = key.start
+      out.length = key.length
+      const object = block.objectOf(at)
       // It is due as soon as its deadline has passed.
       const pair = side === 0 ? ([object, undefined] as const) : ([undefined, object] as const)
-      this.#give(pair[0], pair[1], run, state, entries.timeMs(entry), deadlineMs)
+      this.#give(pair[0], pair[1], run, state, block.timeMs(at), deadlineMs)
     })
   }
 

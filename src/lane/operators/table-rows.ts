@@ -7,8 +7,7 @@ import { DEAD_FUNCTION } from '../../core/record-status.ts'
 import { NO_WINDOW, type SlabTable } from '../../state/contract.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource } from '../frame-run.ts'
-import type { BytePool } from './byte-pool.ts'
-import { TOMBSTONE } from './derived.ts'
+import { type ByteRange, noBytes, TOMBSTONE } from './derived.ts'
 import { rowOf } from './table-function.ts'
 
 /** The time of the row. */
@@ -22,38 +21,53 @@ export interface RowStream {
   isMsgpack: boolean
 }
 
-/**
- * The bytes of a record as state keeps them, in memory of `pool` where it lives as long as its neighbours; undefined: it deletes its
- * row, or is dead, since it cannot be encoded.
- */
-export function keptBytes(
+/** Sets a range to the bytes of a record as state keeps them. False: it deletes its row, or is dead, since it cannot be encoded. */
+export function toKeptBytes(
+  range: ByteRange,
   stream: RowStream,
   chunk: Chunk,
   row: number,
   { view }: FrameRun,
-  pool?: BytePool,
-): Uint8Array | undefined {
+): boolean {
   if (stream.isMsgpack && !chunk.isChanged) {
-    const [start, end] = [chunk.starts[row]!, chunk.ends[row]!]
-    if (end < start) return undefined
-    return pool === undefined ? view.bytes.slice(start, end) : pool.copy(view.bytes, start, end)
+    range.bytes = view.bytes
+    range.start = chunk.starts[row]!
+    range.length = chunk.ends[row]! - range.start
+    return range.length >= 0
   }
   const object = rowOf(chunk, row, stream.objects)
-  if (object === TOMBSTONE) return undefined
+  if (object === TOMBSTONE) return false
   try {
-    return encodeValue('msgpack', object)
+    range.bytes = encodeValue('msgpack', object)
   } catch (error) {
     chunk.failThrown(row, DEAD_FUNCTION, error)
-    return undefined
+    return false
   }
+  range.start = 0
+  range.length = range.bytes.length
+  return true
+}
+
+const kept = noBytes()
+
+/** The bytes of a record as state keeps them, of their own; undefined: as `toKeptBytes`. */
+export function keptBytes(stream: RowStream, chunk: Chunk, row: number, run: FrameRun): Uint8Array | undefined {
+  if (!toKeptBytes(kept, stream, chunk, row, run)) return undefined
+  const { bytes, start, length } = kept
+  return bytes === run.view.bytes ? bytes.slice(start, start + length) : bytes
 }
 
 const decoder = new MsgpackDecoder()
 
 /** A record that was kept, decoded anew: whoever gets it may change it. */
 export function keptObject(bytes: Uint8Array): unknown {
+  return decodeKept(bytes, 0)
+}
+
+/** As keptObject, for one that begins at `start`. */
+export function decodeKept(bytes: Uint8Array, start: number): unknown {
   decoder.begin(bytes)
-  return decoder.value(0, bytes.length)
+  return decoder.value(start, bytes.length - start)
 }
 
 export class TableRows {
