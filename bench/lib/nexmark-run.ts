@@ -23,7 +23,10 @@ export interface QueryRun {
 }
 
 /** Runs a query over all events. Making frames, reading rows and the oracle are not timed. */
-export async function runQuery({ job, topic, oracle, side }: Query, frames: EventFrames): Promise<QueryRun> {
+export async function runQuery(
+  { job, topic, oracle, side, isRetracted = false }: Query,
+  frames: EventFrames,
+): Promise<QueryRun> {
   const { events } = frames
   const readMs = (place: number): number => Math.floor(place / FRAME_EVENTS) * FRAME_MS
   const expected = oracle(events, readMs)[Symbol.iterator]()
@@ -37,8 +40,12 @@ export async function runQuery({ job, topic, oracle, side }: Query, frames: Even
   const onRow = (of: string, view: FrameView, at: number): void => {
     if (of !== topic) throw new Error(`the job wrote to ${of}`)
     rows++
-    if (isEarly(view, at)) return
-    balance.given(canonical(unpack(view.value(at)!) as Row))
+    const phase = phaseOf(view, at)
+    if (phase === 'early' && !isRetracted) return
+    const text = canonical(unpack(view.value(at)!) as Row)
+    if (phase === 'retracted') balance.expected(text)
+    else balance.given(text)
+    if (isRetracted) return
     // In step: where both have the same order, hardly a row is kept.
     expectNext()
   }
@@ -59,9 +66,12 @@ export async function runQuery({ job, topic, oracle, side }: Query, frames: Even
   }
 }
 
-/** A later row of the same result follows. */
-function isEarly(view: FrameView, at: number): boolean {
-  return view.headers(at).some(({ name, value }) => name === 'millrace-phase' && value?.[0] === 'e'.charCodeAt(0))
+/** `early`: a later row of the same result follows. */
+function phaseOf(view: FrameView, at: number): string | undefined {
+  return view
+    .headers(at)
+    .find(({ name }) => name === 'millrace-phase')
+    ?.value?.toString()
 }
 
 function sideFrame(rows: readonly SideRow[]): ArrayBuffer {

@@ -23,10 +23,14 @@ const hours: NexmarkOptions = { seed: 2, count: COUNT, startMs: MIDNIGHT_MS, eve
 /** Pauses as long as the gap of a session, and longer: an event each 10 s. */
 const pauses: NexmarkOptions = { ...hours, eventsPerSecond: 0.1 }
 /** What makes a difference to some queries beside. */
-const others: Readonly<Record<string, NexmarkOptions>> = { q11: pauses, q14: hours, q16: hours }
+const others: Readonly<Record<string, NexmarkOptions>> = { q11: pauses, q14: hours, q16: hours, q19: hours }
 
 /** Rows of a job in the end, in the middle of which it is started anew: of a result that changes the last one. */
-async function rowsOf({ job, topic, side }: Query, options: NexmarkOptions, partitions = 1): Promise<Row[]> {
+async function rowsOf(
+  { job, topic, side, isRetracted = false }: Query,
+  options: NexmarkOptions,
+  partitions = 1,
+): Promise<Row[]> {
   const t = testJob(job, { startMs: START_MS, seed: options.seed, partitions, lanes: partitions })
   if (side !== undefined) t.send(side.topic, ...side.rows.map((value) => ({ value })))
   const events = [...nexmarkEvents(options)]
@@ -39,7 +43,19 @@ async function rowsOf({ job, topic, side }: Query, options: NexmarkOptions, part
   await t.end()
   expect(t.counts).toMatchObject({ late: 0, dead: 0 })
   const rows = t.outputs<Row>(topic)
+  if (isRetracted) return rowsLeft(rows)
   return rows.filter(({ headers }) => headers['millrace-phase'] !== 'early').map(({ value }) => value)
+}
+
+/** What was not taken back. */
+function rowsLeft(rows: readonly { value: Row; headers: Record<string, string> }[]): Row[] {
+  const left = new Map<string, Row>()
+  for (const { value, headers } of rows) {
+    const text = canonical(value)
+    if (headers['millrace-phase'] !== 'retracted') left.set(text, value)
+    else if (!left.delete(text)) throw new Error(`retracted, but never given: ${text}`)
+  }
+  return [...left.values()]
 }
 
 const cases = queries.flatMap((query) => {

@@ -19,6 +19,7 @@ import q15 from './jobs/q15.ts'
 import q16 from './jobs/q16.ts'
 import q17 from './jobs/q17.ts'
 import q18 from './jobs/q18.ts'
+import q19 from './jobs/q19.ts'
 import q20 from './jobs/q20.ts'
 import q21 from './jobs/q21.ts'
 import q22 from './jobs/q22.ts'
@@ -35,6 +36,8 @@ export interface Query {
   /** The topic of its rows. */
   topic: string
   oracle: Oracle
+  /** A row is true from when it comes until it comes again as retracted. */
+  isRetracted?: boolean
   /** What another topic has before the events come, keyed by the field `key`. */
   side?: { topic: string; rows: readonly SideRow[] }
 }
@@ -64,6 +67,7 @@ export const queries: readonly Query[] = [
   query('q16', q16, reports.q16),
   query('q17', q17, reports.q17),
   query('q18', q18, reports.q18),
+  { ...query('q19', q19, reports.q19), isRetracted: true },
   query('q20', q20, joins.q20),
   query('q21', q21, selections.q21),
   query('q22', q22, selections.q22),
