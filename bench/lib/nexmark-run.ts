@@ -11,6 +11,7 @@ import { RowBalance } from './row-balance.ts'
 /** For windows by processing time: so long is a frame by the clock of the run. */
 const FRAME_MS = 250
 const EXAMPLES_TOLD = 5
+const textDecoder = new TextDecoder()
 
 export interface QueryRun {
   recordsPerSecond: number
@@ -68,10 +69,8 @@ export async function runQuery(
 
 /** `early`: a later row of the same result follows. */
 function phaseOf(view: FrameView, at: number): string | undefined {
-  return view
-    .headers(at)
-    .find(({ name }) => name === 'millrace-phase')
-    ?.value?.toString()
+  const header = view.headers(at).find(({ name }) => name === 'millrace-phase')
+  return header?.value === undefined ? undefined : textDecoder.decode(header.value)
 }
 
 function sideFrame(rows: readonly SideRow[]): ArrayBuffer {

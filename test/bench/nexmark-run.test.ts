@@ -11,8 +11,8 @@ import { type Query, queries } from '../../examples/nexmark/queries.ts'
 const events = nexmarkEvents({ seed: 1, count: 30_000, eventsPerSecond: 1_000 })
 const frames = new EventFrames(events)
 
-/** A stateless query, windows, a running result, joins and rows that go on: every way in which rows come. */
-const names = ['q2', 'q9', 'q12', 'q13', 'q17']
+/** A stateless query, windows, a running result, joins, rows that go on and rows that are taken back: every way in which rows come. */
+const names = ['q2', 'q9', 'q12', 'q13', 'q17', 'q19']
 const few = queries.filter(({ name }) => names.includes(name))
 
 test.each(few)('$name', async (query) => {
