@@ -32,7 +32,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   piscina: ['engine', 'workers'],
   lmdb: ['state'],
   'uWebSockets.js': ['push'],
-  msgpackr: ['codec', 'state', 'lane', 'cli', 'core'],
+  msgpackr: ['codec', 'state', 'lane', 'cli', 'core', 'push'],
   commander: ['cli'],
   esbuild: ['cli'],
   hono: ['ops'],

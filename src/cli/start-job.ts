@@ -273,9 +273,9 @@ async function startServers(
 function pushSettings({
   push,
   limits: { viewBytesMax },
-}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits'>> {
-  const { allowedOrigins, host: _host, port: _port, ...limits } = push
-  return { allowedOrigins: originsOf(allowedOrigins), limits: { ...limits, viewBytesMax } }
+}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret'>> {
+  const { allowedOrigins, positionSecret = '', host: _host, port: _port, ...limits } = push
+  return { allowedOrigins: originsOf(allowedOrigins), positionSecret, limits: { ...limits, viewBytesMax } }
 }
 
 const rowDecoder = new MsgpackDecoder()

@@ -3,11 +3,11 @@
 // Keeps SPEC: PUSH-1 (a gap is seen and mended, never shown).
 
 import {
-  advance,
-  CLOSE_CODES,
   type ClientMessage,
-  type Position,
-  parseServerMessage,
+  canRetry,
+  JSON_PROTOCOL,
+  readServerMessage,
+  type Selection,
   type ServerMessage,
   type WireRow,
 } from '../protocol/messages.ts'
@@ -16,6 +16,7 @@ import {
 export interface WebSocketLike {
   send(text: string): void
   close(code?: number): void
+  onopen: ((event: unknown) => void) | null
   onmessage: ((event: { data: unknown }) => void) | null
   onclose: ((event: { code: number }) => void) | null
   onerror: ((event: unknown) => void) | null
@@ -24,12 +25,15 @@ export interface WebSocketLike {
 export type ViewState = 'connecting' | 'loading' | 'live' | 'waiting' | 'closed'
 
 export interface ViewClientOptions {
-  /** Of the view: `ws://host:port/views/candles`. */
+  /** Of the push server: `ws://host:port/live`. */
   url: string
-  /** Follow this key alone. */
-  key?: string
+  view: string
+  /** Which rows; default: all. */
+  select?: Selection
+  /** Updates are at least so many ms apart. */
+  minGapMs?: number
   /** Makes a connection; default: the global WebSocket. Node 20 has none, so give one there. */
-  connect?: (url: string) => WebSocketLike
+  connect?: (url: string, protocol: string) => WebSocketLike
   /** The rows that changed, in order per key; `isSnapshot`: they are all there is. */
   onRows?: (changed: readonly WireRow[], isSnapshot: boolean) => void
   onState?: (state: ViewState) => void
@@ -44,21 +48,22 @@ export interface ViewClientOptions {
 export interface ViewClient {
   /** The rows by key, as of the last message. */
   readonly rows: ReadonlyMap<string, WireRow>
-  readonly position: Position
+  /** The last that the server told: a client that begins with it goes on there. */
+  readonly position: string | undefined
   readonly state: ViewState
   /** Gaps that were seen and mended by starting over. */
   readonly gapCount: number
   close(): void
 }
 
-/** Server's closes after which connecting again cannot help. */
-const FINAL_CODES: readonly number[] = [CLOSE_CODES.noView, CLOSE_CODES.viewFailed, CLOSE_CODES.badMessage]
+/** The one subscription of the connection. */
+const ID = 1
 
 /**
  * Follows a view until `close`.
  *
  * @example
- * const view = followView({ url: 'ws://localhost:8080/views/candles', onRows: (rows) => draw(rows) })
+ * const view = followView({ url: 'ws://localhost:8080/live', view: 'candles', onRows: (rows) => draw(rows) })
  * view.rows.get('ABC')?.row
  */
 export function followView(options: ViewClientOptions): ViewClient {
@@ -75,7 +80,9 @@ class Following implements ViewClient {
   #timer: ReturnType<typeof setTimeout> | undefined
   /** Updates of the old chain are of no use until the new snapshot is there. */
   #awaitsSnapshot = true
-  position: Position = {}
+  /** The last subscription was. */
+  #isRefused = false
+  position: string | undefined
   state: ViewState = 'connecting'
   gapCount = 0
 
@@ -95,10 +102,12 @@ class Following implements ViewClient {
   #connect(): void {
     this.#setState('connecting')
     this.#awaitsSnapshot = true
-    const { url, key } = this.#options
-    const whole = key === undefined ? url : `${url}${url.includes('?') ? '&' : '?'}key=${encodeURIComponent(key)}`
-    const socket = this.#options.connect === undefined ? globalSocket(whole) : this.#options.connect(whole)
+    const { url, connect = globalSocket } = this.#options
+    const socket = connect(url, JSON_PROTOCOL)
     this.#socket = socket
+    socket.onopen = () => {
+      if (this.#socket === socket) this.#subscribe(this.position)
+    }
     socket.onmessage = (event) => {
       if (this.#socket === socket && this.state !== 'closed') this.#receive(event.data)
     }
@@ -111,11 +120,26 @@ class Following implements ViewClient {
 
   #receive(data: unknown): void {
     this.#watchSilence(this.#socket!)
-    const message = typeof data === 'string' ? parseServerMessage(data) : undefined
+    const message = typeof data === 'string' ? readServerMessage(parsed(data)) : undefined
     if (message === undefined) this.#startOver()
     else if (message.type === 'snapshot') this.#takeSnapshot(message)
     else if (message.type === 'update') this.#takeUpdate(message)
-    else if (message.type === 'error') this.#options.onError?.(message)
+    else if (message.type === 'reset') this.#awaitsSnapshot = true
+    else if (message.type === 'error') this.#refused(message)
+  }
+
+  /** The end of the subscription is that of the client, unless it may ask again. */
+  #refused(message: ServerMessage & { type: 'error' }): void {
+    this.#options.onError?.(message)
+    if (message.id === undefined) return
+    if (!message.canRetry) {
+      this.close()
+      return
+    }
+    // Another server may be further; if that is behind the position as well, the rows that it has are all there are.
+    if (this.#isRefused) this.position = undefined
+    this.#isRefused = true
+    this.#socket?.close(1000)
   }
 
   #takeSnapshot(message: ServerMessage & { type: 'snapshot' }): void {
@@ -129,38 +153,54 @@ class Following implements ViewClient {
     this.position = message.position
     this.#awaitsSnapshot = false
     this.#retryCount = 0
+    this.#isRefused = false
     this.#setState('live')
     this.#options.onRows?.([...this.#rows.values()], true)
   }
 
   #takeUpdate(message: ServerMessage & { type: 'update' }): void {
     if (this.#awaitsSnapshot) return
-    const position = advance(this.position, message.prev, message.position)
-    if (position === undefined) {
+    if (message.prev !== this.position) {
       this.gapCount++
       this.#startOver()
       return
     }
+    this.#retryCount = 0
+    this.#isRefused = false
+    this.#setState('live')
     for (const row of message.rows) {
       if (row.row === null) this.#rows.delete(row.key)
       else this.#rows.set(row.key, row)
     }
-    this.position = position
-    this.#options.onRows?.(message.rows, false)
+    this.position = message.position
+    if (message.rows.length > 0) this.#options.onRows?.(message.rows, false)
   }
 
   #startOver(): void {
     if (this.#awaitsSnapshot) return
     this.#awaitsSnapshot = true
-    const { key } = this.#options
-    const message: ClientMessage = { v: 1, type: 'subscribe', ...(key === undefined ? {} : { key }) }
+    this.#subscribe(undefined)
+  }
+
+  /** `resume`: what was missed since a position comes as an update; without one all rows come. */
+  #subscribe(resume: string | undefined): void {
+    const { view, select, minGapMs } = this.#options
+    this.#awaitsSnapshot = resume === undefined
+    const message: ClientMessage = {
+      type: 'subscribe',
+      id: ID,
+      view,
+      ...select,
+      ...(resume === undefined ? {} : { resume }),
+      ...(minGapMs === undefined ? {} : { minGapMs }),
+    }
     this.#socket?.send(JSON.stringify(message))
   }
 
   #lost(code: number): void {
     clearTimeout(this.#timer)
     if (this.state === 'closed') return
-    if (FINAL_CODES.includes(code)) {
+    if (!canRetry(code)) {
       this.#setState('closed')
       return
     }
@@ -186,8 +226,16 @@ class Following implements ViewClient {
   }
 }
 
-function globalSocket(url: string): WebSocketLike {
-  const { WebSocket } = globalThis as { WebSocket?: new (url: string) => WebSocketLike }
+function globalSocket(url: string, protocol: string): WebSocketLike {
+  const { WebSocket } = globalThis as { WebSocket?: new (url: string, protocol: string) => WebSocketLike }
   if (WebSocket === undefined) throw new TypeError('this runtime has no WebSocket: give `connect`')
-  return new WebSocket(url)
+  return new WebSocket(url, protocol)
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined // no message: the client starts over
+  }
 }

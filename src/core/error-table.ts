@@ -305,12 +305,12 @@ export const ERRORS = {
   MR7006: {
     action: 'report',
     text: 'The message of the client was not understood: {reason}',
-    remedy: 'See docs/reference/push.md for the messages.',
+    remedy: 'See docs/protocol.md for the messages.',
   },
   MR7007: {
     action: 'report',
-    text: 'There are {limit} clients already.',
-    remedy: 'Connect again later, or raise `push.clientsMax`.',
+    text: 'There are {limit} connections already, of {of}.',
+    remedy: 'Connect again later, or raise `push.connectionsMax` or `push.connectionsPerAddressMax`.',
   },
   MR7008: {
     action: 'report',
@@ -320,12 +320,37 @@ export const ERRORS = {
   MR7009: {
     action: 'report',
     text: 'There is nothing at {path}.',
-    remedy: 'See docs/reference/push.md for the endpoints.',
+    remedy: 'See docs/protocol.md for the paths.',
   },
   MR7010: {
     action: 'report',
     text: 'The push server failed on a request: {reason}',
     remedy: 'This is a defect of Millrace: report it with the log.',
+  },
+  MR7011: {
+    action: 'report',
+    text: 'The client sent more than {limit} messages in a second.',
+    remedy: 'Subscribe to several keys at once (`keys`) instead of to each alone.',
+  },
+  MR7012: {
+    action: 'report',
+    text: 'The connection has {limit} subscriptions already.',
+    remedy: 'End some, or ask for several keys in one (`keys`).',
+  },
+  MR7013: {
+    action: 'report',
+    text: 'This server is not as far in the view {view} as the position to go on at.',
+    remedy: 'Subscribe again: it may have caught up, or the connection may come to another server.',
+  },
+  MR7014: {
+    action: 'report',
+    text: 'The view {view} has no row of the key {key}.',
+    remedy: 'Keys are compared exactly; `GET /views/{view}?prefix=` lists those that there are.',
+  },
+  MR7015: {
+    action: 'report',
+    text: 'The view {view} is still being read.',
+    remedy: 'Ask again in a moment; `GET /views` says when it is ready.',
   },
 } as const satisfies Record<string, ErrorRow>
 

@@ -29,12 +29,35 @@ export const PUSH_ROWS = [
       'Origins of pages that may read the views beside the own page, separated by commas: `https://desk.example`; `*` allows all.',
   },
   {
-    key: 'push.clientsMax',
+    key: 'push.positionSecret',
+    type: 'string',
+    default: undefined,
+    reason:
+      'Signs the positions that clients hold, with the id of the topic; the same on all servers of a view. Without it the topic id alone does.',
+  },
+  {
+    key: 'push.connectionsMax',
     type: 'integer',
     default: 10_000,
     min: 1,
     max: 1_000_000,
     reason: 'Connections, WebSocket and SSE together; more are refused (MR7007).',
+  },
+  {
+    key: 'push.connectionsPerAddressMax',
+    type: 'integer',
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    reason: 'Connections from one address; browsers behind one proxy have the same (MR7007).',
+  },
+  {
+    key: 'push.subscriptionsMax',
+    type: 'integer',
+    default: 100,
+    min: 1,
+    max: 100_000,
+    reason: 'Subscriptions of one connection (MR7012).',
   },
   {
     key: 'push.viewRowsMax',

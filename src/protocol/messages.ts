@@ -1,155 +1,200 @@
-// The wire messages of push, version 1, JSON: what the server and its clients say to each other. Pure; runs in the
-// server, in Node clients and in browsers.
+// The wire messages of push, version 1: what the server and its clients say to each other, the same as JSON and as msgpack. Pure;
+// runs in the server, in Node clients and in browsers. docs/protocol.md tells it to people.
 // Keeps SPEC: PUSH-1 (every update names the position before it), PUSH-10 (a close says whether to come back).
 
-export const PROTOCOL_VERSION = 1
+/** Subprotocols of a WebSocket: the version and the encoding. */
+export const JSON_PROTOCOL = 'millrace.json.v1'
+export const MSGPACK_PROTOCOL = 'millrace.msgpack.v1'
 
-/** By partition (its number as text): the next Kafka offset of the view's topic to come. Gaps in offsets are normal. */
-export type Position = Readonly<Record<string, number>>
-
-/** A row of a view as it travels; `row` null means that the key was removed. */
+/** A row of a view as it travels; `row` null means that the key is no more, or is not selected any more. */
 export interface WireRow {
   key: string
   partition: number
+  /** In the partition of the view's topic; of one key they only grow. */
   offset: number
   /** Kafka timestamp of the row, ms since the epoch. */
   timestampMs: number
   row: unknown
 }
 
-/** Server to client. */
-export type ServerMessage =
-  /** A part of the whole view (or of one key). The first part replaces all that was there; with the last it is whole. */
-  | {
-      v: 1
-      type: 'snapshot'
-      view: string
-      position: Position
-      isFirst: boolean
-      isLast: boolean
-      rows: WireRow[]
-    }
-  /** What changed from `prev` to `position`, at most one row a key. Both name the partitions that moved. */
-  | { v: 1; type: 'update'; prev: Position; position: Position; rows: WireRow[] }
-  /** The connection ends after it. `canRetry`: connecting again may help. */
-  | { v: 1; type: 'error'; code: string; message: string; canRetry: boolean }
-  /** Sent when nothing else was for a while, and as the answer to a client's ping. */
-  | { v: 1; type: 'ping'; timeMs: number }
+export type Scalar = string | number | boolean | null
+
+/** What a field must be: all of it. Numbers are compared with numbers, texts with texts by their code units. */
+export interface Condition {
+  eq?: Scalar
+  ne?: Scalar
+  gt?: number | string
+  gte?: number | string
+  lt?: number | string
+  lte?: number | string
+  in?: readonly Scalar[]
+}
+
+/** By field; a scalar stands for `{ eq }`. */
+export type Where = Readonly<Record<string, Scalar | Condition>>
+
+/** Which rows, and what of them. Of `key`, `keys` and `prefix` there is at most one; without one it is all rows. */
+export interface Selection {
+  key?: string
+  keys?: readonly string[]
+  prefix?: string
+  where?: Where
+  /** Only these fields of each row. */
+  fields?: readonly string[]
+}
+
+export interface Subscribe extends Selection {
+  type: 'subscribe'
+  /** Chosen by the client, told with every message; one that is in use starts over. */
+  id: number
+  view: string
+  /** The last position that the client was told, by this server or another: what it missed comes as an update. */
+  resume?: string
+  /** Updates are at least so many ms apart; what changes meanwhile comes as its newest row. */
+  minGapMs?: number
+}
 
 /** Client to server. */
-export type ClientMessage =
-  /** Starts over with a snapshot: of the key, or of all without one. */
-  { v: 1; type: 'subscribe'; key?: string } | { v: 1; type: 'ping' }
+export type ClientMessage = Subscribe | { type: 'unsubscribe'; id: number } | { type: 'ping' }
 
-/** Codes with which the server closes a WebSocket. Connect again after 1001, 4002 and 4007, not after the others. */
-export const CLOSE_CODES = { goingAway: 1001, noView: 4001, slow: 4002, viewFailed: 4003, badMessage: 4006, full: 4007 }
+/** Why a subscription could not go on where it was. */
+export type ResetReason = 'forgotten' | 'other-topic' | 'not-valid' | 'too-old'
 
-/** The JSON of a WireRow whose row is JSON already, so that a row is encoded once for all its receivers. */
-export function wireRowJson(row: Omit<WireRow, 'row'>, rowJson: string): string {
-  const { key, partition, offset, timestampMs } = row
-  return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${rowJson}}`
+/** Server to client. `position` is opaque. */
+export type ServerMessage =
+  /** A part of all rows that are selected. The first part replaces all that was there; with the last it is whole. */
+  | { type: 'snapshot'; id: number; position: string; isFirst: boolean; isLast: boolean; rows: WireRow[] }
+  /**
+   * What changed from `prev` to `position`, at most one row a key. `prev` is the position told before, else something was missed.
+   * Of several parts only the last moves it.
+   */
+  | { type: 'update'; id: number; prev: string; position: string; rows: WireRow[] }
+  /** The position to resume at cannot be gone on from: a snapshot follows. */
+  | { type: 'reset'; id: number; reason: ResetReason }
+  /** With `id` the end of a subscription, without it of the connection. `canRetry`: asking again may help. */
+  | { type: 'error'; id?: number; code: string; message: string; canRetry: boolean }
+  /** Sent when nothing else was for a while, and as the answer to a client's ping. */
+  | { type: 'ping'; timeMs: number }
+
+/** Codes with which the server closes a WebSocket. Connect again after 1001, 4002, 4007 and 4008, not after the others. */
+export const CLOSE_CODES = { goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008 }
+
+/** The codes after which connecting again may help. */
+export function canRetry(closeCode: number): boolean {
+  const { badMessage } = CLOSE_CODES
+  return closeCode !== badMessage
 }
 
-/** A snapshot message from rows that are JSON already. */
-export function snapshotJson(
-  view: string,
-  position: Position,
-  rowJsons: readonly string[],
-  isFirst: boolean,
-  isLast: boolean,
-): string {
-  const head = `{"v":1,"type":"snapshot","view":${JSON.stringify(view)},"position":${JSON.stringify(position)}`
-  return `${head},"isFirst":${isFirst},"isLast":${isLast},"rows":[${rowJsons.join(',')}]}`
-}
-
-/** An update message from rows that are JSON already. */
-export function updateJson(prev: Position, position: Position, rowJsons: readonly string[]): string {
-  return `{"v":1,"type":"update","prev":${JSON.stringify(prev)},"position":${JSON.stringify(position)},"rows":[${rowJsons.join(',')}]}`
-}
-
-export function errorJson(code: string, message: string, canRetry: boolean): string {
-  return JSON.stringify({ v: PROTOCOL_VERSION, type: 'error', code, message, canRetry } satisfies ServerMessage)
-}
-
-export function pingJson(timeMs: number): string {
-  return JSON.stringify({ v: PROTOCOL_VERSION, type: 'ping', timeMs } satisfies ServerMessage)
+/** Of one subscription. */
+export interface SelectionLimits {
+  keysMax: number
+  fieldsMax: number
+  conditionsMax: number
 }
 
 /**
- * Reads a client's message; a text says what is wrong with it.
+ * Reads a client's message, which is decoded; a text says what is wrong with it.
  *
  * @example
- * parseClientMessage('{"v":1,"type":"subscribe","key":"ABC"}') // { v: 1, type: 'subscribe', key: 'ABC' }
+ * readClientMessage({ type: 'subscribe', id: 1, view: 'candles', key: 'ABC' }, limits)
  */
-export function parseClientMessage(text: string): ClientMessage | string {
-  const message = parseJson(text)
-  if (!isObject(message)) return 'it is no JSON object'
-  if (message.v !== PROTOCOL_VERSION) return `v must be ${PROTOCOL_VERSION}`
-  if (message.type === 'ping') return { v: 1, type: 'ping' }
-  if (message.type !== 'subscribe') return 'type must be subscribe or ping'
-  if (message.key === undefined) return { v: 1, type: 'subscribe' }
-  return typeof message.key === 'string' ? { v: 1, type: 'subscribe', key: message.key } : 'key must be a text'
+export function readClientMessage(message: unknown, limits: SelectionLimits): ClientMessage | string {
+  if (!isObject(message)) return 'it is no object'
+  if (message.type === 'ping') return { type: 'ping' }
+  if (message.type !== 'subscribe' && message.type !== 'unsubscribe')
+    return 'type must be subscribe, unsubscribe or ping'
+  if (!isWhole(message.id)) return 'id must be a whole number from 0 on'
+  if (message.type === 'unsubscribe') return { type: 'unsubscribe', id: message.id }
+  const { id, view, resume, minGapMs } = message
+  if (typeof view !== 'string') return 'view must be a text'
+  if (resume !== undefined && typeof resume !== 'string') return 'resume must be a position, a text'
+  if (minGapMs !== undefined && !isWhole(minGapMs)) return 'minGapMs must be a whole number from 0 on'
+  const selection = readSelection(message, limits)
+  if (typeof selection === 'string') return selection
+  return {
+    type: 'subscribe',
+    id,
+    view,
+    ...selection,
+    ...(resume === undefined ? {} : { resume }),
+    ...(minGapMs === undefined ? {} : { minGapMs }),
+  }
 }
 
-/** Reads a server's message; undefined when it is none of this version. */
-export function parseServerMessage(text: string): ServerMessage | undefined {
-  const message = parseJson(text)
-  if (!isObject(message) || message.v !== PROTOCOL_VERSION) return undefined
-  switch (message.type) {
-    case 'snapshot':
-      return isPosition(message.position) && areRows(message.rows) ? (message as ServerMessage) : undefined
-    case 'update': {
-      const isWhole = isPosition(message.prev) && isPosition(message.position) && areRows(message.rows)
-      return isWhole ? (message as ServerMessage) : undefined
+/** Reads which rows are wanted; a text says what is wrong. */
+export function readSelection(given: Record<string, unknown>, limits: SelectionLimits): Selection | string {
+  const { key, keys, prefix, where, fields } = given
+  if ([key, keys, prefix].filter((each) => each !== undefined).length > 1)
+    return 'key, keys and prefix exclude each other'
+  if (key !== undefined && typeof key !== 'string') return 'key must be a text'
+  if (prefix !== undefined && typeof prefix !== 'string') return 'prefix must be a text'
+  const listed = textsProblem('keys', keys, limits.keysMax) ?? textsProblem('fields', fields, limits.fieldsMax)
+  const problem = listed ?? whereProblem(where, limits.conditionsMax)
+  if (problem !== undefined) return problem
+  const selection = { key, keys, prefix, where, fields }
+  return Object.fromEntries(Object.entries(selection).filter(([, value]) => value !== undefined))
+}
+
+function textsProblem(name: string, list: unknown, max: number): string | undefined {
+  if (list === undefined) return undefined
+  const isList = Array.isArray(list) && list.length > 0 && list.every((one) => typeof one === 'string')
+  if (!isList) return `${name} must be a list of texts`
+  return list.length > max ? `${name} may have ${max} texts` : undefined
+}
+
+const COMPARISONS = ['gt', 'gte', 'lt', 'lte']
+
+function whereProblem(where: unknown, max: number): string | undefined {
+  if (where === undefined) return undefined
+  if (!isObject(where)) return 'where must be an object of fields'
+  let count = 0
+  for (const [field, condition] of Object.entries(where)) {
+    if (isScalar(condition)) count++
+    else if (!isObject(condition)) return `where.${field} must be a value or an object of conditions`
+    else {
+      for (const [name, value] of Object.entries(condition)) {
+        count++
+        const isRight =
+          name === 'eq' || name === 'ne'
+            ? isScalar(value)
+            : name === 'in'
+              ? Array.isArray(value) && value.every(isScalar)
+              : COMPARISONS.includes(name) && (typeof value === 'number' || typeof value === 'string')
+        if (!isRight) return `where.${field}.${name} is no condition`
+        if (name === 'in') count += (value as unknown[]).length
+      }
     }
-    case 'error':
-      return typeof message.code === 'string' ? (message as ServerMessage) : undefined
-    case 'ping':
-      return typeof message.timeMs === 'number' ? (message as ServerMessage) : undefined
-    default:
-      return undefined
   }
+  return count > max ? `where may have ${max} values` : undefined
 }
 
-/**
- * The position after an update, or undefined when it does not continue `held`: something was missed.
- *
- * @example
- * advance({ 0: 5, 1: 9 }, { 0: 5 }, { 0: 8 }) // { 0: 8, 1: 9 }
- * advance({ 0: 5, 1: 9 }, { 0: 6 }, { 0: 8 }) // undefined
- */
-export function advance(held: Position, prev: Position, position: Position): Position | undefined {
-  for (const partition of Object.keys(prev)) if (held[partition] !== prev[partition]) return undefined
-  for (const partition of Object.keys(position)) if (prev[partition] === undefined) return undefined
-  return { ...held, ...position }
-}
-
-/** The partitions of `to` that differ from `from`, as the pair that an update carries. */
-export function positionStep(from: Position, to: Position): { prev: Position; position: Position } {
-  const prev: Record<string, number> = {}
-  const position: Record<string, number> = {}
-  for (const partition of Object.keys(to)) {
-    if (from[partition] === to[partition]) continue
-    prev[partition] = from[partition] ?? 0
-    position[partition] = to[partition]!
-  }
-  return { prev, position }
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // no JSON: the caller says so to the other side
-  }
+/** Takes a server's message, which is decoded; undefined when it is none of this version. */
+export function readServerMessage(message: unknown): ServerMessage | undefined {
+  if (!isObject(message)) return undefined
+  const { type, id, position, prev, rows, timeMs, code, reason } = message
+  const isRight =
+    type === 'snapshot'
+      ? isWhole(id) && typeof position === 'string' && areRows(rows)
+      : type === 'update'
+        ? isWhole(id) && typeof prev === 'string' && typeof position === 'string' && areRows(rows)
+        : type === 'reset'
+          ? isWhole(id) && typeof reason === 'string'
+          : type === 'error'
+            ? typeof code === 'string'
+            : type === 'ping' && typeof timeMs === 'number'
+  return isRight ? (message as unknown as ServerMessage) : undefined
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isPosition(value: unknown): value is Position {
-  return isObject(value) && Object.values(value).every((offset) => typeof offset === 'number')
+function isWhole(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0
+}
+
+function isScalar(value: unknown): value is Scalar {
+  return value === null || typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean'
 }
 
 function areRows(value: unknown): value is WireRow[] {

@@ -2,12 +2,17 @@
 // Keeps SPEC: PUSH-2 (a full socket is left alone until it is read, nothing is skipped).
 
 import type { MillraceError } from '../core/errors.ts'
-import { CLOSE_CODES, errorJson, pingJson } from '../protocol/messages.ts'
+import { canRetry, type ServerMessage } from '../protocol/messages.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { Outlet } from './subscription.ts'
 import type { UwsSocket } from './uws.ts'
+import { type Encoded, jsonCodec, type WireCodec } from './wire-codec.ts'
 
 export interface Link extends Outlet {
+  /** A message could not be taken: the chain is broken, the connection must end. */
+  readonly isBroken: boolean
+  /** It has one subscription, and ends with it. */
+  readonly isSingle: boolean
   /** Bytes that wait to be read, as far as is known. */
   waitingBytes(): number
   ping(timeMs: number): void
@@ -18,15 +23,17 @@ export interface Link extends Outlet {
 }
 
 export class WebSocketLink<Data> implements Link {
+  readonly codec: WireCodec
   readonly #socket: UwsSocket<Data>
   readonly #bytesMax: number
   /** After its close any call on the socket throws. */
   isClosed = false
-  /** A message could not be taken: the chain is broken, the connection must end. */
   isBroken = false
+  readonly isSingle = false
 
-  constructor(socket: UwsSocket<Data>, bytesMax: number) {
+  constructor(socket: UwsSocket<Data>, codec: WireCodec, bytesMax: number) {
     this.#socket = socket
+    this.codec = codec
     this.#bytesMax = bytesMax
   }
   isOpen(): boolean {
@@ -35,15 +42,18 @@ export class WebSocketLink<Data> implements Link {
   waitingBytes(): number {
     return this.isClosed ? 0 : this.#socket.getBufferedAmount()
   }
-  send(message: string): void {
-    if (!this.isClosed && this.#socket.send(message) === 2) this.isBroken = true
+  send(message: Encoded): void {
+    if (!this.isClosed && this.#socket.send(message, typeof message !== 'string') === 2) this.isBroken = true
   }
   ping(timeMs: number): void {
-    if (this.isOpen()) this.send(pingJson(timeMs))
+    if (this.isOpen()) this.send(this.codec.message({ type: 'ping', timeMs }))
   }
   end(closeCode: number, error: MillraceError | undefined): void {
     if (this.isClosed) return
-    if (error !== undefined) this.#socket.send(errorJson(error.code, error.message, canRetry(closeCode)))
+    if (error !== undefined) {
+      const message = this.codec.message(errorMessage(error, closeCode))
+      this.#socket.send(message, typeof message !== 'string')
+    }
     this.#socket.end(closeCode, error?.code ?? '')
   }
   destroy(): void {
@@ -52,10 +62,12 @@ export class WebSocketLink<Data> implements Link {
 }
 
 export class EventStreamLink implements Link {
+  readonly codec = jsonCodec
   readonly #reply: HttpReply
   /** The last write filled the buffer. */
   isFull = false
   readonly isBroken = false
+  readonly isSingle = true
   #waitingBytes = 0
 
   constructor(reply: HttpReply) {
@@ -67,14 +79,15 @@ export class EventStreamLink implements Link {
   waitingBytes(): number {
     return this.#waitingBytes
   }
-  send(message: string): void {
-    this.#write(`data: ${message}\n\n`)
+  /** The position is the id of the event: a browser tells the last one when it connects again. */
+  send(message: Encoded, position?: string): void {
+    this.#write(`${position === undefined ? '' : `id: ${position}\n`}data: ${message as string}\n\n`)
   }
   ping(timeMs: number): void {
-    if (this.isOpen()) this.send(pingJson(timeMs))
+    if (this.isOpen()) this.send(this.codec.message({ type: 'ping', timeMs }))
   }
   end(closeCode: number, error: MillraceError | undefined): void {
-    if (error !== undefined && this.isOpen()) this.send(errorJson(error.code, error.message, canRetry(closeCode)))
+    if (error !== undefined && this.isOpen()) this.send(this.codec.message(errorMessage(error, closeCode)))
     if (this.isFull) this.#reply.destroy()
     else this.#reply.end()
   }
@@ -92,6 +105,6 @@ export class EventStreamLink implements Link {
   }
 }
 
-function canRetry(closeCode: number): boolean {
-  return closeCode === CLOSE_CODES.goingAway || closeCode === CLOSE_CODES.slow || closeCode === CLOSE_CODES.full
+function errorMessage({ code, message }: MillraceError, closeCode: number): ServerMessage {
+  return { type: 'error', code, message, canRetry: canRetry(closeCode) }
 }

@@ -14,9 +14,10 @@ const SAFE_HEADERS: Record<string, string> = {
 
 const STATUS: Record<number, string> = {
   200: '200 OK',
+  304: '304 Not Modified',
+  400: '400 Bad Request',
   403: '403 Forbidden',
   404: '404 Not Found',
-  426: '426 Upgrade Required',
   500: '500 Internal Server Error',
   503: '503 Service Unavailable',
 }
@@ -38,12 +39,17 @@ export class HttpReply {
     })
   }
 
-  send(status: number, contentType: string, body: string): void {
+  /** Of the other end of the connection, as text. */
+  get address(): string {
+    return Buffer.from(this.#res.getRemoteAddressAsText()).toString()
+  }
+
+  send(status: number, contentType: string, body: string, headers: Record<string, string> = {}): void {
     if (this.isDone) return
     this.isDone = true
     this.isTaken = true
     this.#res.cork(() => {
-      this.#head(status, contentType)
+      this.#head(status, contentType, headers)
       this.#res.end(body)
     })
   }
@@ -87,16 +93,17 @@ export class HttpReply {
     if (!this.isDone) this.#res.close()
   }
 
-  upgrade<Data>(data: Data, req: UwsRequest, context: object): void {
+  /** `protocol`: the subprotocol that was chosen, empty: none. */
+  upgrade<Data>(data: Data, protocol: string, req: UwsRequest, context: object): void {
     this.isDone = true
     this.isTaken = true
     const extensions = req.getHeader('sec-websocket-extensions')
-    this.#res.upgrade(data, req.getHeader('sec-websocket-key'), '', extensions, context)
+    this.#res.upgrade(data, req.getHeader('sec-websocket-key'), protocol, extensions, context)
   }
 
-  #head(status: number, contentType: string): void {
+  #head(status: number, contentType: string, headers: Record<string, string> = {}): void {
     this.#res.writeStatus(STATUS[status]!)
-    for (const [name, value] of Object.entries(SAFE_HEADERS)) this.#res.writeHeader(name, value)
+    for (const [name, value] of Object.entries({ ...SAFE_HEADERS, ...headers })) this.#res.writeHeader(name, value)
     this.#res.writeHeader('content-type', contentType)
   }
 }

@@ -1,6 +1,7 @@
 // Every limit of push, with its unit and reason. Main thread.
+import type { SelectionLimits } from '../protocol/messages.ts'
 
-export interface PushLimits {
+export interface PushLimits extends SelectionLimits {
   /** Rows of a view in memory. */
   viewRowsMax: number
   /** Bytes of a view's rows in memory, counted as UTF-16. */
@@ -8,35 +9,52 @@ export interface PushLimits {
   /** Recent changes that a view remembers; a client further behind gets a new snapshot. */
   recentRowsMax: number
   /** Connections, WebSocket and SSE together. */
-  clientsMax: number
+  connectionsMax: number
+  /** Connections from one address: browsers behind one proxy have the same. */
+  connectionsPerAddressMax: number
+  /** Subscriptions of one connection. */
+  subscriptionsMax: number
   /** Bytes that wait in the socket of one client before it is left alone until it has read them. */
   clientBytesMax: number
   /** A client that did not catch up within this time is closed. */
   slowClientMsMax: number
+  /** A subscription that waits so long for this server to be where it is to go on is refused. */
+  behindMsMax: number
   /** Characters of one message, so that a large snapshot goes out in parts. One row may be larger. */
   messageCharsMax: number
   /** Bytes of a message from a client. */
   clientMessageBytesMax: number
+  clientMessagesPerSecondMax: number
   /** Something is sent to every client at least this often. */
   pingMs: number
-  /** Clients that are served in one turn of the event loop. */
+  /** Subscriptions that are served in one turn of the event loop. */
   clientsPerTurn: number
   /** Records and bytes of one poll. */
   pollRecordsMax: number
   pollBytesMax: number
+  /** Rows of an answer to a plain request. */
+  readRowsMax: number
 }
 
 export const DEFAULT_PUSH_LIMITS: PushLimits = {
   viewRowsMax: 1_000_000,
   viewBytesMax: 512 << 20,
   recentRowsMax: 1 << 16,
-  clientsMax: 10_000,
+  connectionsMax: 10_000,
+  connectionsPerAddressMax: 10_000,
+  subscriptionsMax: 100,
+  keysMax: 1000,
+  fieldsMax: 100,
+  conditionsMax: 100,
   clientBytesMax: 1 << 20,
   slowClientMsMax: 30_000,
+  behindMsMax: 10_000,
   messageCharsMax: 1 << 16,
-  clientMessageBytesMax: 4096,
+  clientMessageBytesMax: 1 << 16,
+  clientMessagesPerSecondMax: 200,
   pingMs: 15_000,
   clientsPerTurn: 500,
   pollRecordsMax: 5000,
   pollBytesMax: 4 << 20,
+  readRowsMax: 10_000,
 }

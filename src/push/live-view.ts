@@ -1,44 +1,81 @@
-// A view as it is served: its rows, whether it has caught up, why it failed, and who follows it. Main thread.
-// Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read).
+// A view as it is served: its rows, where it is, whether it has caught up, why it failed, and who follows it. Main thread.
+// Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read), PUSH-12 (a
+// position is gone on from, or there is a reason).
 
 import type { MillraceError } from '../core/errors.ts'
-import { type Position, positionStep, updateJson } from '../protocol/messages.ts'
+import type { ResetReason } from '../protocol/messages.ts'
+import type { Offsets, PositionTokens } from './position-token.ts'
 import type { ViewCounts } from './push-metrics.ts'
+import type { Lens } from './selection.ts'
 import type { Subscription } from './subscription.ts'
-import type { ViewStore } from './view-store.ts'
+import type { ViewRow, ViewStore } from './view-store.ts'
+import type { Encoded, WireCodec } from './wire-codec.ts'
 
-/** An update message, made once for all clients that are at the same place. */
+/** Where a view is, as clients are told. The same text means the same rows. */
+export interface ViewPlace {
+  offsets: Offsets
+  text: string
+}
+
+/** What the updates of all clients with one lens and encoding are made of. */
 export interface SharedUpdate {
-  from: Position
-  message: string
+  rows: Encoded[]
   rowCount: number
   conflatedCount: number
   endSequence: number
 }
 
+/** The view's topic as it was when the view was opened. */
+export interface ViewTopic {
+  name: string
+  tokens: PositionTokens
+  /** Wall clock, ms since the epoch; removals before that were seen if the topic still had them. */
+  openedMs: number
+  /** So long a topic has a removal at least; 0: not known. */
+  removalMs: number
+}
+
+export interface LiveViewOptions {
+  name: string
+  topic: ViewTopic
+  store: ViewStore
+  counts: ViewCounts
+  messageCharsMax: number
+  wallMs: () => number
+}
+
 export class LiveView {
   readonly name: string
-  readonly topic: string
+  readonly topic: ViewTopic
   readonly store: ViewStore
   readonly counts: ViewCounts
-  readonly subscriptions = new Set<Subscription>()
+  place: ViewPlace
   /** Set once: the view is not served from then on. */
   failure: MillraceError | undefined
   /** Called when clients have something to be told. */
-  onChange: () => void = () => undefined
-  readonly #messageCharsMax: number
-  /** By the sequence that they begin after; of the present position only. */
-  readonly #shared = new Map<number, SharedUpdate>()
+  onChange: (due: Iterable<Subscription>) => void = () => undefined
+  readonly #options: LiveViewOptions
+  readonly #subscriptions = new Set<Subscription>()
+  /** Those of all keys or of a prefix. */
+  readonly #following = new Set<Subscription>()
+  readonly #byKey = new Map<string, Set<Subscription>>()
+  /** By lens and encoding, the sequence that they begin after; of the present place only. */
+  readonly #shared = new Map<string, SharedUpdate>()
+  /** Rows as they travel, by lens and encoding. */
+  readonly #encoded = new Map<string, { rows: WeakMap<ViewRow, Encoded>; users: number }>()
+  #toldSequence = 0
   /** Partitions whose end has not been reached since the start. */
   readonly #behind: Set<number>
 
-  constructor(name: string, topic: string, store: ViewStore, counts: ViewCounts, messageCharsMax: number) {
+  constructor(options: LiveViewOptions) {
+    const { name, topic, store, counts } = options
+    this.#options = options
     this.name = name
     this.topic = topic
     this.store = store
     this.counts = counts
-    this.#messageCharsMax = messageCharsMax
-    this.#behind = new Set(Object.keys(store.position).map(Number))
+    this.#behind = new Set(store.offsets.keys())
+    this.place = this.#placeNow()
   }
 
   /** True when it has been read to the end once: a snapshot before that would show an old state as the present one. */
@@ -47,14 +84,16 @@ export class LiveView {
   }
 
   reachedEnd(partition: number): void {
-    if (this.#behind.delete(partition) && this.isReady) this.onChange()
+    if (this.#behind.delete(partition) && this.isReady) this.onChange(this.#subscriptions)
   }
 
   /** Makes what was applied visible to clients. */
   publish(): void {
     if (!this.store.publish()) return
+    this.place = this.#placeNow()
     this.#shared.clear()
-    if (this.isReady) this.onChange()
+    const due = this.#markDue()
+    if (this.isReady) this.onChange(due)
   }
 
   fail(failure: MillraceError): void {
@@ -62,25 +101,109 @@ export class LiveView {
     this.failure = failure
     this.store.clear()
     this.#shared.clear()
-    this.onChange()
+    this.onChange(this.#subscriptions)
   }
 
-  /**
-   * The next update of a client that has been told `position` and the changes up to `sequence`: a part of them when there
-   * are many, and only the last part moves the position. Undefined when the client is too far behind for updates.
-   */
-  updateFrom(position: Position, sequence: number): SharedUpdate | undefined {
-    const known = this.#shared.get(sequence)
-    if (known?.from === position) return known
-    const changes = this.store.changesSince(sequence, this.#messageCharsMax)
+  add(subscription: Subscription): void {
+    const { lens, codec } = subscription
+    this.#subscriptions.add(subscription)
+    if (lens.keys === undefined) this.#following.add(subscription)
+    else for (const key of lens.keys) this.#setOf(key).add(subscription)
+    const id = sharedId(lens, codec)
+    const encoded = this.#encoded.get(id)
+    if (encoded === undefined) this.#encoded.set(id, { rows: new WeakMap(), users: 1 })
+    else encoded.users++
+  }
+
+  remove(subscription: Subscription): void {
+    if (!this.#subscriptions.delete(subscription)) return
+    const { lens, codec } = subscription
+    this.#following.delete(subscription)
+    for (const key of lens.keys ?? []) {
+      const set = this.#byKey.get(key)!
+      set.delete(subscription)
+      if (set.size === 0) this.#byKey.delete(key)
+    }
+    const encoded = this.#encoded.get(sharedId(lens, codec))!
+    if (--encoded.users === 0) this.#encoded.delete(sharedId(lens, codec))
+  }
+
+  /** A row as it travels, made once for all with the same lens and encoding. */
+  encodedRow(row: ViewRow, lens: Lens, codec: WireCodec): Encoded {
+    const rows = this.#encoded.get(sharedId(lens, codec))!.rows
+    let encoded = rows.get(row)
+    if (encoded === undefined) {
+      encoded = codec.row(row, lens)
+      rows.set(row, encoded)
+    }
+    return encoded
+  }
+
+  /** The changes after a sequence for a lens without conditions. Undefined: they are forgotten. */
+  updateFrom(sequence: number, lens: Lens, codec: WireCodec): SharedUpdate | undefined {
+    const id = `${sequence} ${sharedId(lens, codec)}`
+    const known = this.#shared.get(id)
+    if (known !== undefined) return known
+    const changes = this.store.changesSince(sequence, this.#options.messageCharsMax)
     if (changes === undefined) return undefined
-    const { rows, conflatedCount, endSequence } = changes
-    const isLast = endSequence === this.store.sequence
-    const step = isLast ? positionStep(position, this.store.position) : { prev: {}, position: {} }
-    const jsons = rows.map((row) => row.json)
-    const message = updateJson(step.prev, step.position, jsons)
-    const update = { from: position, message, rowCount: rows.length, conflatedCount, endSequence }
-    this.#shared.set(sequence, update)
+    const rows = changes.rows.filter(({ key }) => lens.hasKey(key))
+    const { conflatedCount, endSequence } = changes
+    const encoded = rows.map((row) => this.encodedRow(row, lens, codec))
+    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence }
+    this.#shared.set(id, update)
     return update
   }
+
+  /** What changed since a position; `behind`: this server is not that far yet. */
+  changesFrom(position: string): ViewRow[] | ResetReason | 'behind' {
+    const { tokens, openedMs, removalMs } = this.topic
+    const place = tokens.read(position)
+    if (typeof place === 'string') return place
+    if (place.offsets.length !== this.store.offsets.length) return 'other-topic'
+    // What was removed between the position and the opening of the view may be gone from the topic by then.
+    if (place.timeMs < openedMs - removalMs / 2) return 'too-old'
+    if (!this.store.hasReached(place.offsets)) return 'behind'
+    return this.store.changesFrom(place.offsets) ?? 'forgotten'
+  }
+
+  #placeNow(): ViewPlace {
+    const { offsets } = this.store
+    return { offsets, text: this.topic.tokens.write({ offsets, timeMs: this.#options.wallMs() }) }
+  }
+
+  #setOf(key: string): Set<Subscription> {
+    let set = this.#byKey.get(key)
+    if (set === undefined) {
+      set = new Set()
+      this.#byKey.set(key, set)
+    }
+    return set
+  }
+
+  /** Whom the changes since the last time concern. */
+  #markDue(): Iterable<Subscription> {
+    const { sequence } = this.store
+    const from = this.#toldSequence
+    this.#toldSequence = sequence
+    if (sequence === from) return []
+    if (this.#byKey.size === 0) return this.#following
+    const due = new Set(this.#following)
+    for (const subscription of this.#concerned(from)) {
+      subscription.mark()
+      due.add(subscription)
+    }
+    return due
+  }
+
+  /** Those whose keys have changed since a sequence. */
+  *#concerned(sequence: number): Iterable<Subscription> {
+    const changes = this.store.changesSince(sequence)
+    // So many that some are forgotten: each looks for itself.
+    if (changes === undefined) for (const subscriptions of this.#byKey.values()) yield* subscriptions
+    else for (const { key } of changes.rows) yield* this.#byKey.get(key) ?? []
+  }
+}
+
+function sharedId(lens: Lens, codec: WireCodec): string {
+  return `${codec.protocol} ${lens.id}`
 }

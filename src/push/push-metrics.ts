@@ -14,7 +14,10 @@ export interface PushMetrics {
   ofView(view: string): ViewCounts
   /** Clients that were closed because of `code`. */
   closed(code: string): Pick<Cell, 'add'>
+  /** Subscriptions that were refused or ended because of `code`. */
+  refused(code: string): Pick<Cell, 'add'>
   clients: Pick<Cell, 'set'>
+  subscriptions: Pick<Cell, 'set'>
 }
 
 /** Registers the metrics of push; without a registry they are counted nowhere. */
@@ -28,7 +31,9 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   )
   const undecodable = registry.counter('millrace_push_undecodable_total', 'Records of a view that are no row of it.')
   const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
+  const refused = registry.counter('millrace_push_refused_total', 'Subscriptions refused or ended, by error code.')
   const clients = registry.gauge('millrace_push_clients', 'Connected clients, WebSocket and SSE.').with()
+  const subscriptions = registry.gauge('millrace_push_subscriptions', 'Subscriptions of all clients.').with()
   return {
     ofView: (view) => ({
       rowsRead: read.with({ view }),
@@ -37,7 +42,9 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
       undecodable: undecodable.with({ view }),
     }),
     closed: (code) => dropped.with({ code }),
+    refused: (code) => refused.with({ code }),
     clients,
+    subscriptions,
   }
 }
 
@@ -45,5 +52,7 @@ const NO_CELL = { add: () => undefined, set: () => undefined }
 const NO_METRICS: PushMetrics = {
   ofView: () => ({ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL }),
   closed: () => NO_CELL,
+  refused: () => NO_CELL,
   clients: NO_CELL,
+  subscriptions: NO_CELL,
 }

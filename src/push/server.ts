@@ -1,5 +1,5 @@
 // The push server: views over WebSocket and SSE, the list of views, and the page. Main thread.
-// Keeps SPEC: PUSH-1 to PUSH-11.
+// Keeps SPEC: PUSH-1 to PUSH-16.
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -7,17 +7,19 @@ import type { Kafka } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { CLOSE_CODES, parseClientMessage, pingJson } from '../protocol/messages.ts'
+import { CLOSE_CODES, readClientMessage, type Subscribe } from '../protocol/messages.ts'
 import { EventStreamLink, WebSocketLink } from './client-link.ts'
-import { type Client, Clients } from './clients.ts'
+import { type Connection, Connections } from './connections.ts'
 import { guarded, type HttpReply } from './http-reply.ts'
 import { DEFAULT_PUSH_LIMITS, type PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import { isAllowed } from './origin-check.ts'
 import { type Asset, loadAssets } from './page-assets.ts'
 import { pushMetrics } from './push-metrics.ts'
+import { readRow, readRows, selectionOf } from './reads.ts'
 import { type ListenSocket, loadUws, type Uws, type UwsApp, type UwsRequest, type UwsSocket } from './uws.ts'
 import { type ServedView, startFeed, type ViewFeed } from './view-feed.ts'
+import { jsonCodec, msgpackCodec, type WireCodec } from './wire-codec.ts'
 
 export interface PushOptions {
   kafka: Kafka
@@ -30,6 +32,8 @@ export interface PushOptions {
   /** Origins that may connect beside the page's own, e.g. `https://desk.example`; `*` allows all. */
   allowedOrigins?: readonly string[]
   limits?: Partial<PushLimits>
+  /** Signs positions; the same on all servers of a view. Default: none, the id of the topic alone signs. */
+  positionSecret?: string
   /** One call to Kafka; default 10 s. */
   callMs?: number
   /** Gets the counts of push. */
@@ -52,14 +56,11 @@ const CALL_MS_DEFAULT = 10_000
 /** Seconds without a byte from a WebSocket client; pings keep a living one. uWebSockets takes 0 or 8 to 960. */
 const IDLE_TIMEOUT_S = 60
 
-/** What a connection carries before and after it becomes a client. */
+/** What a WebSocket carries before and after it becomes a connection. */
 interface SocketData {
-  /** Undefined: there is no such view. */
-  view: LiveView | undefined
-  viewName: string
-  key: string | undefined
+  codec: WireCodec
   link?: WebSocketLink<SocketData>
-  client?: Client | undefined
+  connection?: Connection | undefined
 }
 
 interface Serving {
@@ -67,7 +68,7 @@ interface Serving {
   host: string
   limits: PushLimits
   views: Map<string, LiveView>
-  clients: Clients
+  connections: Connections
   assets: Map<string, Asset>
 }
 
@@ -92,19 +93,21 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     kafka,
     views,
     limits,
+    positionSecret: options.positionSecret ?? '',
     callMs: options.callMs ?? CALL_MS_DEFAULT,
     metrics,
     log,
+    clock,
     scheduler,
   })
-  const clients = new Clients({ limits, metrics, log, clock, scheduler }, feed.views)
+  const connections = new Connections({ limits, metrics, log, clock, scheduler }, feed.views)
   const byName = new Map(feed.views.map((view) => [view.name, view]))
-  const app = makeApp(uws, { options, host, limits, views: byName, clients, assets })
+  const app = makeApp(uws, { options, host, limits, views: byName, connections, assets })
   try {
     const socket = await listen(uws, app, host, options.port)
-    return pushServer({ uws, app, socket, feed, clients, host })
+    return pushServer({ uws, app, socket, feed, connections, host })
   } catch (error) {
-    clients.closeAll()
+    connections.closeAll()
     await feed.close()
     throw error
   }
@@ -115,17 +118,17 @@ interface Running {
   app: UwsApp
   socket: ListenSocket
   feed: ViewFeed
-  clients: Clients
+  connections: Connections
   host: string
 }
 
-function pushServer({ uws, app, socket, feed, clients, host }: Running): PushServer {
+function pushServer({ uws, app, socket, feed, connections, host }: Running): PushServer {
   const port = uws.us_socket_local_port(socket)
   const page = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`
   let closing: Promise<void> | undefined
   const close = async (): Promise<void> => {
     uws.us_listen_socket_close(socket)
-    clients.closeAll()
+    connections.closeAll()
     await feed.close()
     app.close()
   }
@@ -159,12 +162,37 @@ function makeApp(uws: Uws, serving: Serving): UwsApp {
     })
   const app = uws.App()
   addSockets(app, serving)
+  app.get('/events/:view', guard(streamEvents))
   app.get('/views', guard(listViews))
-  app.get('/views/:view/events', guard(streamEvents))
-  app.get('/views/:view', guard(wantUpgrade))
+  app.get('/views/:view', guard(withView((view, reply, req) => readRows(view, serving.limits, reply, req))))
+  app.get(
+    '/views/:view/:key',
+    guard(withView((view, reply, req) => readRow(view, parameter(req, 1), serving.limits, reply, req))),
+  )
   for (const path of serving.assets.keys()) app.get(path, guard(sendAsset))
   app.any('/*', guard(nothingThere))
   return app
+}
+
+type ViewHandler = (view: LiveView, reply: HttpReply, req: UwsRequest) => void
+
+/** For a view that is there and can be served; what is wrong with the request is answered with 400. */
+function withView(handle: ViewHandler) {
+  return (serving: Serving, reply: HttpReply, req: UwsRequest): void => {
+    const name = parameter(req, 0)
+    const view = serving.views.get(name)
+    if (view === undefined) reply.error(404, noView(serving, name))
+    else if (view.failure !== undefined) reply.error(503, view.failure)
+    else if (!view.isReady) reply.error(503, new MillraceError('MR7015', { view: name }))
+    else {
+      try {
+        handle(view, reply, req)
+      } catch (error) {
+        if (!(error instanceof MillraceError && error.code === 'MR7006')) throw error
+        reply.error(400, error)
+      }
+    }
+  }
 }
 
 /** Answers 403 to requests that come from a foreign page. */
@@ -177,7 +205,7 @@ function refuseForeign(serving: Serving, reply: HttpReply, req: UwsRequest): boo
 
 function addSockets(app: UwsApp, serving: Serving): void {
   const { limits } = serving
-  app.ws<SocketData>('/views/:view', {
+  app.ws<SocketData>('/live', {
     maxPayloadLength: limits.clientMessageBytesMax,
     // Above what is ever buffered on purpose, plus one row of any size: a refused message ends the connection.
     maxBackpressure: 4 * limits.clientBytesMax,
@@ -185,96 +213,117 @@ function addSockets(app: UwsApp, serving: Serving): void {
     sendPingsAutomatically: true,
     upgrade: (res, req, context) => {
       guarded(serving.options.log, (reply) => {
-        if (!refuseForeign(serving, reply, req)) reply.upgrade(socketData(serving, req), req, context)
+        if (refuseForeign(serving, reply, req)) return
+        const asked = req.getHeader('sec-websocket-protocol')
+        const codec = codecOf(asked)
+        if (codec === undefined)
+          reply.error(400, new MillraceError('MR7006', { reason: `no subprotocol of ${asked} is known` }))
+        else reply.upgrade<SocketData>({ codec }, asked === '' ? '' : codec.protocol, req, context)
       })(res, req)
     },
     open: (socket) => opened(serving, socket),
     message: (socket, message) => received(serving, socket.getUserData(), message),
     drain: (socket) => {
-      const { client } = socket.getUserData()
-      if (client !== undefined) serving.clients.serve(client)
+      const { connection } = socket.getUserData()
+      if (connection !== undefined) serving.connections.drained(connection)
     },
     close: (socket) => {
       const data = socket.getUserData()
       if (data.link !== undefined) data.link.isClosed = true
-      if (data.client !== undefined) serving.clients.remove(data.client)
+      if (data.connection !== undefined) serving.connections.remove(data.connection)
     },
   })
 }
 
-function socketData(serving: Serving, req: UwsRequest): SocketData {
-  const viewName = viewNameOf(req)
-  return { viewName, view: serving.views.get(viewName), key: req.getQuery('key') }
+/** By the subprotocols that a client asks for: the first that is known; JSON for one who asks for none. */
+function codecOf(asked: string): WireCodec | undefined {
+  if (asked === '') return jsonCodec
+  const names = asked.split(',').map((name) => name.trim())
+  const known = names.find((name) => CODECS.has(name))
+  return known === undefined ? undefined : CODECS.get(known)
 }
+
+const CODECS = new Map([jsonCodec, msgpackCodec].map((codec) => [codec.protocol, codec]))
 
 function opened(serving: Serving, socket: UwsSocket<SocketData>): void {
   const data = socket.getUserData()
-  data.link = new WebSocketLink(socket, serving.limits.clientBytesMax)
-  if (data.view === undefined) data.link.end(CLOSE_CODES.noView, noView(serving, data.viewName))
-  else data.client = serving.clients.add(data.view, data.link, data.key)
+  data.link = new WebSocketLink(socket, data.codec, serving.limits.clientBytesMax)
+  const address = Buffer.from(socket.getRemoteAddressAsText()).toString()
+  data.connection = serving.connections.open(data.link, address)
 }
 
-function received(serving: Serving, { client, link }: SocketData, bytes: ArrayBuffer): void {
-  if (client === undefined || link === undefined || link.isClosed) return
-  const message = parseClientMessage(new TextDecoder().decode(bytes))
+function received(serving: Serving, { codec, connection, link }: SocketData, bytes: ArrayBuffer): void {
+  if (connection === undefined || link === undefined || link.isClosed) return
+  const { connections, limits, views } = serving
+  if (!connections.countMessage(connection)) return
+  const message = readClientMessage(codec.read(bytes), limits)
   if (typeof message === 'string') {
-    serving.clients.end(client, CLOSE_CODES.badMessage, new MillraceError('MR7006', { reason: message }))
+    connections.end(connection, CLOSE_CODES.badMessage, new MillraceError('MR7006', { reason: message }))
     return
   }
-  if (message.type === 'ping') {
-    if (link.isOpen()) link.send(pingJson((serving.options.clock ?? systemClock).wallMs()))
-    return
+  if (message.type === 'ping') link.ping((serving.options.clock ?? systemClock).wallMs())
+  else if (message.type === 'unsubscribe') connections.unsubscribe(connection, message.id)
+  else {
+    const view = views.get(message.view)
+    if (view === undefined) connections.refuse(connection, message.id, noView(serving, message.view), false)
+    else connections.subscribe(connection, view, message)
   }
-  client.subscription.restart(message.key)
-  serving.clients.serve(client)
 }
+
+/** The subscription of a stream of events, which has one. */
+const EVENTS_ID = 0
 
 function streamEvents(serving: Serving, reply: HttpReply, req: UwsRequest): void {
-  const viewName = viewNameOf(req)
-  const view = serving.views.get(viewName)
-  if (view === undefined) {
-    reply.error(404, noView(serving, viewName))
-    return
-  }
-  const refusal = refusalOf(serving, view)
-  if (refusal !== undefined) {
-    reply.error(503, refusal)
-    return
-  }
-  const key = req.getQuery('key')
-  const link = new EventStreamLink(reply)
-  let client: Client | undefined
-  reply.onAborted = () => {
-    if (client !== undefined) serving.clients.remove(client)
-  }
-  reply.stream('text/event-stream', () => {
-    link.becameWritable()
-    if (client !== undefined) serving.clients.serve(client)
-  })
-  client = serving.clients.add(view, link, key)
+  const { connections, limits, views } = serving
+  const name = parameter(req, 0)
+  const view = views.get(name)
+  const refusal = view === undefined ? undefined : (view.failure ?? connections.refusalOf(reply.address))
+  const request = eventsRequest(req, limits)
+  if (view === undefined) reply.error(404, noView(serving, name))
+  else if (refusal !== undefined) reply.error(503, refusal)
+  else if (request instanceof MillraceError) reply.error(400, request)
+  else follow(serving, view, request, reply)
 }
 
-function refusalOf(serving: Serving, view: LiveView): MillraceError | undefined {
-  const { clientsMax } = serving.limits
-  if (serving.clients.count >= clientsMax) return new MillraceError('MR7007', { limit: clientsMax })
-  return view.failure
+function follow({ connections }: Serving, view: LiveView, request: EventsRequest, reply: HttpReply): void {
+  const link = new EventStreamLink(reply)
+  const connection = connections.open(link, reply.address)!
+  reply.onAborted = () => connections.remove(connection)
+  reply.stream('text/event-stream', () => {
+    link.becameWritable()
+    connections.drained(connection)
+  })
+  connections.subscribe(connection, view, { type: 'subscribe', id: EVENTS_ID, view: view.name, ...request })
+}
+
+type EventsRequest = Omit<Subscribe, 'type' | 'id' | 'view'>
+
+/** A browser that connects again says the id of the last event; anyone may say `resume` and `minGapMs`. */
+function eventsRequest(req: UwsRequest, limits: PushLimits): EventsRequest | MillraceError {
+  const query = new URLSearchParams(req.getQuery())
+  const resume = req.getHeader('last-event-id') || query.get('resume')
+  const gap = query.get('minGapMs')
+  const minGapMs = Number(gap ?? 0)
+  if (!(Number.isSafeInteger(minGapMs) && minGapMs >= 0)) {
+    return new MillraceError('MR7006', { reason: 'minGapMs must be a whole number from 0 on' })
+  }
+  try {
+    return { ...selectionOf(req, limits), ...(resume ? { resume } : {}), minGapMs }
+  } catch (error) {
+    if (error instanceof MillraceError) return error
+    throw error
+  }
 }
 
 function listViews(serving: Serving, reply: HttpReply): void {
   const views = [...serving.views.values()].map((view) => ({
     name: view.name,
-    topic: view.topic,
+    topic: view.topic.name,
     rows: view.store.rows.size,
     isReady: view.isReady,
     ...(view.failure === undefined ? {} : { failure: view.failure.code }),
   }))
   reply.json(200, { views })
-}
-
-function wantUpgrade(serving: Serving, reply: HttpReply, req: UwsRequest): void {
-  const viewName = viewNameOf(req)
-  if (!serving.views.has(viewName)) reply.error(404, noView(serving, viewName))
-  else reply.json(426, { webSocket: `/views/${viewName}`, events: `/views/${viewName}/events` })
 }
 
 function sendAsset(serving: Serving, reply: HttpReply, req: UwsRequest): void {
@@ -290,9 +339,9 @@ function noView(serving: Serving, view: string): MillraceError {
   return new MillraceError('MR7001', { view, views: [...serving.views.keys()].join(', ') })
 }
 
-/** The name in the path; what is not well encoded stays as it came and names no view. */
-function viewNameOf(req: UwsRequest): string {
-  const raw = req.getParameter(0) ?? ''
+/** A part of the path; what is not well encoded stays as it came and names nothing. */
+function parameter(req: UwsRequest, index: number): string {
+  const raw = req.getParameter(index) ?? ''
   try {
     return decodeURIComponent(raw)
   } catch {

@@ -1,62 +1,141 @@
-// One client's way through one view: snapshot, then updates, each continuing the position of the one before. It holds a
+// What one subscription has been told, and what it is told next: a snapshot, then updates, each continuing the one before. It holds a
 // cursor and no queue: what a slow client misses is found in the view, newest row per key. Main thread.
 // Keeps SPEC: PUSH-1 (every update names the position before it), PUSH-2 (the newest row of a key is always delivered),
-// PUSH-4 (order per key is monotone).
+// PUSH-4 (order per key is monotone), PUSH-12 (it goes on at a position, or says why not), PUSH-13 (rows that are selected, and that some
+// are not any more), PUSH-15 (updates keep their distance).
 
-import type { Position } from '../protocol/messages.ts'
-import { positionStep, snapshotJson, updateJson } from '../protocol/messages.ts'
+import type { Subscribe } from '../protocol/messages.ts'
 import type { LiveView } from './live-view.ts'
+import { type Lens, lensOf } from './selection.ts'
 import type { ViewRow } from './view-store.ts'
+import type { Encoded, WireCodec } from './wire-codec.ts'
 
 /** The client's socket. */
 export interface Outlet {
+  readonly codec: WireCodec
   /** False: no more, until it has read what waits. */
   isOpen(): boolean
-  send(message: string): void
+  /** `position`: the one that the client has reached when it has read the message. */
+  send(message: Encoded, position?: string): void
+}
+
+export interface SubscriptionOptions {
+  view: LiveView
+  outlet: Outlet
+  request: Subscribe
+  messageCharsMax: number
 }
 
 export class Subscription {
   readonly view: LiveView
+  readonly id: number
+  readonly lens: Lens
+  /** Monotonic ms; it is told nothing before. */
+  dueMs = Number.NEGATIVE_INFINITY
+  /** Monotonic ms since when this server is behind the position that it is to go on at. */
+  behindSinceMs: number | undefined
   readonly #outlet: Outlet
   readonly #messageCharsMax: number
-  #key: string | undefined
+  readonly #minGapMs: number
   /** What the client has been told. */
-  #position: Position = {}
+  #position = ''
   #sequence = 0
-  /** Of the followed key. */
-  #revision = 0
-  /** Rows of the snapshot that is being sent; undefined between snapshots. */
-  #snapshot: Iterator<ViewRow> | undefined
+  /** Changes of its keys that it has been told or has skipped, where it follows keys. */
+  readonly #revisions: Map<string, number> | undefined
+  /** Keys that the client has a row of, where a row may go out of the selection. */
+  readonly #held: Set<string> | undefined
+  /** Rows that are being sent, of a snapshot or of what was missed before the position. */
+  #pending: Iterator<ViewRow> | undefined
+  #isSnapshot = false
+  /** What the client holds is not known: whatever is not selected may have to go. */
+  #isResuming = false
+  /** Of one that follows keys: some have changed. */
+  #isMarked = false
+  /** Where the client is when it has what is pending. */
+  #endPosition = ''
   #isFirstPart = true
-  #needsSnapshot = true
+  #needsSnapshot = false
+  #resumeAt: string | undefined
 
-  constructor(view: LiveView, outlet: Outlet, key: string | undefined, messageCharsMax: number) {
+  constructor({ view, outlet, request, messageCharsMax }: SubscriptionOptions) {
+    const { id, resume, minGapMs = 0 } = request
     this.view = view
+    this.id = id
+    this.lens = lensOf(request)
     this.#outlet = outlet
-    this.#key = key
     this.#messageCharsMax = messageCharsMax
+    this.#minGapMs = minGapMs
+    this.#revisions = this.lens.keys === undefined ? undefined : new Map()
+    this.#held = this.lens.isConditional ? new Set() : undefined
+    this.#resumeAt = resume
+    this.#needsSnapshot = resume === undefined
   }
 
-  /** Starts over with a snapshot. */
-  restart(key: string | undefined): void {
-    this.#key = key
-    this.#needsSnapshot = true
-    this.#snapshot = undefined
+  get codec(): WireCodec {
+    return this.#outlet.codec
+  }
+
+  /** One of its keys has changed. */
+  mark(): void {
+    this.#isMarked = true
   }
 
   /** Tells the client what it can take now. */
-  flush(): void {
-    if (!this.view.isReady || this.view.failure !== undefined) return
-    while (this.#outlet.isOpen() && this.#sendNext()) {}
+  flush(nowMs: number): void {
+    if (!this.view.isReady || this.view.failure !== undefined || nowMs < this.dueMs) return
+    let hasSent = false
+    while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
+    if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs
+  }
+
+  /** Lets the client know how far the view is, though nothing of its rows has changed. */
+  touch(nowMs: number): void {
+    this.flush(nowMs)
+    const { place, isReady } = this.view
+    const isWaiting = this.#pending !== undefined || this.#needsSnapshot || this.#resumeAt !== undefined
+    if (!isReady || isWaiting || !this.#outlet.isOpen() || nowMs < this.dueMs || this.#position === place.text) return
+    if (this.#hasChanges()) return
+    this.#sendUpdate([], place.text)
   }
 
   /** Sends one message; false when the client has been told all. */
-  #sendNext(): boolean {
-    if (!this.view.store.reaches(this.#sequence) && this.#snapshot === undefined) this.#needsSnapshot = true
+  #sendNext(nowMs: number): boolean {
+    if (this.#resumeAt !== undefined && !this.#resume(this.#resumeAt, nowMs)) return false
+    if (this.#pending === undefined && !this.view.store.reaches(this.#sequence) && this.#hasChanges()) {
+      this.#needsSnapshot = true
+    }
     if (this.#needsSnapshot) this.#beginSnapshot()
-    if (this.#snapshot !== undefined) return this.#sendSnapshotPart(this.#snapshot)
-    if (this.#sequence === this.view.store.sequence) return false
-    return this.#key === undefined ? this.#sendUpdate() : this.#sendKey(this.#key)
+    if (this.#pending !== undefined) return this.#sendPending(this.#pending)
+    if (!this.#hasChanges()) return false
+    return this.lens.keys === undefined ? this.#sendChanges() : this.#sendKeys(this.lens.keys)
+  }
+
+  #hasChanges(): boolean {
+    return this.lens.keys === undefined ? this.#sequence !== this.view.store.sequence : this.#isMarked
+  }
+
+  /** Goes on at a position. False: this server is not that far. */
+  #resume(position: string, nowMs: number): boolean {
+    const rows = this.view.changesFrom(position)
+    if (rows === 'behind') {
+      this.behindSinceMs ??= nowMs
+      return false
+    }
+    this.behindSinceMs = undefined
+    this.#resumeAt = undefined
+    if (typeof rows === 'string') {
+      this.#outlet.send(this.codec.message({ type: 'reset', id: this.id, reason: rows }))
+      this.#needsSnapshot = true
+      return true
+    }
+    this.#position = position
+    this.#begin(rows.filter(({ key }) => this.lens.hasKey(key)).values(), false)
+    this.#isResuming = true
+    // What the client holds of older rows it holds still: they have not changed.
+    if (this.#held !== undefined) {
+      for (const row of this.#selected()) if (this.lens.accepts(row)) this.#held.add(row.key)
+    }
+    return true
   }
 
   /**
@@ -64,56 +143,114 @@ export class Subscription {
    * or go beyond them, never back.
    */
   #beginSnapshot(): void {
-    const { store } = this.view
-    const row = this.#key === undefined ? undefined : store.rows.get(this.#key)
-    this.#snapshot = this.#key === undefined ? store.rows.values() : [row].filter((each) => each !== undefined).values()
-    this.#position = store.position
-    this.#sequence = store.sequence
-    this.#revision = row?.revision ?? 0
-    this.#isFirstPart = true
     this.#needsSnapshot = false
+    this.#held?.clear()
+    this.#begin(this.#selected(), true)
+    this.#position = this.view.place.text
   }
 
-  #sendSnapshotPart(rows: Iterator<ViewRow>): boolean {
-    const part: string[] = []
+  #begin(rows: Iterator<ViewRow>, isSnapshot: boolean): void {
+    this.#pending = rows
+    this.#isSnapshot = isSnapshot
+    this.#isFirstPart = true
+    this.#isMarked = false
+    this.#sequence = this.view.store.sequence
+    this.#endPosition = this.view.place.text
+    for (const key of this.lens.keys ?? []) {
+      this.#revisions!.set(key, this.view.store.latest(key)?.revision ?? 0)
+    }
+  }
+
+  *#selected(): Generator<ViewRow, undefined> {
+    const { rows } = this.view.store
+    const { keys } = this.lens
+    if (keys === undefined) {
+      for (const row of rows.values()) if (this.lens.hasKey(row.key)) yield row
+    } else {
+      for (const key of keys) {
+        const row = rows.get(key)
+        if (row !== undefined) yield row
+      }
+    }
+  }
+
+  #sendPending(rows: Iterator<ViewRow>): boolean {
+    const part: Encoded[] = []
     let isLast = false
-    for (let chars = 0; chars < this.#messageCharsMax && !isLast; ) {
+    for (let size = 0; size < this.#messageCharsMax && !isLast; ) {
       const next = rows.next()
       isLast = next.done === true
-      if (next.done === true || next.value.json === '') continue
-      part.push(next.value.json)
-      chars += next.value.json.length
+      if (next.done === true || !next.value.isCurrent) continue
+      const encoded = this.#encode(next.value)
+      if (encoded === undefined || (this.#isSnapshot && next.value.isRemoval)) continue
+      part.push(encoded)
+      size += encoded.length
     }
-    if (isLast) this.#snapshot = undefined
+    if (isLast) {
+      this.#pending = undefined
+      this.#isResuming = false
+    }
     this.view.counts.rowsPushed.add(part.length)
-    this.#outlet.send(snapshotJson(this.view.name, this.#position, part, this.#isFirstPart, isLast))
+    const position = this.#endPosition
+    if (this.#isSnapshot) {
+      const message = this.codec.snapshot(this.id, position, this.#isFirstPart, isLast, part)
+      this.#outlet.send(message, isLast ? position : undefined)
+    } else this.#sendUpdate(part, isLast ? position : this.#position)
     this.#isFirstPart = false
     return true
   }
 
-  #sendUpdate(): boolean {
-    const { store, counts } = this.view
-    const update = this.view.updateFrom(this.#position, this.#sequence)!
-    counts.rowsPushed.add(update.rowCount)
-    counts.rowsConflated.add(update.conflatedCount)
-    this.#outlet.send(update.message)
-    this.#sequence = update.endSequence
-    if (this.#sequence === store.sequence) this.#position = store.position
+  /** A row as the client gets it; undefined: nothing that concerns it. */
+  #encode(row: ViewRow): Encoded | undefined {
+    const { lens, codec } = this
+    const held = this.#held
+    if (held === undefined) return this.view.encodedRow(row, lens, codec)
+    if (!row.isRemoval && lens.accepts(row)) {
+      held.add(row.key)
+      return this.view.encodedRow(row, lens, codec)
+    }
+    return held.delete(row.key) || this.#isResuming ? codec.removal(row) : undefined
+  }
+
+  #sendChanges(): boolean {
+    const { store, counts, place } = this.view
+    let rows: Encoded[]
+    let conflatedCount: number
+    if (this.#held === undefined) {
+      const update = this.view.updateFrom(this.#sequence, this.lens, this.codec)!
+      ;({ rows, conflatedCount } = update)
+      this.#sequence = update.endSequence
+    } else {
+      const changes = store.changesSince(this.#sequence, this.#messageCharsMax)!
+      const mine = changes.rows.filter(({ key }) => this.lens.hasKey(key))
+      rows = mine.map((row) => this.#encode(row)).filter((row) => row !== undefined)
+      conflatedCount = changes.conflatedCount
+      this.#sequence = changes.endSequence
+    }
+    counts.rowsConflated.add(conflatedCount)
+    // What concerns nobody here moves the position with the next update, or with the next sign of life.
+    if (rows.length === 0) return this.#sequence !== store.sequence
+    counts.rowsPushed.add(rows.length)
+    this.#sendUpdate(rows, this.#sequence === store.sequence ? place.text : this.#position)
     return true
   }
 
-  #sendKey(key: string): boolean {
+  #sendKeys(keys: readonly string[]): boolean {
     const { store, counts } = this.view
-    const row = store.latest(key)
-    const isNew = row !== undefined && row.sequence > this.#sequence
-    this.#sequence = store.sequence
-    if (!isNew) return false
-    counts.rowsPushed.add(1)
-    counts.rowsConflated.add(Math.max(0, row.revision - this.#revision - 1))
-    this.#revision = row.revision
-    const step = positionStep(this.#position, store.position)
-    this.#outlet.send(updateJson(step.prev, step.position, [row.json]))
-    this.#position = store.position
-    return true
+    const rows: ViewRow[] = []
+    for (const key of keys) {
+      const row = store.latest(key)
+      if (row === undefined || row.sequence <= this.#sequence) continue
+      rows.push(row)
+      counts.rowsConflated.add(Math.max(0, row.revision - (this.#revisions!.get(key) ?? 0) - 1))
+    }
+    this.#begin(rows.values(), false)
+    return this.#sendPending(this.#pending!)
+  }
+
+  #sendUpdate(rows: readonly Encoded[], position: string): void {
+    const message = this.codec.update(this.id, this.#position, position, rows)
+    this.#outlet.send(message, position)
+    this.#position = position
   }
 }

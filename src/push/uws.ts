@@ -43,7 +43,9 @@ export interface UwsBehavior<Data> {
 export interface UwsSocket<Data> {
   getUserData(): Data
   /** 1: sent, 0: buffered, 2: dropped. */
-  send(message: string): number
+  send(message: string | Uint8Array, isBinary?: boolean): number
+  /** Text, as bytes of ASCII. */
+  getRemoteAddressAsText(): ArrayBuffer
   getBufferedAmount(): number
   end(code: number, message: string): void
   close(): void
@@ -53,6 +55,7 @@ export interface UwsSocket<Data> {
 export interface UwsRequest {
   getUrl(): string
   getQuery(name: string): string | undefined
+  getQuery(): string
   getHeader(name: string): string
   getMethod(): string
   getParameter(index: number): string | undefined
@@ -65,6 +68,7 @@ export interface UwsResponse {
   write(chunk: string): boolean
   end(body?: string, closeConnection?: boolean): UwsResponse
   close(): UwsResponse
+  getRemoteAddressAsText(): ArrayBuffer
   cork(run: () => void): UwsResponse
   onAborted(run: () => void): UwsResponse
   onWritable(run: (offset: number) => boolean): UwsResponse

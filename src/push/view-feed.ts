@@ -1,11 +1,12 @@
 // Reads the topics of all views, read_committed, and keeps their stores up to date. One reader, one loop. Main thread.
 // Keeps SPEC: PUSH-5 (a client never sees a row of a transaction that is aborted or open).
 
-import { delay, type Scheduler } from '../core/clock.ts'
+import { type Clock, delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { FrameView } from '../core/frame.ts'
 import { untilLed } from '../kafka/leader-wait.ts'
 import {
+  type Admin,
   type Kafka,
   KafkaError,
   type KafkaFailure,
@@ -14,9 +15,9 @@ import {
   type TopicDescription,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
-import type { Position } from '../protocol/messages.ts'
 import type { PushLimits } from './limits.ts'
-import { LiveView } from './live-view.ts'
+import { LiveView, type ViewTopic } from './live-view.ts'
+import { type Offsets, PositionTokens } from './position-token.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { ViewStore } from './view-store.ts'
 
@@ -32,10 +33,12 @@ export interface FeedOptions {
   kafka: Kafka
   views: readonly ServedView[]
   limits: PushLimits
+  positionSecret: string
   /** One call to Kafka. */
   callMs: number
   metrics: PushMetrics
   log: Log
+  clock: Clock
   scheduler: Scheduler
 }
 
@@ -74,42 +77,61 @@ export async function startFeed(options: FeedOptions): Promise<ViewFeed> {
   }
 }
 
-async function describeTopics({ kafka, views, callMs }: FeedOptions): Promise<Map<string, TopicDescription>> {
+/** What is known of a topic before it is read. */
+interface OpenedTopic extends TopicDescription {
+  /** See ViewTopic. */
+  removalMs: number
+}
+
+async function describeTopics({ kafka, views, callMs }: FeedOptions): Promise<Map<string, OpenedTopic>> {
   const admin = await kafka.openAdmin()
   try {
     const names = [...new Set(views.map((view) => view.topic))]
     const found = new Map((await admin.describe(names, callMs)).map((topic) => [topic.name, topic]))
     const missing = names.filter((topic) => !found.has(topic))
     if (missing.length > 0) throw new MillraceError('MR4002', { topic: missing.join(' and no topic ') })
-    return found
+    const opened = new Map<string, OpenedTopic>()
+    for (const [name, topic] of found) opened.set(name, { ...topic, removalMs: await removalMs(admin, topic, callMs) })
+    return opened
   } finally {
     await admin.close()
   }
 }
 
+/** 0 where this principal may not see it: a position from before the start is not gone on from then. */
+async function removalMs(admin: Admin, { name, operations }: TopicDescription, callMs: number): Promise<number> {
+  if (operations !== undefined && !operations.includes('DESCRIBE_CONFIGS')) return 0
+  return Number((await admin.config(name, callMs))['delete.retention.ms'] ?? 0)
+}
+
 /** Makes the stores and points the reader at the first offset of every partition. */
-async function openViews(
-  options: FeedOptions,
-  topics: Map<string, TopicDescription>,
-  reader: Reader,
-): Promise<LiveView[]> {
-  const starts = new Map<string, Position>()
+async function openViews(options: FeedOptions, topics: Map<string, OpenedTopic>, reader: Reader): Promise<LiveView[]> {
+  const openedMs = options.clock.wallMs()
+  const starts = new Map<string, Offsets>()
   for (const { name, partitionCount } of topics.values()) {
-    const start: Record<string, number> = {}
+    const start: number[] = []
     for (let partition = 0; partition < partitionCount; partition++) {
       const marks = await untilLed((leftMs) => reader.watermarks({ topic: name, partition }, leftMs), options.callMs)
-      start[partition] = marks.low
+      start.push(marks.low)
     }
     starts.set(name, start)
   }
   reader.assign(
-    [...starts].flatMap(([topic, start]) =>
-      Object.entries(start).map(([partition, offset]) => ({ topic, partition: Number(partition), offset })),
-    ),
+    [...starts].flatMap(([topic, start]) => start.map((offset, partition) => ({ topic, partition, offset }))),
   )
   return options.views.map(({ name, topic }) => {
-    const store = new ViewStore(name, starts.get(topic)!, options.limits)
-    return new LiveView(name, topic, store, options.metrics.ofView(name), options.limits.messageCharsMax)
+    const { topicId = topic, removalMs } = topics.get(topic)!
+    const tokens = new PositionTokens(name, topicId, options.positionSecret)
+    const viewTopic: ViewTopic = { name: topic, tokens, openedMs, removalMs }
+    const { limits, metrics, clock } = options
+    return new LiveView({
+      name,
+      topic: viewTopic,
+      store: new ViewStore(name, starts.get(topic)!, limits),
+      counts: metrics.ofView(name),
+      messageCharsMax: limits.messageCharsMax,
+      wallMs: () => clock.wallMs(),
+    })
   })
 }
 
@@ -159,7 +181,7 @@ class FeedLoop {
   }
 
   #of(topic: string): LiveView[] {
-    return this.#views.filter((view) => view.topic === topic && view.failure === undefined)
+    return this.#views.filter((view) => view.topic.name === topic && view.failure === undefined)
   }
 
   #take(batch: SourceBatch): void {
@@ -178,8 +200,10 @@ class FeedLoop {
     const frame = new FrameView(batch.frame)
     for (let i = 0, at = frame.firstAt; i < frame.recordCount; i++, at = frame.nextAt(at)) {
       const row = rowOf(frame, at, decode)
-      if (typeof row === 'string') this.#skip(view, batch.partition, frame.offset(at), row)
-      else view.store.apply(batch.partition, frame.offset(at), frame.timestampMs(at), row.key, row.json)
+      const { partition } = batch
+      const offset = frame.offset(at)
+      if (typeof row === 'string') this.#skip(view, partition, offset, row)
+      else view.store.apply({ partition, offset, timestampMs: frame.timestampMs(at), ...row })
     }
     view.counts.rowsRead.add(frame.recordCount)
   }
@@ -190,7 +214,7 @@ class FeedLoop {
     view.counts.undecodable.add(1)
     if (this.#undecodableLogged.has(view.name)) return
     this.#undecodableLogged.add(view.name)
-    const what = { view: view.name, topic: view.topic, partition, offset, reason }
+    const what = { view: view.name, topic: view.topic.name, partition, offset, reason }
     this.#options.log.warn(what, 'a record is no row of the view; more of them are only counted')
   }
 
@@ -207,9 +231,9 @@ class FeedLoop {
   #fail(view: LiveView, failure: MillraceError): void {
     this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
     view.fail(failure)
-    if (this.#of(view.topic).length > 0) return
-    const partitions = Object.keys(view.store.position).map(Number)
-    this.#reader.pause(partitions.map((partition) => ({ topic: view.topic, partition })))
+    const { name: topic } = view.topic
+    if (this.#of(topic).length > 0) return
+    this.#reader.pause(view.store.offsets.map((_, partition) => ({ topic, partition })))
   }
 
   #failAll(error: unknown): void {

@@ -1,17 +1,22 @@
 // The latest row per key of one view, a ring of recent changes, and the position that they stand for. Main thread.
-// Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-3 (memory of a view is limited).
+// Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-3 (memory of a view is limited), PUSH-12 (what changed since a
+// position is known, or known not to be).
 
 import { MillraceError } from '../core/errors.ts'
-import { type Position, wireRowJson } from '../protocol/messages.ts'
+import { KeyOrder } from './key-order.ts'
+import type { Offsets } from './position-token.ts'
 
 /** The latest state of a key, or its removal. Superseded rows stay in the ring without their text. */
 export interface ViewRow {
   readonly key: string
+  readonly partition: number
+  readonly offset: number
+  readonly timestampMs: number
   /** Counts the changes of the view, from 1. */
   readonly sequence: number
   /** Counts the changes of this key as far as they are remembered, from 1. */
   readonly revision: number
-  /** The JSON of its WireRow; empty once it is superseded. */
+  /** `null` for a removal, empty once it is superseded. */
   json: string
   readonly isRemoval: boolean
   isCurrent: boolean
@@ -27,11 +32,24 @@ export interface Changes {
   endSequence: number
 }
 
+/** A record of the view's topic. */
+export interface RowRecord {
+  partition: number
+  offset: number
+  timestampMs: number
+  key: string
+  /** Undefined removes the key. */
+  json: string | undefined
+}
+
 export interface ViewStoreLimits {
   viewRowsMax: number
   viewBytesMax: number
   recentRowsMax: number
 }
+
+/** What a row travels with, about. */
+const WIRE_CHARS = 80
 
 export class ViewStore {
   readonly view: string
@@ -39,47 +57,60 @@ export class ViewStore {
   sequence = 0
   /** By key. */
   readonly rows = new Map<string, ViewRow>()
+  /** Keys of the rows. */
+  readonly order = new KeyOrder()
   readonly #limits: ViewStoreLimits
   readonly #ring: (ViewRow | undefined)[]
   /** The last removal of keys that are gone, as long as the ring holds it. */
   readonly #removals = new Map<string, ViewRow>()
-  readonly #next: Record<string, number>
-  #position: Position
+  /** By partition: where the topic began when it was opened; changes and removals before these are not remembered. */
+  readonly #begin: Offsets
+  readonly #forgotten: number[]
+  readonly #forgottenRemovals: number[]
+  readonly #next: number[]
+  #offsets: Offsets
   #bytes = 0
 
-  constructor(view: string, start: Position, limits: ViewStoreLimits) {
+  constructor(view: string, begin: Offsets, limits: ViewStoreLimits) {
     this.view = view
     this.#limits = limits
     this.#ring = new Array<ViewRow | undefined>(limits.recentRowsMax)
-    this.#next = { ...start }
-    this.#position = Object.freeze({ ...start })
+    this.#begin = begin
+    this.#forgotten = [...begin]
+    this.#forgottenRemovals = [...begin]
+    this.#next = [...begin]
+    this.#offsets = begin
   }
 
   get bytes(): number {
     return this.#bytes
   }
-  /** The position as of the last `publish`. The same object means the same position and the same sequence. */
-  get position(): Position {
-    return this.#position
+  /** As of the last `publish`. */
+  get offsets(): Offsets {
+    return this.#offsets
   }
 
-  /** Takes a row: `rowJson` undefined removes the key. Throws MR7003 when the view would be over its limits. */
-  apply(partition: number, offset: number, timestampMs: number, key: string, rowJson: string | undefined): void {
+  /** Takes a row. Throws MR7003 when the view would be over its limits. */
+  apply({ partition, offset, timestampMs, key, json }: RowRecord): void {
     this.skip(partition, offset)
     const old = this.rows.get(key)
-    if (rowJson === undefined && old === undefined) return
-    const json = wireRowJson({ key, partition, offset, timestampMs }, rowJson ?? 'null')
+    if (json === undefined && old === undefined) return
     const row: ViewRow = {
       key,
+      partition,
+      offset,
+      timestampMs,
       sequence: ++this.sequence,
       revision: (this.latest(key)?.revision ?? 0) + 1,
-      json,
-      isRemoval: rowJson === undefined,
+      json: json ?? 'null',
+      isRemoval: json === undefined,
       isCurrent: true,
     }
     if (old !== undefined) this.#supersede(old)
-    if (row.isRemoval) this.rows.delete(key)
-    else this.#keep(row)
+    if (row.isRemoval) {
+      this.rows.delete(key)
+      this.order.delete(key)
+    } else this.#keep(row)
     this.#remember(row)
   }
 
@@ -90,9 +121,14 @@ export class ViewStore {
 
   /** Makes what was applied visible as a position; true when it moved. */
   publish(): boolean {
-    const isMoved = Object.keys(this.#next).some((partition) => this.#next[partition] !== this.#position[partition])
-    if (isMoved) this.#position = Object.freeze({ ...this.#next })
+    const isMoved = this.#next.some((offset, partition) => offset !== this.#offsets[partition])
+    if (isMoved) this.#offsets = [...this.#next]
     return isMoved
+  }
+
+  /** True when it is as far as these offsets. */
+  hasReached(offsets: Offsets): boolean {
+    return offsets.every((offset, partition) => offset <= this.#offsets[partition]!)
   }
 
   /**
@@ -107,7 +143,7 @@ export class ViewStore {
       const row = this.#ring[++endSequence % this.#ring.length]!
       if (!row.isCurrent) continue
       rows.push(row)
-      chars += row.json.length
+      chars += row.json.length + row.key.length + WIRE_CHARS
     }
     return { rows, conflatedCount: endSequence - sequence - rows.length, endSequence }
   }
@@ -115,6 +151,21 @@ export class ViewStore {
   /** True when every change after `sequence` is remembered, removals too. */
   reaches(sequence: number): boolean {
     return this.sequence - sequence <= this.#limits.recentRowsMax
+  }
+
+  /** The newest rows and removals from these offsets on, in the order of the changes; undefined when removals may be missing. */
+  changesFrom(offsets: Offsets): ViewRow[] | undefined {
+    const isLater = ({ partition, offset }: ViewRow): boolean => offset >= offsets[partition]!
+    if (offsets.every((offset, partition) => offset >= this.#forgotten[partition]!)) {
+      const first = Math.max(0, this.sequence - this.#ring.length)
+      return this.changesSince(first)!.rows.filter(isLater)
+    }
+    const isKnown = offsets.every(
+      (offset, partition) => offset >= this.#forgottenRemovals[partition]! && offset >= this.#begin[partition]!,
+    )
+    if (!isKnown) return undefined
+    const rows = [...this.rows.values(), ...this.#removals.values()].filter(isLater)
+    return rows.sort((a, b) => a.sequence - b.sequence)
   }
 
   /** The newest row of a key, or its removal while that is remembered. */
@@ -125,6 +176,7 @@ export class ViewStore {
   /** Lets go of all rows: the view is not served any more. */
   clear(): void {
     this.rows.clear()
+    this.order.clear()
     this.#removals.clear()
     this.#ring.fill(undefined)
     this.#bytes = 0
@@ -132,6 +184,7 @@ export class ViewStore {
 
   #keep(row: ViewRow): void {
     const { viewRowsMax, viewBytesMax } = this.#limits
+    if (!this.rows.has(row.key)) this.order.add(row.key)
     this.rows.set(row.key, row)
     this.#bytes += bytesOf(row)
     if (this.rows.size > viewRowsMax) throw this.#overLimit(viewRowsMax, 'rows')
@@ -142,12 +195,20 @@ export class ViewStore {
   #remember(row: ViewRow): void {
     const place = row.sequence % this.#ring.length
     const evicted = this.#ring[place]
-    if (evicted?.isRemoval && this.#removals.get(evicted.key) === evicted) this.#removals.delete(evicted.key)
+    if (evicted !== undefined) this.#forget(evicted)
     this.#ring[place] = row
     const removal = this.#removals.get(row.key)
     if (removal !== undefined) removal.isCurrent = false
     if (row.isRemoval) this.#removals.set(row.key, row)
     else this.#removals.delete(row.key)
+  }
+
+  #forget(row: ViewRow): void {
+    this.#forgotten[row.partition] = row.offset + 1
+    // One whose key has come back needs not be told.
+    if (this.#removals.get(row.key) !== row) return
+    this.#removals.delete(row.key)
+    this.#forgottenRemovals[row.partition] = row.offset + 1
   }
 
   #supersede(old: ViewRow): void {
@@ -161,7 +222,7 @@ export class ViewStore {
   }
 }
 
-/** Text is held as UTF-16 at worst; 100 bytes stand for the row's object and its places in map and ring. */
+/** Text is held as UTF-16 at worst; 160 bytes stand for the row's object and its places in map, order and ring. */
 function bytesOf(row: ViewRow): number {
-  return 2 * (row.json.length + row.key.length) + 100
+  return 2 * (row.json.length + row.key.length) + 160
 }

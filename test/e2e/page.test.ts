@@ -138,10 +138,12 @@ it('says so when the server goes away and goes on when it is back', async () => 
   await waitDrawn(candle('ABC', 0, 100, 10))
   await rig.push.close()
   await page.locator('#state:not([data-state="live"])').waitFor(WAIT)
-  rig = await startRig({ port })
+  const { kafka } = rig
+  rig = await startRig({ port }, 2, kafka)
   rig.put('ABC', candle('ABC', 1, 200, 20))
   await waitDrawn(candle('ABC', 1, 200, 20))
   await page.locator('#state[data-state="live"]').waitFor(WAIT)
+  expect((await drawn()).candles).toBe('2')
 })
 
 it('shows why there is nothing to see in a view that does not exist', async () => {

@@ -1,9 +1,11 @@
-// A WebSocket client over a bare TCP socket: Node 20 has none, and a test of slow clients must be able to stop reading.
+// A WebSocket client over a bare TCP socket: Node 20 has none, and a test of slow clients must be able to stop reading. Messages in
+// binary come as Uint8Array.
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
 import type { WebSocketLike } from '../../src/client/view-client.ts'
 
 export class RawWebSocket implements WebSocketLike {
+  onopen: ((event: unknown) => void) | null = null
   onmessage: ((event: { data: unknown }) => void) | null = null
   onclose: ((event: { code: number }) => void) | null = null
   onerror: ((event: unknown) => void) | null = null
@@ -30,8 +32,9 @@ export class RawWebSocket implements WebSocketLike {
     this.socket.on('close', () => this.onclose?.({ code: this.#closeCode ?? 1006 }))
   }
 
-  send(text: string): void {
-    this.#frame(1, Buffer.from(text))
+  send(message: string | Uint8Array): void {
+    if (typeof message === 'string') this.#frame(1, Buffer.from(message))
+    else this.#frame(2, Buffer.from(message))
   }
   close(): void {
     this.socket.destroy()
@@ -60,6 +63,7 @@ export class RawWebSocket implements WebSocketLike {
     }
     this.#received = this.#received.subarray(end + 4)
     this.#isUpgraded = true
+    this.onopen?.({})
     return true
   }
 
@@ -80,6 +84,7 @@ export class RawWebSocket implements WebSocketLike {
 
   #opcode(opcode: number, payload: Buffer): void {
     if (opcode === 1) this.onmessage?.({ data: payload.toString() })
+    else if (opcode === 2) this.onmessage?.({ data: Uint8Array.from(payload) })
     else if (opcode === 9) this.#frame(10, payload)
     else if (opcode === 8) {
       this.#closeCode = payload.length >= 2 ? payload.readUInt16BE(0) : 1005

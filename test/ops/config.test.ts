@@ -171,8 +171,9 @@ describe('problems', () => {
   })
 
   test('the limits of push are configured with the defaults that the push server has', () => {
-    const { allowedOrigins: _origins, host: _host, port: _port, ...limits } = loadConfig({}).push
-    expect(Object.keys(limits)).toHaveLength(5)
+    const { push } = loadConfig({})
+    const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...limits } = push
+    expect(Object.keys(limits)).toHaveLength(7)
     expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })
 

@@ -1,51 +1,121 @@
-// The wire messages: what is written is read back, what is foreign is refused, positions advance or show a gap.
+// The wire messages: both encodings say the same, what is foreign is refused. Holds SPEC: PUSH-14.
 import fc from 'fast-check'
+import { pack } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
-import {
-  advance,
-  parseClientMessage,
-  parseServerMessage,
-  positionStep,
-  snapshotJson,
-  updateJson,
-  wireRowJson,
-} from '../../src/protocol/messages.ts'
+import { readClientMessage, readServerMessage } from '../../src/protocol/messages.ts'
+import { lensOf } from '../../src/push/selection.ts'
+import type { ViewRow } from '../../src/push/view-store.ts'
+import { jsonCodec, msgpackCodec, type WireCodec } from '../../src/push/wire-codec.ts'
 
-describe('messages', () => {
+const LIMITS = { keysMax: 3, fieldsMax: 2, conditionsMax: 3 }
+
+function viewRow(key: string, row: unknown, offset = 0): ViewRow {
+  const times = { partition: 1, offset, timestampMs: 5, sequence: 1, revision: 1 }
+  return { key, ...times, json: JSON.stringify(row), isRemoval: false, isCurrent: true }
+}
+
+function decoded(codec: WireCodec, message: string | Uint8Array): unknown {
+  const bytes = typeof message === 'string' ? new TextEncoder().encode(message) : Uint8Array.from(message)
+  return readServerMessage(codec.read(bytes.buffer as ArrayBuffer))
+}
+
+describe.each([jsonCodec, msgpackCodec])('messages of $protocol', (codec) => {
   it('are read back as they were written, whatever a key or a row holds', () => {
+    const lens = lensOf({})
     fc.assert(
       fc.property(fc.string({ unit: 'binary' }), fc.jsonValue(), fc.nat(), (key, row, offset) => {
-        const wire = { key, partition: 1, offset, timestampMs: 5 }
-        const json = wireRowJson(wire, JSON.stringify(row))
-        const rows = [{ ...wire, row: JSON.parse(JSON.stringify(row)) }]
-        const snapshot = parseServerMessage(snapshotJson('v"', { 1: 2 }, [json], true, false))
-        const position = { 1: 2 }
-        expect(snapshot).toEqual({ v: 1, type: 'snapshot', view: 'v"', position, isFirst: true, isLast: false, rows })
-        const update = parseServerMessage(updateJson({ 1: 2 }, { 1: 3 }, [json]))
-        expect(update).toEqual({ v: 1, type: 'update', prev: { 1: 2 }, position: { 1: 3 }, rows })
+        const one = viewRow(key, row, offset)
+        const encoded = [codec.row(one, lens), codec.removal(one)]
+        const place = { key, partition: 1, offset, timestampMs: 5 }
+        const rows = [
+          { ...place, row: JSON.parse(JSON.stringify(row)) },
+          { ...place, row: null },
+        ]
+        const parts = { position: 'p', isFirst: true, isLast: false }
+        expect(decoded(codec, codec.snapshot(1, 'p', true, false, encoded))).toEqual({
+          type: 'snapshot',
+          id: 1,
+          ...parts,
+          rows,
+        })
+        const step = { prev: 'p', position: 'q' }
+        expect(decoded(codec, codec.update(7, 'p', 'q', encoded))).toEqual({ type: 'update', id: 7, ...step, rows })
       }),
     )
   })
 
-  it('are refused when they are none of this version', () => {
-    for (const text of ['', 'null', '[]', '{"v":2,"type":"ping","timeMs":1}', '{"v":1,"type":"dance"}']) {
-      expect(parseServerMessage(text)).toBeUndefined()
-      expect(typeof parseClientMessage(text)).toBe('string')
-    }
-    expect(parseServerMessage('{"v":1,"type":"update","prev":{"0":"5"},"position":{},"rows":[]}')).toBeUndefined()
-    expect(parseServerMessage('{"v":1,"type":"snapshot","position":{},"rows":[1]}')).toBeUndefined()
+  it('are told as they are', () => {
+    const message = { type: 'error', id: 3, code: 'MR7001', message: 'no', canRetry: false } as const
+    expect(decoded(codec, codec.message(message))).toEqual(message)
   })
 
-  it('continue a position by the step that the server made, and show every other one as a gap', () => {
-    const position = fc.record({ 0: fc.nat(3), 1: fc.nat(3) })
+  it('that are none are no object', () => {
     fc.assert(
-      fc.property(position, position, position, (held, from, to) => {
-        const step = positionStep(from, to)
-        const moved = Object.keys(step.prev) as unknown as (0 | 1)[]
-        const fits = moved.every((partition) => held[partition] === from[partition])
-        const next = advance(held, step.prev, step.position)
-        expect(next).toEqual(fits ? { ...held, ...step.position } : undefined)
+      fc.property(fc.uint8Array(), (bytes) => {
+        const message = readClientMessage(codec.read(Uint8Array.from(bytes).buffer), LIMITS)
+        return typeof message === 'string' || message.type === 'ping'
       }),
     )
   })
+})
+
+describe('messages of a client', () => {
+  const ask = (more: object): unknown => readClientMessage({ type: 'subscribe', id: 1, view: 'v', ...more }, LIMITS)
+
+  it('are taken with what they select', () => {
+    for (const more of [
+      {},
+      { key: 'a' },
+      { keys: ['a', 'b'], fields: ['x'] },
+      { prefix: '', where: { x: 1, y: { gt: 1, lte: 'z' } }, resume: 'p', minGapMs: 100 },
+      { where: { x: { in: [1, null] } } },
+    ]) {
+      expect(ask(more)).toEqual({ type: 'subscribe', id: 1, view: 'v', ...more })
+    }
+    expect(readClientMessage({ type: 'unsubscribe', id: 0 }, LIMITS)).toEqual({ type: 'unsubscribe', id: 0 })
+    expect(readClientMessage({ type: 'ping', more: 1 }, LIMITS)).toEqual({ type: 'ping' })
+  })
+
+  it.each([
+    { id: -1 },
+    { id: '1' },
+    { view: 5 },
+    { key: 5 },
+    { key: 'a', prefix: 'b' },
+    { keys: [] },
+    { keys: ['a', 1] },
+    { keys: ['a', 'b', 'c', 'd'] },
+    { fields: ['a', 'b', 'c'] },
+    { where: [] },
+    { where: { x: { gt: true } } },
+    { where: { x: { like: 'a' } } },
+    { where: { x: { in: 1 } } },
+    { where: { x: { in: [1, 2, 3] } } },
+    { where: { a: 1, b: 1, c: 1, d: 1 } },
+    { resume: 1 },
+    { minGapMs: 0.5 },
+    { type: 'dance' },
+  ])('are refused with a reason: %j', (more) => {
+    expect(typeof ask(more)).toBe('string')
+  })
+
+  it('of another kind are refused', () => {
+    for (const message of [undefined, null, [], 5, 'ping', {}])
+      expect(typeof readClientMessage(message, LIMITS)).toBe('string')
+    expect(pack({ type: 'ping' })).toBeInstanceOf(Uint8Array)
+  })
+})
+
+it('messages of a server that are none of this version are refused', () => {
+  for (const message of [
+    null,
+    [],
+    { type: 'dance' },
+    { type: 'ping' },
+    { type: 'update', id: 1, prev: 5, position: 'p', rows: [] },
+    { type: 'snapshot', id: 1, position: 'p', rows: [1] },
+    { type: 'reset', id: 1 },
+  ]) {
+    expect(readServerMessage(message)).toBeUndefined()
+  }
 })

@@ -20,7 +20,7 @@ test('a client that comes while the view is being read gets nothing until it is 
   const log = createLog({ level: 'silent', format: 'json', isTerminal: false, write: () => {} })
   const views = [{ name: 'candles', topic: TOPIC }]
   const push = await startPush({ kafka, views, port: 0, log, limits: { pollRecordsMax: 10, pingMs: 1 } })
-  const watcher = new Watcher(`ws://127.0.0.1:${push.port}/views/candles`)
+  const watcher = new Watcher(`ws://127.0.0.1:${push.port}`, 'candles')
   try {
     // A ping comes after whatever the server had to say at first.
     await watcher.until(() => polls > 2 && watcher.messages.some(({ type }) => type === 'ping'))

@@ -4,9 +4,9 @@ import { connect } from 'node:net'
 import { afterEach, describe, expect, it } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import { Registry } from '../../src/ops/metrics.ts'
-import { advance, type Position, parseServerMessage, type ServerMessage } from '../../src/protocol/messages.ts'
+import { readServerMessage, type ServerMessage, type Subscribe } from '../../src/protocol/messages.ts'
 import type { PushOptions } from '../../src/push/server.ts'
-import { eventually, freePort, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
+import { eventually, freePort, heldRows, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
 
 let rig: Rig
 let watchers: Watcher[] = []
@@ -21,8 +21,8 @@ async function start(options: Partial<PushOptions> = {}, partitionCount = 2): Pr
   rig = await startRig(options, partitionCount)
 }
 
-function watch(path = '/views/candles', headers: Record<string, string> = {}): Watcher {
-  const watcher = new Watcher(`${rig.wsUrl}${path}`, headers)
+function watch(more: Partial<Subscribe> = {}, headers: Record<string, string> = {}): Watcher {
+  const watcher = new Watcher(rig.wsUrl, 'candles', more, headers)
   watchers.push(watcher)
   return watcher
 }
@@ -44,17 +44,6 @@ function get(
   })
 }
 
-/** Checks that the updates continue the snapshot without a gap; gives the position at the end. */
-function chainOf(messages: readonly ServerMessage[]): Position {
-  let position: Position | undefined
-  for (const message of messages) {
-    if (message.type === 'snapshot') position = message.position
-    else if (message.type === 'update') position = advance(position!, message.prev, message.position)
-    if (position === undefined) throw new Error(`a gap before ${JSON.stringify(message)}`)
-  }
-  return position!
-}
-
 describe('snapshot and updates', () => {
   it('gives what is there as a snapshot and what comes as updates, each continuing the one before', async () => {
     await start()
@@ -71,8 +60,12 @@ describe('snapshot and updates', () => {
       rig.put(i % 2 ? 'A' : 'B', { close: i })
       await watcher.until(() => watcher.rows.some((row) => (row.row as { close: number }).close === i))
     }
-    const ends = [0, 1].map((partition) => rig.kafka.offsets(TOPIC, partition).stable)
-    expect(chainOf(watcher.messages)).toEqual({ 0: ends[0], 1: ends[1] })
+    expect(heldRows(watcher.messages)).toEqual(
+      new Map([
+        ['A', { close: 19 }],
+        ['B', { close: 18 }],
+      ]),
+    )
   })
 
   it('keeps the order of every key and shows the newest row last', async () => {
@@ -83,11 +76,7 @@ describe('snapshot and updates', () => {
     await watcher.until(() =>
       [494, 495, 496, 497, 498, 499, 500].every((i) => watcher.rows.some((row) => (row.row as { i: number }).i === i)),
     )
-    for (let k = 0; k < 7; k++) {
-      const offsets = watcher.rows.filter((row) => row.key === `K${k}`).map((row) => row.offset)
-      expect(offsets).toEqual([...offsets].sort((a, b) => a - b))
-    }
-    chainOf(watcher.messages)
+    expect(heldRows(watcher.messages).size).toBe(7)
   })
 
   it('tells that a key was removed', async () => {
@@ -102,18 +91,18 @@ describe('snapshot and updates', () => {
     expect(later.rows).toEqual([])
   })
 
-  it('follows one key when asked to, and answers a subscribe with a new snapshot', async () => {
+  it('follows one key when asked to, and starts over when its id subscribes again', async () => {
     await start()
     rig.put('A/B', { close: 1 })
     rig.put('C', { close: 2 })
-    const watcher = watch(`/views/candles?key=${encodeURIComponent('A/B')}`)
+    const watcher = watch({ key: 'A/B' })
     await watcher.until(() => watcher.isLoaded)
     rig.put('C', { close: 3 })
     rig.put('A/B', { close: 4 })
     await watcher.until(() => watcher.rows.length === 2)
     expect(watcher.rows.map((row) => row.row)).toEqual([{ close: 1 }, { close: 4 }])
-    chainOf(watcher.messages)
-    watcher.socket.send('{"v":1,"type":"subscribe"}')
+    heldRows(watcher.messages)
+    watcher.say({ type: 'subscribe', id: 1, view: 'candles' })
     await watcher.until(() => watcher.rows.length === 4)
     expect(watcher.messages.at(-1)).toMatchObject({ type: 'snapshot', isFirst: true, isLast: true })
     expect(watcher.latest('C')).toEqual({ close: 3 })
@@ -166,12 +155,12 @@ describe('snapshot and updates', () => {
     await start()
     rig.put('A', { close: 1 })
     const messages: ServerMessage[] = []
-    const req = request({ host: '127.0.0.1', port: rig.push.port, path: '/views/candles/events' }, (res) => {
+    const req = request({ host: '127.0.0.1', port: rig.push.port, path: '/events/candles' }, (res) => {
       let text = ''
       res.on('data', (chunk: Buffer) => {
         text += chunk.toString()
         for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-          messages.push(parseServerMessage(text.slice('data: '.length, end))!)
+          messages.push(readServerMessage(JSON.parse(text.slice(text.indexOf('data: ') + 6, end)))!)
           text = text.slice(end + 2)
         }
       })
@@ -183,7 +172,7 @@ describe('snapshot and updates', () => {
     rig.put('A', { close: 2 })
     await eventually(() => messages.length > 1)
     expect(messages.map((message) => message.type)).toEqual(['snapshot', 'update'])
-    chainOf(messages)
+    expect(heldRows(messages, 0)).toEqual(new Map([['A', { close: 2 }]]))
     req.destroy()
   })
 })
@@ -197,9 +186,8 @@ describe('large updates', () => {
     await watcher.until(() => watcher.latest('K99') !== undefined)
     const updates = watcher.messages.filter((message) => message.type === 'update')
     expect(updates.length).toBeGreaterThan(5)
-    expect(updates.filter((update) => Object.keys(update.position).length > 0).length).toBeLessThan(updates.length)
-    expect(chainOf(watcher.messages)).toEqual({ 0: 100 })
-    expect(new Set(watcher.rows.map((row) => row.key)).size).toBe(100)
+    expect(updates.filter((update) => update.position !== update.prev).length).toBeLessThan(updates.length)
+    expect(heldRows(watcher.messages).size).toBe(100)
   })
 })
 
@@ -230,8 +218,7 @@ describe('slow clients', () => {
     for (let k = 1; k < 10; k++) expect(slow.latest(`K${k}`)).toMatchObject({ i: 149 })
     expect(fast.rows.length).toBeGreaterThan(1000)
     expect(slow.rows.length).toBeLessThan(0.8 * fast.rows.length)
-    chainOf(slow.messages)
-    chainOf(fast.messages)
+    expect(heldRows(slow.messages)).toEqual(heldRows(fast.messages))
     expect(Number(/millrace_push_conflated_total\{view="candles"\} (\d+)/.exec(metrics.text())![1])).toBeGreaterThan(0)
   })
 
@@ -250,7 +237,7 @@ describe('slow clients', () => {
     const restart = slow.messages.findLastIndex((message) => message.type === 'snapshot' && message.isFirst)
     const rows = slow.messages.slice(restart).flatMap((message) => ('rows' in message ? message.rows : []))
     expect(rows.some((row) => row.key === 'gone' && row.row !== null)).toBe(false)
-    chainOf(slow.messages)
+    expect(heldRows(slow.messages).size).toBe(10)
   })
 
   it('closes one that does not read at all with MR7002, and serves the others', async () => {
@@ -272,24 +259,21 @@ describe('slow clients', () => {
 })
 
 describe('limits and failures', () => {
-  it('refuses a view that does not exist with its own close code and the names of those that do', async () => {
+  it('refuses a view that does not exist with the names of those that do, and goes on with the others', async () => {
     await start()
-    const watcher = watch('/views/nothing')
-    await watcher.untilClosed()
-    expect(watcher.closeCode).toBe(4001)
-    expect(watcher.messages[0]).toMatchObject({ type: 'error', code: 'MR7001', canRetry: false })
-    expect((watcher.messages[0] as { message: string }).message).toContain('nothing')
+    rig.put('A', { close: 1 })
+    const watcher = watch()
+    await watcher.until(() => watcher.isLoaded)
+    watcher.say({ type: 'subscribe', id: 2, view: 'nothing' })
+    await watcher.until(() => watcher.messages.some(({ type }) => type === 'error'))
+    expect(watcher.messages.at(-1)).toMatchObject({ type: 'error', id: 2, code: 'MR7001', canRetry: false })
+    rig.put('A', { close: 2 })
+    await watcher.until(() => (watcher.latest('A') as { close: number }).close === 2)
   })
 
   it('closes a client whose message it does not understand', async () => {
     await start()
-    for (const text of [
-      '{',
-      '[]',
-      '{"v":2,"type":"ping"}',
-      '{"v":1,"type":"dance"}',
-      '{"v":1,"type":"subscribe","key":5}',
-    ]) {
+    for (const text of ['{', '[]', '{"type":"dance"}', '{"type":"subscribe","id":1,"view":"candles","key":5}']) {
       const watcher = watch()
       await watcher.until(() => watcher.isLoaded)
       watcher.socket.send(text)
@@ -303,7 +287,7 @@ describe('limits and failures', () => {
     await start()
     const watcher = watch()
     await watcher.until(() => watcher.isLoaded)
-    watcher.socket.send('{"v":1,"type":"ping"}')
+    watcher.say({ type: 'ping' })
     await watcher.until(() => watcher.messages.at(-1)!.type === 'ping')
   })
 
@@ -314,13 +298,13 @@ describe('limits and failures', () => {
   })
 
   it('takes no more clients than its limit', async () => {
-    await start({ limits: { clientsMax: 1 } })
+    await start({ limits: { connectionsMax: 1 } })
     const first = watch()
     await first.until(() => first.isLoaded)
     const second = watch()
     await second.untilClosed()
     expect(second.closeCode).toBe(4007)
-    expect((await get('/views/candles/events')).status).toBe(503)
+    expect((await get('/events/candles')).status).toBe(503)
     first.socket.close()
     await eventually(async () => {
       const again = watch()
@@ -334,13 +318,11 @@ describe('limits and failures', () => {
     const watcher = watch()
     await watcher.until(() => watcher.isLoaded)
     for (let i = 0; i < 4; i++) rig.put(`K${i}`, { i })
-    await watcher.untilClosed()
-    expect(watcher.closeCode).toBe(4003)
-    expect(watcher.messages.at(-1)).toMatchObject({ type: 'error', code: 'MR7003' })
-    const late = watch()
-    await late.untilClosed()
-    expect(late.closeCode).toBe(4003)
-    expect((await get('/views/candles/events')).status).toBe(503)
+    for (const each of [watcher, watch()]) {
+      await each.until(() => each.messages.at(-1)?.type === 'error')
+      expect(each.messages.at(-1)).toMatchObject({ id: 1, code: 'MR7003', canRetry: false })
+    }
+    for (const path of ['/events/candles', '/views/candles']) expect((await get(path)).status).toBe(503)
     expect(JSON.parse((await get('/views')).body)).toMatchObject({ views: [{ name: 'candles', failure: 'MR7003' }] })
   })
 
@@ -350,8 +332,8 @@ describe('limits and failures', () => {
     await watcher.until(() => watcher.isLoaded)
     const admin = await rig.kafka.openAdmin()
     await admin.delete([TOPIC], 1000)
-    await watcher.untilClosed()
-    expect(watcher.messages.at(-1)).toMatchObject({ type: 'error', code: 'MR7004' })
+    await watcher.until(() => watcher.messages.at(-1)?.type === 'error')
+    expect(watcher.messages.at(-1)).toMatchObject({ id: 1, code: 'MR7004' })
   })
 
   it('refuses to start on a topic that does not exist, and on a port that is taken', async () => {
@@ -401,18 +383,20 @@ describe('HTTP', () => {
     ['/page/../package.json', 404, 'MR7009'],
     ['/page/%2e%2e/server.ts', 404, 'MR7009'],
     ['/views/nothing', 404, 'MR7001'],
-    ['/views/%ff/events', 404, 'MR7001'],
-    ['/views/nothing/events', 404, 'MR7001'],
+    ['/views/nothing/A', 404, 'MR7001'],
+    ['/views/candles/A', 404, 'MR7014'],
+    ['/events/%ff', 404, 'MR7001'],
+    ['/events/nothing', 404, 'MR7001'],
+    ['/events/candles?select=5', 400, 'MR7006'],
+    ['/events/candles?minGapMs=x', 400, 'MR7006'],
+    ['/views/candles?limit=0', 400, 'MR7006'],
+    ['/live', 404, 'MR7009'],
   ])('answers %s with %i and %s', async (path, status, code) => {
     await start()
+    await eventually(() => rig.push.isReady())
     const answer = await get(path)
     expect(answer.status).toBe(status)
     expect(JSON.parse(answer.body)).toMatchObject({ code })
-  })
-
-  it('says how to follow a view to a plain request for it', async () => {
-    await start()
-    expect(await get('/views/candles')).toMatchObject({ status: 426 })
   })
 
   it('refuses foreign origins and foreign host names, also for WebSockets', async () => {
@@ -422,7 +406,7 @@ describe('HTTP', () => {
     expect((await get('/views', { host: 'evil.example' })).status).toBe(403)
     expect((await get('/views', { origin: `http://${own}` })).status).toBe(200)
     expect((await get('/views', { origin: 'https://desk.example' })).status).toBe(200)
-    const foreign = watch('/views/candles', { origin: 'https://evil.example' })
+    const foreign = watch({}, { origin: 'https://evil.example' })
     foreign.socket.onerror = () => undefined
     await foreign.untilClosed()
     expect(foreign.messages).toEqual([])
@@ -433,9 +417,9 @@ describe('HTTP', () => {
     const texts = [
       'GET / HTTP/1.1\r\n\r\n',
       'NONSENSE\r\n\r\n',
-      'GET /views/candles/events HTTP/1.1\r\nhost: localhost\r\n\r\n',
+      'GET /events/candles HTTP/1.1\r\nhost: localhost\r\n\r\n',
       'POST /views HTTP/1.1\r\nhost: localhost\r\ncontent-length: 100\r\n\r\nabc',
-      'GET /views/candles HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: x\r\n\r\n',
+      'GET /live HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\nconnection: upgrade\r\nsec-websocket-key: x\r\n\r\n',
     ]
     for (const text of texts) {
       for (let i = 0; i < 5; i++) {

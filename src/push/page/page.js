@@ -7,7 +7,10 @@ const SYMBOLS_MAX = 2000
 const TOP_ROWS = 10
 const RETRY_MS = 500
 const RETRY_MS_MAX = 15000
-const FINAL_CODES = [4001, 4003, 4006]
+const FINAL_CODES = [4006]
+const PROTOCOL = 'millrace.json.v1'
+/** The one subscription of the page. */
+const ID = 1
 
 const query = new URLSearchParams(location.search)
 const viewName = query.get('view') ?? 'candles'
@@ -21,6 +24,8 @@ let gapCount = 0
 let retryMs = RETRY_MS
 let rowsThisSecond = 0
 let isDirty = true
+/** The server said that asking again does not help. */
+let isOver = false
 
 byId('view-name').textContent = viewName
 byId('symbol').addEventListener('change', (event) => choose(event.target.value))
@@ -37,11 +42,11 @@ connect()
 function connect() {
   setState('connecting')
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-  const socket = new WebSocket(`${scheme}://${location.host}/views/${encodeURIComponent(viewName)}`)
-  position = undefined
+  const socket = new WebSocket(`${scheme}://${location.host}/live`, PROTOCOL)
+  socket.onopen = () => subscribe(socket, position)
   socket.onmessage = (event) => receive(JSON.parse(event.data), socket)
   socket.onclose = (event) => {
-    if (FINAL_CODES.includes(event.code)) {
+    if (isOver || FINAL_CODES.includes(event.code)) {
       setState('closed')
       return
     }
@@ -51,10 +56,31 @@ function connect() {
   }
 }
 
+/** `resume`: what was missed since a position comes as an update; without one all rows come. */
+function subscribe(socket, resume) {
+  position = resume
+  socket.send(
+    JSON.stringify({ type: 'subscribe', id: ID, view: viewName, ...(resume === undefined ? {} : { resume }) }),
+  )
+}
+
 function receive(message, socket) {
   if (message.type === 'snapshot') takeSnapshot(message)
   else if (message.type === 'update') takeUpdate(message, socket)
-  else if (message.type === 'error') showError(`${message.code}: ${message.message}`)
+  else if (message.type === 'reset') position = undefined
+  else if (message.type === 'error') refused(message, socket)
+}
+
+/** A position that this server does not reach is given up: it shows what it has. */
+function refused({ id, code, message, canRetry }, socket) {
+  showError(`${code}: ${message}`)
+  if (id !== ID) return
+  if (canRetry) {
+    subscribe(socket, undefined)
+    return
+  }
+  isOver = true
+  socket.close()
 }
 
 function takeSnapshot(message) {
@@ -69,13 +95,14 @@ function takeSnapshot(message) {
 /** An update must continue where the last message ended; otherwise something was missed and all starts over. */
 function takeUpdate(message, socket) {
   if (position === undefined) return
-  if (Object.keys(message.prev).some((partition) => position[partition] !== message.prev[partition])) {
-    position = undefined
+  if (message.prev !== position) {
     byId('gaps').textContent = String(++gapCount)
-    socket.send(JSON.stringify({ v: 1, type: 'subscribe' }))
+    subscribe(socket, undefined)
     return
   }
-  position = { ...position, ...message.position }
+  position = message.position
+  retryMs = RETRY_MS
+  setState('live')
   for (const row of message.rows) takeRow(row)
   rowsThisSecond += message.rows.length
 }

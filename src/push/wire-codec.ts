@@ -1,0 +1,82 @@
+// The two encodings of the wire, of rows that are encoded once for all who get them. Main thread.
+// Keeps SPEC: PUSH-14 (JSON and msgpack say the same).
+import { Packr } from 'msgpackr'
+import { JSON_PROTOCOL, MSGPACK_PROTOCOL, type ServerMessage } from '../protocol/messages.ts'
+import type { Lens } from './selection.ts'
+import type { ViewRow } from './view-store.ts'
+
+export type Encoded = string | Uint8Array
+
+export interface WireCodec {
+  protocol: string
+  /** A row as it travels. */
+  row(row: ViewRow, lens: Lens): Encoded
+  /** That the key of a row is not selected any more. */
+  removal(row: ViewRow): Encoded
+  snapshot(id: number, position: string, isFirst: boolean, isLast: boolean, rows: readonly Encoded[]): Encoded
+  update(id: number, prev: string, position: string, rows: readonly Encoded[]): Encoded
+  message(message: ServerMessage): Encoded
+  /** What a client sent; undefined where it is not of this encoding. */
+  read(bytes: ArrayBuffer): unknown
+}
+
+const textDecoder = new TextDecoder()
+
+export const jsonCodec: WireCodec = {
+  protocol: JSON_PROTOCOL,
+  row: (row, lens) => rowJson(row, lens.rowJson(row)),
+  removal: (row) => rowJson(row, 'null'),
+  snapshot: (id, position, isFirst, isLast, rows) =>
+    `{"type":"snapshot","id":${id},"position":"${position}","isFirst":${isFirst},"isLast":${isLast},"rows":[${rows.join(',')}]}`,
+  update: (id, prev, position, rows) =>
+    `{"type":"update","id":${id},"prev":"${prev}","position":"${position}","rows":[${rows.join(',')}]}`,
+  message: (message) => JSON.stringify(message),
+  read: (bytes) => {
+    try {
+      return JSON.parse(textDecoder.decode(bytes))
+    } catch {
+      return undefined // the client is told
+    }
+  },
+}
+
+/** A WireRow whose row is JSON already. */
+export function rowJson({ key, partition, offset, timestampMs }: ViewRow, json: string): string {
+  return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${json}}`
+}
+
+const packr = new Packr({ useRecords: false, variableMapSize: true })
+const FIX_MAP = 0x80
+const ARRAY_32 = 0xdd
+const ROWS_NAME = Buffer.from([0xa4, ...Buffer.from('rows')])
+
+export const msgpackCodec: WireCodec = {
+  protocol: MSGPACK_PROTOCOL,
+  row: (row, lens) => packedRow(row, JSON.parse(lens.rowJson(row))),
+  removal: (row) => packedRow(row, null),
+  snapshot: (id, position, isFirst, isLast, rows) =>
+    withRows({ type: 'snapshot', id, position, isFirst, isLast }, rows as readonly Uint8Array[]),
+  update: (id, prev, position, rows) => withRows({ type: 'update', id, prev, position }, rows as readonly Uint8Array[]),
+  message: (message) => packr.pack(message),
+  read: (bytes) => {
+    try {
+      return packr.unpack(new Uint8Array(bytes))
+    } catch {
+      return undefined // the client is told
+    }
+  },
+}
+
+function packedRow({ key, partition, offset, timestampMs }: ViewRow, row: unknown): Uint8Array {
+  return packr.pack({ key, partition, offset, timestampMs, row })
+}
+
+/** A map of one field more, an array of what is packed already. */
+function withRows(head: Record<string, unknown>, rows: readonly Uint8Array[]): Uint8Array {
+  const packed = packr.pack(head)
+  packed[0] = FIX_MAP + Object.keys(head).length + 1
+  const start = Buffer.alloc(5)
+  start[0] = ARRAY_32
+  start.writeUInt32BE(rows.length, 1)
+  return Buffer.concat([packed, ROWS_NAME, start, ...rows])
+}
