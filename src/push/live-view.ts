@@ -15,6 +15,8 @@ import type { Encoded, WireCodec } from './wire-codec.ts'
 export interface ViewPlace {
   offsets: Offsets
   text: string
+  /** When it got there, ms since the epoch. */
+  timeMs: number
 }
 
 /** What the updates of all clients with one lens and encoding are made of. */
@@ -23,6 +25,8 @@ export interface SharedUpdate {
   rowCount: number
   conflatedCount: number
   endSequence: number
+  /** Timestamp of the last of the rows; undefined: there is none. */
+  newestMs: number | undefined
 }
 
 /** The view's topic as it was when the view was opened. */
@@ -149,9 +153,21 @@ export class LiveView {
     const rows = changes.rows.filter(({ key }) => lens.hasKey(key))
     const { conflatedCount, endSequence } = changes
     const encoded = rows.map((row) => this.encodedRow(row, lens, codec))
-    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence }
+    const newestMs = rows.at(-1)?.timestampMs
+    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence, newestMs }
     this.#shared.set(id, update)
     return update
+  }
+
+  /** Counts a message with rows that is sent now; `newestMs`: the timestamp of its newest row, undefined: a snapshot. */
+  countSent(length: number, newestMs: number | undefined): void {
+    const { counts, place } = this
+    counts.messages.add(1)
+    counts.bytes.add(length)
+    if (newestMs === undefined) return
+    const nowMs = this.#options.wallMs()
+    counts.rowDelay.record(nowMs - newestMs)
+    counts.readDelay.record(nowMs - place.timeMs)
   }
 
   /** What changed since a position; `behind`: this server is not that far yet. */
@@ -168,7 +184,8 @@ export class LiveView {
 
   #placeNow(): ViewPlace {
     const { offsets } = this.store
-    return { offsets, text: this.topic.tokens.write({ offsets, timeMs: this.#options.wallMs() }) }
+    const timeMs = this.#options.wallMs()
+    return { offsets, timeMs, text: this.topic.tokens.write({ offsets, timeMs }) }
   }
 
   #setOf(key: string): Set<Subscription> {

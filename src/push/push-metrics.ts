@@ -6,6 +6,12 @@ import type { Cell, Registry } from '../ops/metrics.ts'
 export interface ViewCounts {
   rowsRead: { add(amount: number): void }
   rowsPushed: { add(amount: number): void }
+  /** Messages with rows, and their size as they were sent: bytes, of JSON characters. */
+  messages: { add(amount: number): void }
+  bytes: { add(amount: number): void }
+  /** ms from the time of a row's record to the socket, and from when it was read. Of the newest row of an update. */
+  rowDelay: { record(value: number): void }
+  readDelay: { record(value: number): void }
   rowsConflated: { add(amount: number): void }
   undecodable: { add(amount: number): void }
 }
@@ -25,6 +31,16 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   if (registry === undefined) return NO_METRICS
   const read = registry.counter('millrace_push_rows_read_total', 'Rows and removals read from the topic of a view.')
   const pushed = registry.counter('millrace_push_rows_total', 'Rows sent to clients, once for each client.')
+  const messages = registry.counter('millrace_push_messages_total', 'Messages with rows sent to clients.')
+  const bytes = registry.counter('millrace_push_bytes_total', 'Bytes of those messages; of JSON its characters.')
+  const rowDelay = registry.summary(
+    'millrace_push_row_delay_ms',
+    'From the timestamp of the newest row of an update to the socket: true where rows are stamped by the clock.',
+  )
+  const readDelay = registry.summary(
+    'millrace_push_read_delay_ms',
+    'From Kafka to the socket, of the newest row of an update.',
+  )
   const conflated = registry.counter(
     'millrace_push_conflated_total',
     'Changes that a client was not sent because a newer one of the same key replaced them.',
@@ -38,6 +54,10 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
     ofView: (view) => ({
       rowsRead: read.with({ view }),
       rowsPushed: pushed.with({ view }),
+      messages: messages.with({ view }),
+      bytes: bytes.with({ view }),
+      rowDelay: rowDelay.with({ view }),
+      readDelay: readDelay.with({ view }),
       rowsConflated: conflated.with({ view }),
       undecodable: undecodable.with({ view }),
     }),
@@ -48,9 +68,12 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   }
 }
 
-const NO_CELL = { add: () => undefined, set: () => undefined }
+const NO_CELL = { add: () => undefined, set: () => undefined, record: () => undefined }
 const NO_METRICS: PushMetrics = {
-  ofView: () => ({ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL }),
+  ofView: () => ({
+    ...{ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL },
+    ...{ messages: NO_CELL, bytes: NO_CELL, rowDelay: NO_CELL, readDelay: NO_CELL },
+  }),
   closed: () => NO_CELL,
   refused: () => NO_CELL,
   clients: NO_CELL,

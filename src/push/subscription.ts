@@ -95,7 +95,7 @@ export class Subscription {
     const isWaiting = this.#pending !== undefined || this.#needsSnapshot || this.#resumeAt !== undefined
     if (!isReady || isWaiting || !this.#outlet.isOpen() || nowMs < this.dueMs || this.#position === place.text) return
     if (this.#hasChanges()) return
-    this.#sendUpdate([], place.text)
+    this.#sendUpdate([], place.text, undefined)
   }
 
   /** Sends one message; false when the client has been told all. */
@@ -176,6 +176,7 @@ export class Subscription {
 
   #sendPending(rows: Iterator<ViewRow>): boolean {
     const part: Encoded[] = []
+    let newestMs: number | undefined
     let isLast = false
     for (let size = 0; size < this.#messageCharsMax && !isLast; ) {
       const next = rows.next()
@@ -185,6 +186,7 @@ export class Subscription {
       if (encoded === undefined || (this.#isSnapshot && next.value.isRemoval)) continue
       part.push(encoded)
       size += encoded.length
+      newestMs = next.value.timestampMs
     }
     if (isLast) {
       this.#pending = undefined
@@ -194,8 +196,9 @@ export class Subscription {
     const position = this.#endPosition
     if (this.#isSnapshot) {
       const message = this.codec.snapshot(this.id, position, this.#isFirstPart, isLast, part)
+      this.view.countSent(message.length, undefined)
       this.#outlet.send(message, isLast ? position : undefined)
-    } else this.#sendUpdate(part, isLast ? position : this.#position)
+    } else this.#sendUpdate(part, isLast ? position : this.#position, newestMs)
     this.#isFirstPart = false
     return true
   }
@@ -216,22 +219,24 @@ export class Subscription {
     const { store, counts, place } = this.view
     let rows: Encoded[]
     let conflatedCount: number
+    let newestMs: number | undefined
     if (this.#held === undefined) {
       const update = this.view.updateFrom(this.#sequence, this.lens, this.codec)!
-      ;({ rows, conflatedCount } = update)
+      ;({ rows, conflatedCount, newestMs } = update)
       this.#sequence = update.endSequence
     } else {
       const changes = store.changesSince(this.#sequence, this.#messageCharsMax)!
       const mine = changes.rows.filter(({ key }) => this.lens.hasKey(key))
       rows = mine.map((row) => this.#encode(row)).filter((row) => row !== undefined)
       conflatedCount = changes.conflatedCount
+      newestMs = mine.at(-1)?.timestampMs
       this.#sequence = changes.endSequence
     }
     counts.rowsConflated.add(conflatedCount)
     // What concerns nobody here moves the position with the next update, or with the next sign of life.
     if (rows.length === 0) return this.#sequence !== store.sequence
     counts.rowsPushed.add(rows.length)
-    this.#sendUpdate(rows, this.#sequence === store.sequence ? place.text : this.#position)
+    this.#sendUpdate(rows, this.#sequence === store.sequence ? place.text : this.#position, newestMs)
     return true
   }
 
@@ -248,8 +253,9 @@ export class Subscription {
     return this.#sendPending(this.#pending!)
   }
 
-  #sendUpdate(rows: readonly Encoded[], position: string): void {
+  #sendUpdate(rows: readonly Encoded[], position: string, newestMs: number | undefined): void {
     const message = this.codec.update(this.id, this.#position, position, rows)
+    if (rows.length > 0) this.view.countSent(message.length, newestMs)
     this.#outlet.send(message, position)
     this.#position = position
   }

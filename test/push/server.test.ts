@@ -151,6 +151,20 @@ describe('snapshot and updates', () => {
     expect(rig.logged.filter((line) => line.includes('no row of the view'))).toHaveLength(1)
   })
 
+  it('counts what it sends, and how long rows take', async () => {
+    await start({ clock: { wallMs: () => 5_000, monotonicMs: () => performance.now() } }, 1)
+    const watcher = watch()
+    await watcher.until(() => watcher.isLoaded)
+    rig.kafka.append(TOPIC, { key: 'A', value: '{"x":1}', timestampMs: 4_000 })
+    await watcher.until(() => watcher.latest('A') !== undefined)
+    const text = rig.metrics.text()
+    const bytes = (watcher.raw.at(-1) as string).length + (watcher.raw[0] as string).length
+    expect(text).toContain('millrace_push_messages_total{view="candles"} 2')
+    expect(text).toContain(`millrace_push_bytes_total{view="candles"} ${bytes}`)
+    expect(text).toContain('millrace_push_row_delay_ms_sum{view="candles"} 1000')
+    expect(text).toContain('millrace_push_read_delay_ms_count{view="candles"} 1')
+  })
+
   it('gives the same over server-sent events', async () => {
     await start()
     rig.put('A', { close: 1 })
