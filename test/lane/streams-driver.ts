@@ -40,7 +40,7 @@ const PARTITION = 3
 export class StreamsDriver {
   readonly rows: Row[] = []
   readonly counts = noCounts()
-  readonly #job: CompiledJob
+  #job: CompiledJob
   readonly #options: DriveOptions
   readonly #folder: string | undefined
   readonly #changelog: SinkRecord[] = []
@@ -157,9 +157,10 @@ export class StreamsDriver {
     await this.ask({ op: 'flush', ...this.#task(0), ...changelog })
   }
 
-  /** Lets go of the lane and opens the tasks in a new one. */
-  async restart(mode: RestartMode): Promise<void> {
+  /** Lets go of the lane and opens the tasks in a new one; of another job of the same topics, if one is given. */
+  async restart(mode: RestartMode, job = this.#job): Promise<void> {
     if (mode === 'never') return
+    this.#job = job
     if (mode === 'store') await this.flush()
     await this.close()
     if (mode === 'changelog') this.#dropFolder()

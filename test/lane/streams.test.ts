@@ -1,4 +1,4 @@
-// What a lane keeps of streams that meet, where something goes wrong or stands still. Holds SPEC: LANE-1, JOIN-1, R1.
+// What a lane keeps of streams that meet, where something goes wrong or stands still. Holds SPEC: LANE-1, JOIN-1, JOIN-4, R1.
 import { unpack } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import { count, job, json, kafka, last, msgpack, stream, tumbling } from '../../src/index.ts'
@@ -93,6 +93,34 @@ describe('the function of a join may change what it is given', () => {
     await driver.dispose()
   })
 })
+
+test.each([
+  ['0s', '1m'],
+  ['1m', '0s'],
+] as const)(
+  'what waits in a join is found after a start with another outOfOrder: %s, then %s',
+  async (before, after) => {
+    const compiled = (outOfOrder: '0s' | '1m'): CompiledJob => {
+      const source = (name: string) => kafka(name, { value: msgpack<Event>(), key: 'key', eventTime: 'ts', outOfOrder })
+      return job('j')
+        .from(source('l'))
+        .keyBy('key')
+        .join('j', stream(source('r')).keyBy('key'), { within: '10s', type: 'outer' }, (left, right) => ({
+          n: `${left?.n} ${right?.n}`,
+        }))
+        .to(kafka('out', { value: msgpack() }))
+        .build()
+    }
+    const driver = await opened(compiled(before))
+    await driver.send([event('l', 1_000_000, 1), event('l', 1_003_000, 2), event('l', 1_006_000, 3)])
+    await driver.commit()
+    await driver.restart('changelog', compiled(after))
+    await driver.send([event('r', 1_004_000, 4)])
+    await driver.end()
+    expect(valuesOf(driver, 'out').map((row) => (row as { n: string }).n)).toEqual(['1 4', '2 4', '3 4'])
+    await driver.dispose()
+  },
+)
 
 test('a stream that is windowed before it meets another keeps its clock over restarts, and its end', async () => {
   const compiled = job('j')

@@ -11,8 +11,8 @@
  *
  * A row of state is a block of up to 16 entries, not one: a record costs a fraction of a row in the changelog and on disk, and of one
  * that deletes it. A block that had no room once is closed, so the entries of a key are found in the order they came, along one
- * path, whose first block that is not there ends it. One more row of a bucket says how many bits it begins with. A record is looked for
- * in the few buckets that its bounds touch; a bucket goes as a whole when the watermark is at its end.
+ * path, whose first block that is not there ends it. One more row of a bucket says how many bits it begins with, and how wide it is. A
+ * record is looked for in the few buckets that its bounds touch; a bucket goes as a whole when the watermark is at its end.
  */
 import { hashBytes } from '../../state/byte-hash.ts'
 import type { SlabTable } from '../../state/contract.ts'
@@ -28,6 +28,7 @@ const CLOSED = 1
 const FIRST = 2
 /** Of the row of a bucket. */
 const BITS = 0
+const WIDTH_MS = 1
 /** A hash and an offset are one number. */
 const OFFSETS = 2 ** 20
 const ENTRIES_USUAL = 16
@@ -108,7 +109,7 @@ export function unpackEntries(slots: Float64Array, cells: readonly unknown[]): P
 
 export class JoinEntries {
   readonly table: SlabTable
-  readonly #bucketMs: number
+  #bucketMs: number
   /** Those that have entries. */
   readonly #buckets = new Map<number, Bucket>()
   #newest = Number.NEGATIVE_INFINITY
@@ -124,6 +125,7 @@ export class JoinEntries {
   readonly #id = new Uint8Array(ID_BYTES)
   readonly #pages = new BlockPages()
 
+  /** `bucketMs`: as long as the table has buckets of another width, which were made by other options of the streams, it keeps that. */
   constructor(table: SlabTable, bucketMs: number) {
     this.table = table
     this.#bucketMs = bucketMs
@@ -132,6 +134,7 @@ export class JoinEntries {
       // One that was closed before, and is only named still.
       if (row < 0) continue
       this.#buckets.set(number, { bits: table.slots[row * BLOCK_SLOTS + BITS]!, count: 0, isOld: true })
+      this.#bucketMs = table.slots[row * BLOCK_SLOTS + WIDTH_MS]!
       this.#newest = number
     }
   }
@@ -262,6 +265,7 @@ export class JoinEntries {
     }
     const row = table.rowFor(this.#bucketId(), number)
     table.slots[row * BLOCK_SLOTS + BITS] = bits
+    table.slots[row * BLOCK_SLOTS + WIDTH_MS] = this.#bucketMs
     table.touch(row)
     const bucket = { bits, count: 0, isOld: false }
     this.#buckets.set(number, bucket)
