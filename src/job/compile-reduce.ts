@@ -4,10 +4,14 @@
 import { show } from './checks.ts'
 import { becomeRows, type Compilation, stateName } from './compile.ts'
 import type { Step } from './draft.ts'
+import type { WindowPlan } from './plan.ts'
 
 type Reduce = (before: unknown, record: unknown) => unknown
 /** No record, or what the records so far have become. */
 type State = [] | [unknown]
+
+/** A record is in several of these. */
+const OVERLAPPING: ReadonlySet<WindowPlan['kind']> = new Set(['hopping', 'cumulate', 'sliding', 'count'])
 
 export function compileReduce(c: Compilation, step: Extract<Step, { kind: 'reduce' }>): void {
   const { found, openWindow: window } = c
@@ -17,10 +21,13 @@ export function compileReduce(c: Compilation, step: Extract<Step, { kind: 'reduc
   else if (c.key === undefined && window === undefined) found.add(`${where} needs keyed records: put keyBy before it`)
   const reduce = typeof step.fn === 'function' ? (step.fn as Reduce) : undefined
   if (reduce === undefined) found.add(`${where} must be a function of two records, not ${show(step.fn)}`)
-  const both = (state: State, later: State): State => {
+  // The function may change what it is given: not what is kept, nor a record that goes to other windows too.
+  const both = (state: State, later: State, isShared = false): State => {
     if (later.length === 0) return state
-    return state.length === 0 ? later : [rowOf(reduce!(state[0], later[0]))]
+    if (state.length === 0) return later
+    return [rowOf(reduce!(structuredClone(state[0]), isShared ? structuredClone(later[0]) : later[0]))]
   }
+  const isShared = window !== undefined && OVERLAPPING.has(window.plan.kind)
   c.operators.push({
     kind: 'aggregate',
     name,
@@ -30,9 +37,9 @@ export function compileReduce(c: Compilation, step: Extract<Step, { kind: 'reduc
         kind: 'custom',
         fields: undefined,
         init: found.fn(where, (): State => []),
-        add: found.fn(where, (state: State, record: unknown) => both(state, [record])),
-        result: found.fn(where, (state: State) => state[0]),
-        merge: found.fn(where, both),
+        add: found.fn(where, (state: State, record: unknown) => both(state, [record], isShared)),
+        result: found.fn(where, (state: State) => structuredClone(state[0])),
+        merge: found.fn(where, (state: State, later: State) => both(state, later)),
       },
     ],
     isReduce: true,

@@ -3,11 +3,13 @@ import { unpack } from 'msgpackr'
 import { describe, expect, test } from 'vitest'
 import {
   count,
+  countWindow,
   globalWindow,
   hopping,
   job,
   json,
   kafka,
+  last,
   msgpack,
   session,
   tumbling,
@@ -117,6 +119,53 @@ describe.each(MODES)('reduce, %s', (_mode, options) => {
       'a=5 at 18 of 3, final#4 @18',
     ])
     expect(driven.rows[0]!.headers['millrace-id']).toBe('peak:a:10')
+  })
+})
+
+describe.each(MODES)('a function that changes what it is given, %s', (_mode, options) => {
+  const adding = (before: Reading, reading: Reading): Reading => {
+    reading.celsius += before.celsius
+    before.celsius = 1_000
+    if (reading.seen === 0) throw new RangeError('nothing seen')
+    return reading
+  }
+  const celsius = (driven: Driven): number[] =>
+    driven.rows.flatMap(({ topic, value }) => (topic === 'out' ? [(unpack(value!) as Reading).celsius] : []))
+
+  test('changes nothing that is kept, when it throws neither', async () => {
+    const input = readings('a@10=3 a@11=4 a@12=5')
+    Object.assign(input[1]!.value as Reading, { seen: 0 })
+    const driven = await drive(keyed.reduce(adding).to(kafka('out')).build(), input, options)
+    expect(celsius(driven)).toEqual([3, 8, 8])
+    expect(driven.counts).toMatchObject({ dead: 1 })
+  })
+
+  test('behind it, or where the row is a record again, the same', async () => {
+    const doubled = (row: Reading): Reading => {
+      row.celsius *= 2
+      return row
+    }
+    const input = readings('a@10=3 a@11=4 a@12=5')
+    const mapped = await drive(keyed.reduce(adding).map(doubled).to(kafka('out')).build(), input, options)
+    expect(celsius(mapped)).toEqual([6, 14, 24, 24])
+    const inPlace = (before: Reading, { celsius }: Reading): Reading =>
+      Object.assign(before, { celsius: before.celsius + celsius })
+    const again = keyed
+      .reduce(inPlace)
+      .keyBy('sensor')
+      .aggregate({ celsius: last('celsius') })
+    const driven = await drive(again.to(kafka('out'), { emit: 'updates' }).build(), input, options)
+    expect(celsius(driven)).toEqual([3, 7, 12, 12])
+  })
+
+  test.each([
+    ['hopping', hopping('20ms', '10ms'), [7, 12, 5]],
+    ['by count', countWindow(2, { hop: 1 }), [7, 9, 5]],
+  ] as [string, WindowSpec, number[]][])('%s', async (_, window, totals) => {
+    const built = keyed.window('w', window).reduce(adding).to(kafka('out'), { emit: 'updates' }).build()
+    const driven = await drive(built, readings('a@10=3 a@15=4 a@25=5'), options)
+    const finals = driven.rows.filter(({ headers }) => headers['millrace-phase'] === 'final')
+    expect(celsius({ ...driven, rows: finals }).sort()).toEqual(totals.sort())
   })
 })
 
