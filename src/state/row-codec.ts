@@ -2,12 +2,9 @@
 // Runs on a lane; pure.
 // Keeps SPEC: STATE-9 (a row that is written and read back is the same row, NaN, -0 and infinities included).
 
-import { Packr } from 'msgpackr'
 import { ByteCell } from './byte-cell.ts'
 import { copyBytes } from './byte-hash.ts'
-
-/** Cells may hold any value of a record: no shared structures, so that every row stands for itself. */
-const packr = new Packr({ useRecords: false, moreTypes: true })
+import { packValue, unpackValue } from './value-codec.ts'
 
 const ARRAY_OF_ONE = 0x91
 const BIN_32 = 0xc6
@@ -23,7 +20,7 @@ export function packCells(cells: readonly unknown[] | undefined): Uint8Array | u
     if (cell instanceof ByteCell) return packBytes(cell.bytes, cell.start, cell.length)
     if (cell instanceof Uint8Array) return packBytes(cell, 0, cell.length)
   }
-  return packr.pack(cells)
+  return packValue(cells)
 }
 
 /** An array of one binary, written without a detour. Hot. */
@@ -46,8 +43,7 @@ export function unpackCells(value: Uint8Array, start: number): unknown[] | undef
   if (value[start] === ARRAY_OF_ONE && value[start + 1] === BIN_32) {
     return [Uint8Array.prototype.slice.call(value, start + BYTES_PREFIX)]
   }
-  // A copy, which slice of a Buffer would not be: cells must not hold on to pages of the store, and bytes in them change.
-  return packr.unpack(Uint8Array.prototype.slice.call(value, start)) as unknown[]
+  return unpackValue(Uint8Array.prototype.subarray.call(value, start)) as unknown[]
 }
 
 /** Writes slots[from .. from + width) as little-endian float64; returns where they end. */

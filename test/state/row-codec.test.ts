@@ -9,6 +9,17 @@ test('cells are read back as they were: sets, bytes, nulls and large integers', 
   expect([...(unpackCells(packCells([new Uint8Array([1, 2])])!, 0)![0] as Uint8Array)]).toEqual([1, 2])
 })
 
+test('maps are read back as maps, wherever they are, and what was written is left as it was', () => {
+  const map = new Map<unknown, unknown>([
+    [1, { deep: new Map([['a', new Set([new Map()])]]) }],
+    ['1', [new Date(5), new Map([[2n ** 70n, Uint8Array.of(1)]])]],
+  ])
+  const cells = [map, { map, plain: { n: 1 } }]
+  const before = structuredClone(cells)
+  expect(unpackCells(packCells(cells)!, 0)).toEqual(before)
+  expect(cells).toEqual(before)
+})
+
 test('one cell of bytes is written as a list of any cells would be read', () => {
   for (const length of [0, 1, 254, 255, 65_535, 70_000]) {
     const bytes = Uint8Array.from({ length }, (_, i) => i % 251)

@@ -76,18 +76,36 @@ describe('state', () => {
   })
 
   test('is a copy: only what is set is kept', async () => {
+    const none = {
+      seen: [] as number[],
+      counts: new Map<number, number>(),
+      bytes: Uint8Array.of(0),
+      at: new Date(0),
+      big: 1n,
+    }
     const t = testJob(
       job('p')
         .from(source)
         .keyBy('key')
         .process('p', {
-          state: () => ({ seen: [] as number[], at: new Date(0), big: 1n }),
+          state: () => none,
           onRecord({ n }, ctx) {
             const state = ctx.state.get()
             state.seen.push(n)
+            state.counts.set(n, state.counts.size)
+            state.bytes[0]!++
             if (n > 1) ctx.state.set(state)
             state.seen.push(99)
-            ctx.emit([ctx.state.get().seen, state.at instanceof Date, typeof state.big])
+            state.bytes[0] = 99
+            const now = ctx.state.get()
+            now.bytes[0]! += 10
+            ctx.emit([
+              ctx.state.get().seen,
+              ctx.state.get().bytes[0],
+              [...now.counts],
+              now.at instanceof Date,
+              typeof now.big,
+            ])
           },
         })
         .to(kafka('out', { value: json() })),
@@ -98,9 +116,18 @@ describe('state', () => {
     send(t, [102, 3])
     await t.flush()
     expect(t.outputs('out').map(({ value }) => value)).toEqual([
-      [[], true, 'bigint'],
-      [[2], true, 'bigint'],
-      [[2, 3], true, 'bigint'],
+      [[], 0, [], true, 'bigint'],
+      [[2], 1, [[2, 0]], true, 'bigint'],
+      [
+        [2, 3],
+        2,
+        [
+          [2, 0],
+          [3, 1],
+        ],
+        true,
+        'bigint',
+      ],
     ])
   })
 

@@ -2,12 +2,9 @@
 // one object an operator, filled anew for each call.
 // Keeps SPEC: PROCESS-1 (what a process is given), PROCESS-3 (a call takes effect as a whole, or not at all).
 
-import { Packr } from 'msgpackr'
 import type { ProcessContext } from '../../job/process-spec.ts'
+import { packValue, unpackValue } from '../../state/value-codec.ts'
 import type { JobFunction } from '../job-function.ts'
-
-/** A state stands for itself: no shared structures; dates, sets, maps and big integers come back as they were. */
-const packr = new Packr({ useRecords: false, moreTypes: true })
 
 /** Times up to here are whole numbers that a table can be sorted by. */
 const TIME_MS_LIMIT = Number.MAX_SAFE_INTEGER
@@ -89,7 +86,7 @@ export class ProcessCall {
         set: (value) => {
           open()
           if (value === undefined) throw new TypeError('a state is a value; use delete() to have none')
-          this.newBytes = new Uint8Array(packr.pack(value))
+          this.newBytes = new Uint8Array(packValue(value))
         },
         delete: () => {
           open()
@@ -118,7 +115,10 @@ export class ProcessCall {
   #state(): unknown {
     const { bytes: stored } = this.#open()
     const bytes = this.newBytes === undefined ? stored : this.newBytes
-    return bytes === undefined || bytes === null ? this.#initial?.() : packr.unpack(bytes)
+    if (bytes !== undefined && bytes !== null) return unpackValue(bytes)
+    // As it will be when it comes back: keys may be given the same object.
+    const initial = this.#initial?.()
+    return typeof initial === 'object' && initial !== null ? unpackValue(packValue(initial)) : initial
   }
 
   #change(clock: 'event' | 'wall', isSet: boolean, given: number): void {

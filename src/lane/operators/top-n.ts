@@ -9,11 +9,11 @@
  *   3 rome 2                                       3 nice 5
  *   4 ...     kept, `keep` rows of a group
  */
-import { Packr } from 'msgpackr'
 import type { RowParts } from '../../codec/encode-row.ts'
 import { DEAD_FUNCTION, STATUS_LATE, STATUS_OK } from '../../core/record-status.ts'
 import type { TopNPlan } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
+import { packValue, unpackValue } from '../../state/value-codec.ts'
 import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, ObjectSource } from '../frame-run.ts'
@@ -48,7 +48,6 @@ export function topNTables({ name, ttlMs }: TopNPlan): TableLayout[] {
   ]
 }
 
-const packr = new Packr({ useRecords: false, moreTypes: true })
 const textEncoder = new TextEncoder()
 const COLON = 0x3a
 
@@ -185,7 +184,7 @@ export class TopN implements StatefulStep {
     headers.bytes = this.#headers.bytes
     headers.length = this.#headers.length
     const clockMs = Math.max(next.watermarkMs, run.task.watermarkMs)
-    const row = { ...(packr.unpack(bytes) as object), rank }
+    const row = { ...(unpackValue(bytes) as object), rank }
     derived.add(run, next, key, timeMs, clockMs, row, headers, phase === 'retracted')
   }
 }
@@ -202,7 +201,7 @@ function entryOf({ name, by, rowKey }: TopNPlan, record: unknown): Entry {
     if (typeof value === 'string' || Number.isFinite(value)) return value as string | number
     throw new TypeError(`topN ${name} needs a number or a text in ${field}`)
   })
-  return [String(own), values, new Uint8Array(packr.pack(record))]
+  return [String(own), values, new Uint8Array(packValue(record))]
 }
 
 /** By the first field that differs; a number is before a text, texts by their code units. */
