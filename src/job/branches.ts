@@ -3,7 +3,7 @@
 // Keeps SPEC: BRANCH-1 (a record goes the way of the first branch that is for it), JOB-4 (all problems at once).
 
 import { type Findings, show } from './checks.ts'
-import type { DraftBranch, JobFunction, Step, StreamDraft } from './draft.ts'
+import { DRAFT, type DraftBranch, draftOf, type JobFunction, type Step, type StreamDraft } from './draft.ts'
 
 /** What a branch may not have before it: its state would be kept once for each branch. */
 const KEEPS_STATE: ReadonlySet<Step['kind']> = new Set([
@@ -32,10 +32,14 @@ export function branchesOf(found: Findings, draft: StreamDraft): StreamDraft[] {
   for (const { kind } of before) {
     if (KEEPS_STATE.has(kind)) found.add(`branch comes after ${kind}, which keeps state: put ${kind} into each branch`)
   }
+  const all = step.branches.findIndex(({ when }) => when === undefined)
+  if (all >= 0 && all < step.branches.length - 1) {
+    found.add(`branch ${all + 1} has no when, so it takes all that is left: it has to be the last one`)
+  }
   const others: Step[] = []
   return step.branches.flatMap((branch, nth) => {
     // What the stream writes before it has branches is written once.
-    const shared = nth === 0 ? before : before.filter(({ kind }) => !IS_SINK.has(kind)).map(quiet)
+    const shared = nth === 0 ? before : quietAll(before)
     const own = [...shared, ...others, ...ownSteps(found, branch, nth)]
     if (typeof branch.when === 'function')
       others.push({ kind: 'filter', fields: undefined, fn: not(branch.when as JobFunction) })
@@ -63,22 +67,48 @@ function not(when: JobFunction): JobFunction {
   }
 }
 
-/** A step before the branches, in another than the first: a record on which it throws is dead there, and dropped here. */
-function quiet(step: Step): Step {
-  if (step.kind !== 'filter' && step.kind !== 'map' && step.kind !== 'flatMap') return step
-  const { kind, fields, fn: given } = step
-  if (typeof given !== 'function') return step
-  const fn = given as JobFunction
+/** Steps before the branches, in another than the first: a record that is dead in one of them is dead there, and dropped here. */
+function quietAll(steps: readonly Step[]): Step[] {
+  return steps.filter(({ kind }) => !IS_SINK.has(kind)).flatMap(quiet)
+}
+
+function quiet(step: Step): Step[] {
+  switch (step.kind) {
+    case 'filter':
+    case 'map':
+    case 'flatMap':
+      return typeof step.fn === 'function' ? [quietFunction(step, step.fn as JobFunction)] : [step]
+    case 'keyBy':
+      return typeof step.field === 'string' ? [{ kind: 'filter', fields: [step.field], fn: isKey }, step] : [step]
+    case 'merge': {
+      const other = draftOf(step.other)
+      return other === undefined
+        ? [step]
+        : [{ kind: 'merge', other: { [DRAFT]: { ...other, steps: quietAll(other.steps) } } }]
+    }
+    default:
+      return [step]
+  }
+}
+
+function quietFunction({ kind, fields }: Extract<Step, { fn: unknown; fields: unknown }>, fn: JobFunction): Step {
   if (kind === 'filter') {
     return { kind, fields, fn: (...args: never[]) => attempt(() => fn(...args), false) }
   }
   const names = Array.isArray(fields) ? (fields as string[]) : undefined
-  const call = (record: Record<string, unknown>): unknown =>
-    names === undefined ? fn(record as never) : fn(...(names.map((name) => record[name]) as never[]))
+  const call = (record: Record<string, unknown> | null | undefined): unknown =>
+    names === undefined ? fn(record as never) : fn(...(names.map((name) => record?.[name]) as never[]))
   // What gives no record is filtered.
-  const many = (record: Record<string, unknown>): unknown =>
-    attempt(() => (kind === 'map' ? [call(record)] : call(record)), [])
+  const many = (record: Record<string, unknown>): unknown => {
+    const given = attempt(() => (kind === 'map' ? [call(record)] : call(record)), [])
+    return Array.isArray(given) ? given : []
+  }
   return { kind: 'flatMap', fields: undefined, fn: many }
+}
+
+/** What keyBy takes. */
+function isKey(value: unknown): boolean {
+  return typeof value === 'string' || Number.isSafeInteger(value)
 }
 
 function attempt<T>(run: () => T, otherwise: T): T {

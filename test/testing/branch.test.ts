@@ -1,9 +1,10 @@
 // branch: each record goes one way, whatever the ways are made of.
 // Holds SPEC: BRANCH-1, COUNT-1.
 import { afterEach, expect, test } from 'vitest'
-import { count, job, kafka, msgpack, sum, tumbling } from '../../src/index.ts'
+import { count, job, kafka, msgpack, stream, sum, tumbling } from '../../src/index.ts'
 import { operatorPaths } from '../../src/job/paths.ts'
 import { renderPlan } from '../../src/job/render.ts'
+import type { Stream } from '../../src/job/stages.ts'
 import { type TestJob, testJob } from '../../src/testing/index.ts'
 
 interface Order {
@@ -110,6 +111,58 @@ test('a record that cannot be read, or on which a function throws, is dead once'
   await t.flush()
   expect([ids(t, 'some'), ids(t, 'rest')]).toEqual([['o1'], ['o3']])
   expect(t.dead().map(({ code }) => code)).toEqual(['MR2008', 'MR2008', 'MR2001'])
+})
+
+/** Branches behind some steps: what is large, and the rest. */
+const waysOf = (steps: unknown) =>
+  (steps as Stream<Order, never>).branch(
+    { when: ({ amount }) => amount > 100, into: (large) => large.to(kafka('large')) },
+    { into: (rest) => rest.to(kafka('rest')) },
+  )
+
+test('whatever step before the branches a record is dead in, it is dead once', async () => {
+  const other = stream(kafka('others', { value: msgpack<Order>(), key: 'id', eventTime: 'ts' })).map((one) => {
+    if (one.amount === 7) throw new Error('seven')
+    return one
+  })
+  const flat = open(
+    waysOf(
+      job('flat')
+        .from(orders)
+        .flatMap((one) => (one.amount === 7 ? (undefined as never) : [one])),
+    ),
+  )
+  const keyed = open(waysOf(job('keyed').from(orders).keyBy('user')), { partitions: 2 })
+  const merged = open(waysOf(job('merged').from(orders).merge(other)))
+  const noUser = { value: { ...order(7, 7).value, user: { name: 'u' } } }
+  for (const t of [flat, keyed, merged]) {
+    t.send('orders', order(1, 1), order(2, 500))
+    t.send(t === merged ? 'others' : 'orders', t === keyed ? noUser : order(7, 7))
+    await t.flush()
+    expect([ids(t, 'large'), ids(t, 'rest')]).toEqual([['o2'], ['o1']])
+    expect(t.dead()).toHaveLength(1)
+  }
+})
+
+test('what is no record has fields for a map in every branch', async () => {
+  const t = open(
+    waysOf(
+      job('none')
+        .from(orders)
+        .map((one) => (one.amount === 7 ? (undefined as never) : one))
+        .map(['amount', 'id'], (amount = 0, id = 'none') => ({ id, amount, user: '', ts: 0 })),
+    ),
+  )
+  t.send('orders', order(1, 7), order(2, 5), order(3, 500))
+  await t.flush()
+  expect([ids(t, 'large'), ids(t, 'rest'), t.dead()]).toEqual([['o3'], ['none', 'o2'], []])
+})
+
+test('a branch without when is the last one', () => {
+  const wrong = job('wrong')
+    .from(orders)
+    .branch({ into: (all) => all.to(kafka('all')) }, { when: () => true, into: (none) => none.to(kafka('none')) })
+  expect(() => wrong.build()).toThrow(/branch 1 has no when, so it takes all that is left: it has to be the last one/)
 })
 
 test('the plan shows each branch, and says what a branch may not be', () => {
