@@ -5,11 +5,11 @@
  *   deadline     0            100            200
  *                ├─────────────┼──────────────┼──> buckets; each is a trie of blocks by the hash of the key:
  *
- *   depth 0      a block for each value of the first bits, as many as make some 8 entries a block if it is like the bucket before
+ *   depth 0      a block for each value of the first bits, as many as make some 16 entries a block if it is like the bucket before
  *   depth 1        full: what comes now goes to blocks by 3 more bits
  *   depth 2          ...
  *
- * A row of state is a block of up to 16 entries, not one: a record costs a fraction of a row in the changelog and on disk, and of one
+ * A row of state is a block of up to 32 entries, not one: a record costs a fraction of a row in the changelog and on disk, and of one
  * that deletes it. A block that had no room once is closed, so the entries of a key are found in the order they came, along one
  * path, whose first block that is not there ends it. One more row of a bucket says how many bits it begins with, and how wide it is. A
  * record is looked for in the few buckets that its bounds touch; a bucket goes as a whole when the watermark is at its end.
