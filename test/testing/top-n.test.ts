@@ -67,6 +67,44 @@ test('running totals are ranked by country: views hold the lists, by place and b
   ).toEqual(['de', 'it'])
 })
 
+test('no two rows share an id, whatever their groups and what they are of are', async () => {
+  const ranked = job('ids').from(sales).keyBy('country').topN('best', { n: 1, by: 'amount', rowKey: 'city' })
+  const t = open(ranked.to(kafka('out')))
+  sell(t, ['c', 'a:b', 1], ['b:c', 'a', 1], ['b%3Ac', 'a', 2], ['c', 'a:b%', 1])
+  await t.flush()
+  const ids = t.outputs('out').map(({ headers }) => headers['millrace-id'])
+  expect(ids).toEqual(['best:a:b:c', 'best:a:b%3Ac', 'best:a:b%3Ac', 'best:a:b%253Ac', 'best:a:b%:c'])
+})
+
+test('functions behind it may change the bytes in a row', async () => {
+  interface Photo {
+    city: string
+    ts: number
+    pixels: Uint8Array
+  }
+  const photos = kafka('photos', { value: msgpack<Photo>(), key: 'city', eventTime: 'ts' })
+  const t = open(
+    job('photos')
+      .from(photos)
+      .keyBy('city')
+      .topN('newest', { n: 2, by: 'ts', rowKey: 'ts' })
+      .map(({ rank, pixels }) => [rank, pixels[0]!++])
+      .to(kafka('out')),
+  )
+  for (const ts of [1, 2, 3]) t.send('photos', { value: { city: 'Bonn', ts, pixels: Buffer.from([ts]) } })
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([
+    [1, 1],
+    [1, 1],
+    [1, 2],
+    [2, 1],
+    [1, 2],
+    [2, 1],
+    [1, 3],
+    [2, 2],
+  ])
+})
+
 test('a record that cannot be ranked is dead', async () => {
   const t = open(
     job('x')

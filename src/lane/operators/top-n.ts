@@ -171,7 +171,8 @@ export class TopN implements StatefulStep {
     const next = run.task.home!.chains[chain]!
     const key = this.#key
     toTableKey(key, table, keyId)
-    const id = textEncoder.encode(rowKey)
+    // A group may have colons: the last one of an id must be the one behind it.
+    const id = textEncoder.encode(rowKey.replaceAll('%', '%25').replaceAll(':', '%3A'))
     const parts = this.#parts
     parts.keySource = new Uint8Array(key.length + 1 + id.length)
     parts.keySource.set(key.bytes.subarray(key.start, key.start + key.length))
