@@ -68,7 +68,7 @@ export class GlobalRows {
       for (let row = 0; row < chunk.count; row++) {
         const key = run.view.key(chunk.at[row]!)
         if (chunk.status[row] === STATUS_OK && key !== undefined) this.#set(chunk, row, run, textDecoder.decode(key))
-        else this.#refuse(chunk, row, answer, key === undefined)
+        if (chunk.status[row] !== STATUS_OK || key === undefined) this.#refuse(chunk, row, answer, key === undefined)
       }
     }
   }
@@ -76,6 +76,7 @@ export class GlobalRows {
   #set(chunk: Chunk, row: number, run: FrameRun, key: string): void {
     const stream = { objects: this.#reader, outOfOrderMs: 0, isMsgpack: this.#isMsgpack }
     const bytes = chunk.isChanged && chunk.objects[row] === TOMBSTONE ? undefined : keptBytes(stream, chunk, row, run)
+    if (chunk.status[row] !== STATUS_OK) return
     const before = this.#rows.get(key)
     if (before !== undefined) this.bytes -= before.length + key.length + ROW_BYTES
     if (bytes === undefined) this.#rows.delete(key)

@@ -1,7 +1,7 @@
 // Records of tables that are not as the others: without a key, without a value, too late, not to be encoded.
-// Holds SPEC: TABLE-2, TABLE-4, ERR-3, DLQ-1, COUNT-1.
+// Holds SPEC: TABLE-2, TABLE-4, TABLE-5, ERR-3, DLQ-1, COUNT-1.
 import { afterEach, describe, expect, test } from 'vitest'
-import { count, job, json, kafka, msgpack, stream, table, tumbling } from '../../src/index.ts'
+import { count, globalTable, job, json, kafka, msgpack, stream, table, tumbling } from '../../src/index.ts'
 import { type TestJob, testJob } from '../../src/testing/index.ts'
 
 interface Click {
@@ -265,4 +265,34 @@ describe('what cannot be encoded is dead, and the job goes on', () => {
     ])
     expect(t.outputs('out').map(({ value }) => value)).toEqual([{ n: 3, huge: 0 }])
   })
+})
+
+test('a row of a global table that a function throws on, or that cannot be kept, leaves the row as it was', async () => {
+  const t = open(
+    job('named')
+      .from(clicks)
+      .joinTable(
+        'who',
+        globalTable(users).map(({ name }) => {
+          if (name === 'bad') throw new Error('no such name')
+          return { name: name === 'huge' ? HUGE : name }
+        }),
+        { on: 'user' },
+        ({ n }, who) => (n === 3 ? (undefined as never) : { n, name: who.name }),
+      )
+      .to(kafka('out', { value: json() })),
+  )
+  user(t, 'Ada', 1)
+  for (const [i, name] of ['bad', 'huge'].entries()) {
+    user(t, name, 2)
+    t.send('clicks', { value: { user: 'a', ts: i, n: i } })
+    await t.flush()
+  }
+  t.send('clicks', { value: { user: 'a', ts: 3, n: 3 } })
+  await t.flush()
+  expect(t.outputs('out').map(({ value }) => value)).toEqual([
+    { n: 0, name: 'Ada' },
+    { n: 1, name: 'Ada' },
+  ])
+  expect(codes(t)).toEqual(['MR2008'])
 })

@@ -44,7 +44,9 @@ export class GlobalJoin implements Step {
       }
       try {
         const record = isChanged ? chunk.objects[row] : this.#fields.objects.objectAt(row)
-        chunk.objects[row] = this.#fn(record as never, found as never)
+        const joined = this.#fn(record as never, found as never)
+        if (joined === undefined) throw new TypeError('the function of a join must give a row')
+        chunk.objects[row] = joined
       } catch (error) {
         chunk.failThrown(row, DEAD_FUNCTION, error)
       }
