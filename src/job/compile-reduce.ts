@@ -38,7 +38,7 @@ export function compileReduce(c: Compilation, step: Extract<Step, { kind: 'reduc
         fields: undefined,
         init: found.fn(where, (): State => []),
         add: found.fn(where, (state: State, record: unknown) => both(state, [record], isShared)),
-        result: found.fn(where, (state: State) => structuredClone(state[0])),
+        result: found.fn(where, (state: State) => state[0]),
         merge: found.fn(where, (state: State, later: State) => both(state, later)),
       },
     ],

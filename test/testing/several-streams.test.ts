@@ -3,6 +3,7 @@
 import { afterEach, expect, test } from 'vitest'
 import {
   count,
+  custom,
   type Duration,
   job,
   kafka,
@@ -199,6 +200,40 @@ test.each(['the left one', 'the right one'] as const)(
     }
   },
 )
+
+test('rows that go on share nothing with the state that they are of: neither is changed with the other', async () => {
+  const all = custom({
+    init: (): number[] => [],
+    add: (seen: number[], { qty }: Trade) => {
+      seen.push(qty)
+      return seen
+    },
+    result: (seen: number[]) => seen,
+  })
+  const t = open(
+    job('own')
+      .from(trades('a'))
+      .keyBy('sym')
+      .aggregate({ all })
+      .map((row) => {
+        row.all.push(0)
+        return row
+      })
+      .to(kafka('mapped'), { emit: 'updates' })
+      .keyBy('sym')
+      .map((row) => row.all)
+      .to(kafka('out')),
+  )
+  for (const qty of [1, 2, 3]) t.send('a', { value: { sym: 'x', ts: qty, qty } })
+  await t.flush()
+  const rows = [
+    [1, 0],
+    [1, 2, 0],
+    [1, 2, 3, 0],
+  ]
+  expect(t.outputs<{ all: number[] }>('mapped').map(({ value }) => value.all)).toEqual(rows)
+  expect(t.outputs('out').map(({ value }) => value)).toEqual(rows)
+})
 
 test('rows go on by another key through a topic of the job, whose partitions bring them together', async () => {
   const t = open(

@@ -270,10 +270,23 @@ export class Accumulators {
     }
   }
 
-  /** The results read last, as values of a row object. */
+  /** The results read last, as values of a row object, which shares nothing with the state. */
   valueAt(i: number): unknown {
     const number = this.numbers[i]!
-    return !Number.isNaN(number) ? number : (this.others[i] ?? null)
+    return !Number.isNaN(number) ? number : ownValue(this.others[i] ?? null)
+  }
+}
+
+const SHARED: ReadonlySet<unknown> = new Set([Object, Array, Map, Set])
+
+/** A result may be the state itself, or a part of it, which later records and functions behind may change. */
+function ownValue(value: unknown): unknown {
+  if (typeof value !== 'object' || value === null || !SHARED.has(value.constructor)) return value
+  try {
+    return structuredClone(value)
+  } catch {
+    // There are functions in it: no state has any.
+    return value
   }
 }
 
