@@ -8,6 +8,8 @@ import type { Outlet } from './subscription.ts'
 import type { UwsSocket } from './uws.ts'
 import { type Encoded, jsonCodec, type WireCodec } from './wire-codec.ts'
 
+const EVENT_END = Buffer.from('\n\n')
+
 export interface Link extends Outlet {
   /** A message could not be taken: the chain is broken, the connection must end. */
   readonly isBroken: boolean
@@ -43,7 +45,7 @@ export class WebSocketLink<Data> implements Link {
     return this.isClosed ? 0 : this.#socket.getBufferedAmount()
   }
   send(message: Encoded): void {
-    if (!this.isClosed && this.#socket.send(message, typeof message !== 'string') === 2) this.isBroken = true
+    if (!this.isClosed && this.#socket.send(message, this.codec.isBinary) === 2) this.isBroken = true
   }
   ping(timeMs: number): void {
     if (this.isOpen()) this.send(this.codec.message({ type: 'ping', timeMs }))
@@ -51,8 +53,7 @@ export class WebSocketLink<Data> implements Link {
   end(closeCode: number, error: MillraceError | undefined): void {
     if (this.isClosed) return
     if (error !== undefined) {
-      const message = this.codec.message(errorMessage(error, closeCode))
-      this.#socket.send(message, typeof message !== 'string')
+      this.#socket.send(this.codec.message(errorMessage(error, closeCode)), this.codec.isBinary)
     }
     this.#socket.end(closeCode, error?.code ?? '')
   }
@@ -81,7 +82,9 @@ export class EventStreamLink implements Link {
   }
   /** The position is the id of the event: a browser tells the last one when it connects again. */
   send(message: Encoded, position?: string): void {
-    this.#write(`${position === undefined ? '' : `id: ${position}\n`}data: ${message as string}\n\n`)
+    const head = `${position === undefined ? '' : `id: ${position}\n`}data: `
+    if (typeof message === 'string') this.#write(`${head}${message}\n\n`)
+    else this.#write(Buffer.concat([Buffer.from(head), message, EVENT_END]))
   }
   ping(timeMs: number): void {
     if (this.isOpen()) this.send(this.codec.message({ type: 'ping', timeMs }))
@@ -98,7 +101,7 @@ export class EventStreamLink implements Link {
     this.isFull = false
     this.#waitingBytes = 0
   }
-  #write(chunk: string): void {
+  #write(chunk: Encoded): void {
     if (this.#reply.write(chunk)) return
     this.isFull = true
     this.#waitingBytes = chunk.length

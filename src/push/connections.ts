@@ -14,6 +14,12 @@ import type { PushMetrics } from './push-metrics.ts'
 import { Subscription } from './subscription.ts'
 
 const TICK_MS = 250
+/**
+ * After the rows of a moment went to all, the next ones wait so many times as long as that took: what comes meanwhile goes out in one
+ * message a client. With few clients that is nothing; with many a message costs more than a row in it.
+ */
+const REST_FACTOR = 3
+const REST_MS_MAX = 25
 const SECOND_MS = 1000
 
 export interface Connection {
@@ -51,6 +57,9 @@ export class Connections {
   #cancelWait: (() => void) | undefined
   #cancelTick: () => void
   #isClosed = false
+  /** Monotonic ms: the next turn begins then, and how long those since the last rest took. */
+  #restUntilMs = Number.NEGATIVE_INFINITY
+  #workMs = 0
 
   constructor(options: ConnectionsOptions, views: readonly LiveView[]) {
     this.#options = options
@@ -214,19 +223,29 @@ export class Connections {
       return
     }
     for (const subscription of due) this.#due.add(subscription)
-    if (this.#cancelTurn === undefined) this.#turn()
+    if (this.#cancelTurn !== undefined) return
+    const restMs = this.#restUntilMs - this.#options.clock.monotonicMs()
+    if (restMs <= 0) this.#turn()
+    else this.#cancelTurn = this.#options.scheduler.after(restMs, () => this.#turn())
   }
 
   /** Serves some now and the rest in turns to come, so that a burst does not hold the event loop. */
   #turn(): void {
+    const { clock, limits, scheduler } = this.#options
     this.#cancelTurn = undefined
-    let left = this.#options.limits.clientsPerTurn
+    const startMs = clock.monotonicMs()
+    let left = limits.clientsPerTurn
     for (const subscription of this.#due) {
       if (left-- === 0) break
       this.#due.delete(subscription)
       this.#serve(subscription)
     }
-    if (this.#due.size > 0 && !this.#isClosed) this.#cancelTurn = this.#options.scheduler.after(0, () => this.#turn())
+    const nowMs = clock.monotonicMs()
+    this.#workMs += nowMs - startMs
+    if (this.#due.size === 0) {
+      this.#restUntilMs = nowMs + Math.min(REST_MS_MAX, this.#workMs * REST_FACTOR)
+      this.#workMs = 0
+    } else if (!this.#isClosed) this.#cancelTurn = scheduler.after(0, () => this.#turn())
   }
 
   #tick(): void {

@@ -73,7 +73,7 @@ export class HttpReply {
   }
 
   /** False: the buffer is full, nothing may be written before `onWritable`. */
-  write(chunk: string): boolean {
+  write(chunk: string | Uint8Array): boolean {
     if (this.isDone) return false
     let hasRoom = true
     this.#res.cork(() => {

@@ -27,6 +27,8 @@ export interface SharedUpdate {
   endSequence: number
   /** Timestamp of the last of the rows; undefined: there is none. */
   newestMs: number | undefined
+  /** Messages of these rows, by id of the subscription and positions: those of clients that keep up are the same. */
+  messages: Map<string, Uint8Array>
 }
 
 /** The view's topic as it was when the view was opened. */
@@ -154,7 +156,7 @@ export class LiveView {
     const { conflatedCount, endSequence } = changes
     const encoded = rows.map((row) => this.encodedRow(row, lens, codec))
     const newestMs = rows.at(-1)?.timestampMs
-    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence, newestMs }
+    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence, newestMs, messages: new Map() }
     this.#shared.set(id, update)
     return update
   }

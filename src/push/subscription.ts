@@ -8,7 +8,7 @@ import type { Subscribe } from '../protocol/messages.ts'
 import type { LiveView } from './live-view.ts'
 import { type Lens, lensOf } from './selection.ts'
 import type { ViewRow } from './view-store.ts'
-import type { Encoded, WireCodec } from './wire-codec.ts'
+import { bytesOf, type Encoded, type WireCodec } from './wire-codec.ts'
 
 /** The client's socket. */
 export interface Outlet {
@@ -216,27 +216,41 @@ export class Subscription {
   }
 
   #sendChanges(): boolean {
+    return this.#held === undefined ? this.#sendShared() : this.#sendConditional()
+  }
+
+  #sendShared(): boolean {
     const { store, counts, place } = this.view
-    let rows: Encoded[]
-    let conflatedCount: number
-    let newestMs: number | undefined
-    if (this.#held === undefined) {
-      const update = this.view.updateFrom(this.#sequence, this.lens, this.codec)!
-      ;({ rows, conflatedCount, newestMs } = update)
-      this.#sequence = update.endSequence
-    } else {
-      const changes = store.changesSince(this.#sequence, this.#messageCharsMax)!
-      const mine = changes.rows.filter(({ key }) => this.lens.hasKey(key))
-      rows = mine.map((row) => this.#encode(row)).filter((row) => row !== undefined)
-      conflatedCount = changes.conflatedCount
-      newestMs = mine.at(-1)?.timestampMs
-      this.#sequence = changes.endSequence
-    }
-    counts.rowsConflated.add(conflatedCount)
+    const update = this.view.updateFrom(this.#sequence, this.lens, this.codec)!
+    const { rows, rowCount, messages } = update
+    this.#sequence = update.endSequence
+    counts.rowsConflated.add(update.conflatedCount)
+    const isLast = this.#sequence === store.sequence
     // What concerns nobody here moves the position with the next update, or with the next sign of life.
-    if (rows.length === 0) return this.#sequence !== store.sequence
+    if (rowCount === 0) return !isLast
+    counts.rowsPushed.add(rowCount)
+    const position = isLast ? place.text : this.#position
+    const id = `${this.id} ${this.#position} ${position}`
+    let message = messages.get(id)
+    if (message === undefined) {
+      message = bytesOf(this.codec.update(this.id, this.#position, position, rows))
+      messages.set(id, message)
+    }
+    this.#send(message, position, update.newestMs)
+    return true
+  }
+
+  #sendConditional(): boolean {
+    const { store, counts, place } = this.view
+    const changes = store.changesSince(this.#sequence, this.#messageCharsMax)!
+    const mine = changes.rows.filter(({ key }) => this.lens.hasKey(key))
+    const rows = mine.map((row) => this.#encode(row)).filter((row) => row !== undefined)
+    this.#sequence = changes.endSequence
+    counts.rowsConflated.add(changes.conflatedCount)
+    const isLast = this.#sequence === store.sequence
+    if (rows.length === 0) return !isLast
     counts.rowsPushed.add(rows.length)
-    this.#sendUpdate(rows, this.#sequence === store.sequence ? place.text : this.#position, newestMs)
+    this.#sendUpdate(rows, isLast ? place.text : this.#position, mine.at(-1)?.timestampMs)
     return true
   }
 
@@ -254,8 +268,11 @@ export class Subscription {
   }
 
   #sendUpdate(rows: readonly Encoded[], position: string, newestMs: number | undefined): void {
-    const message = this.codec.update(this.id, this.#position, position, rows)
-    if (rows.length > 0) this.view.countSent(message.length, newestMs)
+    this.#send(this.codec.update(this.id, this.#position, position, rows), position, newestMs)
+  }
+
+  #send(message: Encoded, position: string, newestMs: number | undefined): void {
+    if (newestMs !== undefined) this.view.countSent(message.length, newestMs)
     this.#outlet.send(message, position)
     this.#position = position
   }

@@ -65,7 +65,7 @@ export interface UwsResponse {
   writeStatus(status: string): UwsResponse
   writeHeader(name: string, value: string): UwsResponse
   /** False: the rest is buffered (without limit); wait for onWritable. */
-  write(chunk: string): boolean
+  write(chunk: string | Uint8Array): boolean
   end(body?: string, closeConnection?: boolean): UwsResponse
   close(): UwsResponse
   getRemoteAddressAsText(): ArrayBuffer

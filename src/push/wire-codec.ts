@@ -9,6 +9,8 @@ export type Encoded = string | Uint8Array
 
 export interface WireCodec {
   protocol: string
+  /** Its messages are bytes of their own, not of text. */
+  isBinary: boolean
   /** A row as it travels. */
   row(row: ViewRow, lens: Lens): Encoded
   /** That the key of a row is not selected any more. */
@@ -24,6 +26,7 @@ const textDecoder = new TextDecoder()
 
 export const jsonCodec: WireCodec = {
   protocol: JSON_PROTOCOL,
+  isBinary: false,
   row: (row, lens) => rowJson(row, lens.rowJson(row)),
   removal: (row) => rowJson(row, 'null'),
   snapshot: (id, position, isFirst, isLast, rows) =>
@@ -40,6 +43,11 @@ export const jsonCodec: WireCodec = {
   },
 }
 
+/** A message as bytes, for many to send: each would make them of a text anew. */
+export function bytesOf(message: Encoded): Uint8Array {
+  return typeof message === 'string' ? Buffer.from(message) : message
+}
+
 /** A WireRow whose row is JSON already. */
 export function rowJson({ key, partition, offset, timestampMs }: ViewRow, json: string): string {
   return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${json}}`
@@ -52,6 +60,7 @@ const ROWS_NAME = Buffer.from([0xa4, ...Buffer.from('rows')])
 
 export const msgpackCodec: WireCodec = {
   protocol: MSGPACK_PROTOCOL,
+  isBinary: true,
   row: (row, lens) => packedRow(row, JSON.parse(lens.rowJson(row))),
   removal: (row) => packedRow(row, null),
   snapshot: (id, position, isFirst, isLast, rows) =>

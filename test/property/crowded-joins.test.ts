@@ -49,7 +49,7 @@ describe('many records of a key at nearly one time', () => {
         expectOracle(driven, list, shape)
         expect(texts(pairsOf(driven))).toEqual(texts(oracle(list, shape).rows))
       }),
-      { numRuns: 6 },
+      { numRuns: 4 },
     )
   })
 })
