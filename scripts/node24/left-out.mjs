@@ -7,8 +7,12 @@ export const PUSH_GLIBC_MIN = '2.38'
 /** Files of the quick suite that open the push server. */
 export const NEEDS_PUSH = [
   'test/client/view-client.test.ts',
+  'test/push/gap-check.test.ts',
   'test/push/readiness.test.ts',
+  'test/push/reads.test.ts',
   'test/push/server.test.ts',
+  'test/push/subscriptions.test.ts',
+  'test/push/transcripts.test.ts',
   'test/push/uws.test.ts',
 ]
 
