@@ -67,8 +67,8 @@ export class LiveView {
   readonly #byKey = new Map<string, Set<Subscription>>()
   /** By lens and encoding, the sequence that they begin after; of the present place only. */
   readonly #shared = new Map<string, SharedUpdate>()
-  /** Rows as they travel, by lens and encoding. */
-  readonly #encoded = new Map<string, { rows: WeakMap<ViewRow, Encoded>; users: number }>()
+  /** Rows as they travel, by lens and encoding; of the present place only. */
+  readonly #encoded = new Map<string, Map<ViewRow, Encoded>>()
   #toldSequence = 0
   /** Partitions whose end has not been reached since the start. */
   readonly #behind: Set<number>
@@ -98,6 +98,7 @@ export class LiveView {
     if (!this.store.publish()) return
     this.place = this.#placeNow()
     this.#shared.clear()
+    this.#encoded.clear()
     const due = this.#markDue()
     if (this.isReady) this.onChange(due)
   }
@@ -107,36 +108,35 @@ export class LiveView {
     this.failure = failure
     this.store.clear()
     this.#shared.clear()
+    this.#encoded.clear()
     this.onChange(this.#subscriptions)
   }
 
   add(subscription: Subscription): void {
-    const { lens, codec } = subscription
+    const { lens } = subscription
     this.#subscriptions.add(subscription)
     if (lens.keys === undefined) this.#following.add(subscription)
     else for (const key of lens.keys) this.#setOf(key).add(subscription)
-    const id = sharedId(lens, codec)
-    const encoded = this.#encoded.get(id)
-    if (encoded === undefined) this.#encoded.set(id, { rows: new WeakMap(), users: 1 })
-    else encoded.users++
   }
 
   remove(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription)) return
-    const { lens, codec } = subscription
     this.#following.delete(subscription)
-    for (const key of lens.keys ?? []) {
+    for (const key of subscription.lens.keys ?? []) {
       const set = this.#byKey.get(key)!
       set.delete(subscription)
       if (set.size === 0) this.#byKey.delete(key)
     }
-    const encoded = this.#encoded.get(sharedId(lens, codec))!
-    if (--encoded.users === 0) this.#encoded.delete(sharedId(lens, codec))
   }
 
-  /** A row as it travels, made once for all with the same lens and encoding. */
+  /** A row as it travels, made once for all with the same lens and encoding who are told of it at the present place. */
   encodedRow(row: ViewRow, lens: Lens, codec: WireCodec): Encoded {
-    const rows = this.#encoded.get(sharedId(lens, codec))!.rows
+    const id = sharedId(lens, codec)
+    let rows = this.#encoded.get(id)
+    if (rows === undefined) {
+      rows = new Map()
+      this.#encoded.set(id, rows)
+    }
     let encoded = rows.get(row)
     if (encoded === undefined) {
       encoded = codec.row(row, lens)

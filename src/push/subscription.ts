@@ -188,10 +188,6 @@ export class Subscription {
       size += encoded.length
       newestMs = next.value.timestampMs
     }
-    if (isLast) {
-      this.#pending = undefined
-      this.#isResuming = false
-    }
     this.view.counts.rowsPushed.add(part.length)
     const position = this.#endPosition
     if (this.#isSnapshot) {
@@ -200,6 +196,11 @@ export class Subscription {
       this.#outlet.send(message, isLast ? position : undefined)
     } else this.#sendUpdate(part, isLast ? position : this.#position, newestMs)
     this.#isFirstPart = false
+    if (isLast) {
+      this.#pending = undefined
+      this.#isResuming = false
+      this.#isSnapshot = false
+    }
     return true
   }
 
@@ -207,10 +208,10 @@ export class Subscription {
   #encode(row: ViewRow): Encoded | undefined {
     const { lens, codec } = this
     const held = this.#held
-    if (held === undefined) return this.view.encodedRow(row, lens, codec)
-    if (!row.isRemoval && lens.accepts(row)) {
-      held.add(row.key)
-      return this.view.encodedRow(row, lens, codec)
+    if (held === undefined || (!row.isRemoval && lens.accepts(row))) {
+      held?.add(row.key)
+      // Of a snapshot the next client may ask at another place.
+      return this.#isSnapshot ? codec.row(row, lens) : this.view.encodedRow(row, lens, codec)
     }
     return held.delete(row.key) || this.#isResuming ? codec.removal(row) : undefined
   }
