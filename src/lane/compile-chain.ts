@@ -54,8 +54,8 @@ export interface CompileOptions {
 /** What follows a chain: whoever takes its records, or the rows of its aggregate. */
 export interface ChainEnd {
   meeting: { of: Meeting; side: 0 | 1 } | undefined
-  /** Its number, and the records that it makes of rows. */
-  rows: { chain: number; derived: Derived } | undefined
+  /** Its number, the records that it makes of rows, and whether it has a filter or a map. */
+  rows: { chain: number; derived: Derived; hasFunctions: boolean } | undefined
 }
 
 export interface ChainOptions {

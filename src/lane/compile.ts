@@ -303,11 +303,12 @@ export class Pipeline {
     const { next } = this.#unit.chains[number]!
     const nothing: ChainEnd = { meeting: undefined, rows: undefined }
     if (next === undefined) return nothing
-    const { head } = this.#unit.chains[next]!
+    const { head, operators } = this.#unit.chains[next]!
     if (head.kind === 'meeting') {
       return { ...nothing, meeting: { of: this.#meetings[next]!, side: head.inputs[0] === number ? 0 : 1 } }
     }
-    return { ...nothing, rows: { chain: next, derived: this.#derived[next]! } }
+    const hasFunctions = operators.some(({ kind }) => kind === 'filter' || kind === 'map')
+    return { ...nothing, rows: { chain: next, derived: this.#derived[next]!, hasFunctions } }
   }
 
   /** A stream that meets another one. */

@@ -105,6 +105,48 @@ test('functions behind it may change the bytes in a row', async () => {
   ])
 })
 
+test('a view forgets a row that has changed at its rank, where a function behind drops the new one or throws on it', async () => {
+  const t = open(
+    job('open')
+      .from(sales)
+      .keyBy('country')
+      .topN('newest', { n: 2, by: 'ts', rowKey: 'city' })
+      .to(kafka('changes'))
+      .filter((row) => row.amount < 10)
+      .map((row) => {
+        if (row.amount < 0) throw new RangeError('sold out')
+        return row
+      })
+      .toView('open', { key: ({ country, rank }) => `${country} ${rank}` }),
+  )
+  const shown = (): string[] =>
+    [...t.view<Sale>('open')].map(([at, { value }]) => `${at} ${value.city} ${value.amount}`).sort()
+  sell(t, ['Bonn', 'de', 5], ['Kiel', 'de', 6])
+  await t.flush()
+  expect(shown()).toEqual(['de 1 Bonn 5', 'de 2 Kiel 6'])
+  sell(t, ['Bonn', 'de', 7], ['Kiel', 'de', 20])
+  await t.flush()
+  expect(shown()).toEqual(['de 1 Bonn 7'])
+  sell(t, ['Bonn', 'de', -1], ['Kiel', 'de', 3])
+  await t.flush()
+  expect(shown()).toEqual(['de 2 Kiel 3'])
+  expect(t.dead()).toHaveLength(1)
+  // Who applies the changes in their order has the list.
+  const left = new Map<number, string>()
+  for (const { value, headers } of t.outputs<Sale & { rank: number }>('changes')) {
+    const row = `${value.city} ${value.amount}`
+    if (headers['millrace-phase'] === 'early') left.set(value.rank, row)
+    else {
+      expect(left.get(value.rank)).toBe(row)
+      left.delete(value.rank)
+    }
+  }
+  expect([...left]).toEqual([
+    [1, 'Bonn -1'],
+    [2, 'Kiel 3'],
+  ])
+})
+
 test('a record that cannot be ranked is dead', async () => {
   const t = open(
     job('x')

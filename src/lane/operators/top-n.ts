@@ -33,8 +33,8 @@ export interface TopNOptions {
   plan: TopNPlan
   outOfOrderMs: number
   objects: ObjectSource
-  /** The chain behind it, and its records. */
-  next: { chain: number; derived: Derived }
+  /** The chain behind it, and its records; a function in it may drop a row that is as good as before. */
+  next: { chain: number; derived: Derived; hasFunctions: boolean }
   /** Its tables in a task. */
   tables: (task: ChainState) => SlabTable[]
 }
@@ -148,9 +148,13 @@ export class TopN implements StatefulStep {
 
   /** What has left the list or has another rank is taken back, by rank; then what is new in its place. */
   #tell(run: FrameRun, table: SlabTable, keyId: number, group: Group, before: readonly Entry[], timeMs: number): void {
-    const after = group[0].slice(0, this.#options.plan.n)
+    const { plan, next } = this.#options
+    const after = group[0].slice(0, plan.n)
     for (const [rank, entry] of before.entries()) {
-      if (after[rank]?.[0] !== entry[0]) this.#give(run, table, keyId, group, entry, rank + 1, 'retracted', timeMs)
+      const now = after[rank]
+      // Where the new row may be dropped on its way, nothing would take the place of the one before.
+      if (now?.[0] !== entry[0] || (next.hasFunctions && now !== entry))
+        this.#give(run, table, keyId, group, entry, rank + 1, 'retracted', timeMs)
     }
     for (const [rank, entry] of after.entries()) {
       if (before[rank] !== entry) this.#give(run, table, keyId, group, entry, rank + 1, 'early', timeMs)
