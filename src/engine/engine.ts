@@ -1,5 +1,6 @@
 // The supervisor: assignments, attempts, recovery from failures, a clean end. Main thread.
-// Keeps SPEC: LANE-1, EPOCH-2, EPOCH-3, RECOVER-1, EPOCH-6, STOP-1 (a clean stop commits, flushes and leaves), GROUP-4.
+// Keeps SPEC: LANE-1, LANE-3, TABLE-5 (lanes have their tables before an attempt), EPOCH-2, EPOCH-3, RECOVER-1, EPOCH-6,
+// STOP-1 (a clean stop commits, flushes and leaves), GROUP-4.
 
 import { delay } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -52,6 +53,8 @@ export class Engine {
   #isStopping = false
   #hasRun = false
   #clientFailure: unknown
+  /** A lane may have begun anew, without its tables: they are read before the next attempt. */
+  #isLoadDue = false
   readonly #onRunning: ((tasks: readonly TaskState[]) => void)[] = []
 
   constructor(inputs: EngineInputs) {
@@ -59,7 +62,7 @@ export class Engine {
     this.#wake = new Wake(inputs.scheduler)
     this.#producer = new TransactionalProducer(inputs)
     const { globalPartitions: partitions } = inputs
-    this.#globals = new GlobalFeed({ engine: inputs, partitions, onFailure: (error) => this.#clientFailed(error) })
+    this.#globals = new GlobalFeed({ engine: inputs, partitions, onFailure: (error) => this.#globalsFailed(error) })
     this.#membership = new Membership({
       log: inputs.log,
       onChange: (isLost) => this.#groupChanged(isLost),
@@ -168,7 +171,8 @@ export class Engine {
       ingest,
       isCurrent,
       isStopping: () => this.#isStopping,
-      isOver: (assignment) => !isCurrent(assignment) || this.#isStopping || this.#clientFailure !== undefined,
+      isOver: (assignment) =>
+        !isCurrent(assignment) || this.#isStopping || this.#isLoadDue || this.#clientFailure !== undefined,
       clientFailure: () => this.#clientFailure,
       onRunning: (tasks) => {
         this.#hasRun = true
@@ -183,6 +187,15 @@ export class Engine {
     else attempt?.drain()
     this.#wake.ring()
   }
+  /** Tables are not followed any more: a lane that died of it is a new attempt, as with any other request. */
+  #globalsFailed(error: unknown): void {
+    if (!(error instanceof MillraceError) || error.action !== 'rebuild') {
+      this.#clientFailed(error)
+      return
+    }
+    this.#isLoadDue = true
+    this.#runner?.attempt?.fail(error)
+  }
   #clientFailed(error: unknown): void {
     this.#clientFailure = error
     this.#runner?.attempt?.fail(error)
@@ -193,14 +206,29 @@ export class Engine {
     for (;;) {
       const assignment = await this.#nextAssignment()
       if (assignment === undefined) return
-      const end = await runner.run(assignment)
-      if (runner.committedCount > 0) this.#failuresInRow = 0
+      const end = await this.#attempt(runner, assignment)
       const isCurrent = this.#membership.isCurrent(assignment)
       if (this.#membership.isRevoking) await this.#letGo(end)
       else if (end.kind === 'failed') await this.#recover(runner, end.error)
-      else if (isCurrent || this.#isStopping) return
+      else if (this.#isStopping || (isCurrent && !this.#isLoadDue)) return
       if (!isCurrent) assignment.group.release()
     }
+  }
+
+  /** One attempt, on lanes that have their tables. Never rejects. */
+  async #attempt(runner: AttemptRunner, assignment: Assignment): Promise<AttemptEnd> {
+    if (this.#isLoadDue) {
+      this.#isLoadDue = false
+      try {
+        await this.#globals.load()
+      } catch (error) {
+        this.#isLoadDue = true
+        return { kind: 'failed', error }
+      }
+    }
+    const end = await runner.run(assignment)
+    if (runner.committedCount > 0) this.#failuresInRow = 0
+    return end
   }
 
   /** The assignment to work on; undefined when stopping. */
@@ -221,6 +249,7 @@ export class Engine {
       if (await this.#mustStop(end.error)) throw this.#stopError(end.error)
       this.#inputs.log.warn({ reason: String(end.error) }, 'the epoch under way was dropped with the partitions')
       await this.#producer.drop()
+      this.#isLoadDue = true
     }
     this.#membership.letGo()
   }
@@ -242,8 +271,7 @@ export class Engine {
     observer.rebuilt(runner.number + 1, messageOf(error))
     await delay(scheduler, Math.min(limits.backoffMaxMs, BACKOFF_FIRST_MS * 2 ** (this.#failuresInRow - 1)))
     await this.#producer.drop()
-    // A lane may have begun anew, without its tables.
-    await this.#globals.load()
+    this.#isLoadDue = true
     const count = this.#inputs.kafka.abandonedClients()
     if (count >= ABANDONED_MAX) throw new MillraceError('MR4014', { count })
   }

@@ -99,6 +99,8 @@ export class GlobalRows {
 
 export class GlobalTables {
   readonly #limits: LaneLimits
+  /** Topics that were begun on this lane. */
+  readonly #begun = new Set<string>()
   /** By name of the join. */
   readonly #tables: ReadonlyMap<string, GlobalRows>
 
@@ -108,12 +110,21 @@ export class GlobalTables {
     this.#tables = new Map(joins.map((join) => [join.name, new GlobalRows(job, join, limits)]))
   }
 
+  /** Throws on a lane that has begun anew, and was not told the rows that came before. */
+  checkBegun(): void {
+    for (const { topic } of this.#tables.values()) {
+      if (!this.#begun.has(topic)) throw new Error(`the lane has begun anew, without the global table of ${topic}`)
+    }
+  }
+
   of({ name }: GlobalJoinPlan): GlobalRows {
     return this.#tables.get(name)!
   }
 
-  /** Takes rows of a topic. Throws MR4038 when there are more than fit. */
+  /** Takes rows of a topic that was begun. Throws MR4038 when there are more than fit. */
   take({ topic, isFirst, frame }: Extract<LaneRequest, { op: 'global' }>): LaneGlobal {
+    if (isFirst) this.#begun.add(topic)
+    else this.checkBegun()
     const answer: LaneGlobal = { op: 'global', rowCount: 0, bytes: 0, refused: 0, lastRefused: undefined }
     for (const rows of this.#tables.values()) {
       if (rows.topic === topic) {

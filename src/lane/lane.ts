@@ -117,6 +117,7 @@ export class Lane {
   async #open(request: RequestOf<'open'>): Promise<LaneResponse> {
     const { taskId, sub, partition, attempt } = request
     this.#refuseOlder(request)
+    this.#pipelines.globals.checkBegun()
     await this.#drop(taskId)
     const { instanceId, partitionCounts } = this.#setup
     const { topic: source, from, home, isStateful } = this.#subOf(sub)
