@@ -37,7 +37,7 @@ export interface ProcessContext<S = unknown, U = unknown> {
     atWall(timeMs: number): void
     cancelWall(timeMs: number): void
   }
-  /** Passes a row on, with this key and the context's time. */
+  /** Passes a row on, with this key and the context's time. The row itself, no copy of it: whoever changes it afterwards changes what is sent. */
   emit(row: U): void
 }
 
