@@ -65,7 +65,7 @@ export class VersionRows {
     if (at >= 0 && versions[at] === timeMs) versions[at + 1] = bytes ?? null
     else versions.splice(at + 2, 0, timeMs, bytes ?? null)
     table.touch(row)
-    this.#tidy(row, keyId, horizonMs)
+    this.#tidy(row, keyId, horizonMs, true)
     return true
   }
 
@@ -79,13 +79,13 @@ export class VersionRows {
         this.#deadlines.remove(keyId, bucketMs)
         this.#table.slots[row * this.#table.width] = Number.NaN
         this.#table.touch(row)
-        this.#tidy(row, keyId, horizonMs)
+        this.#tidy(row, keyId, horizonMs, false)
       }
     }
   }
 
   /** Drops what nobody can ask for, and sees to it that the key is looked at when there is more of that. */
-  #tidy(row: number, keyId: number, horizonMs: number): void {
+  #tidy(row: number, keyId: number, horizonMs: number, isNew: boolean): void {
     const table = this.#table
     const versions = table.cells[row]!
     let gone = 0
@@ -94,7 +94,9 @@ export class VersionRows {
     const isOnlyGone = versions.length === 2 && versions[1] === null
     const slot = row * table.width
     const known = table.slots[slot]!
-    if (isOnlyGone && (versions[0] as number) <= horizonMs) {
+    // One that came before waits for the end of its bucket, whatever bucket its key is looked at in.
+    const lastMs = versions[0] as number
+    if (isOnlyGone && (isNew ? lastMs <= horizonMs : this.#deadlines.bucketOf(lastMs) < horizonMs)) {
       if (!Number.isNaN(known)) this.#deadlines.remove(keyId, known)
       table.deleteRow(row)
       return
