@@ -10,7 +10,7 @@
 import { ByteCell } from '../../state/byte-cell.ts'
 import { copyBytes, equalBytes } from '../../state/byte-hash.ts'
 import type { ByteRange } from './derived.ts'
-import { decodeKept } from './table-rows.ts'
+import { keptObject } from './table-rows.ts'
 
 const KEY_BYTES = 0
 const VALUE_BYTES = 4
@@ -95,14 +95,13 @@ export class EntryBlock extends ByteCell {
   }
   /** The record, decoded anew: whoever gets it may change it. */
   objectOf(offset: number): unknown {
-    const at = this.start + offset
-    return decodeKept(this.bytes, at + HEADER_BYTES + this.#view.getUint32(at + KEY_BYTES, true))
+    return keptObject(this.bytes, this.#valueAt(offset))
   }
 
   /** An entry as what it is. */
   entryAt(offset: number): { key: Uint8Array; value: Uint8Array } & NewEntry {
     const at = this.start + offset
-    const valueAt = at + HEADER_BYTES + this.#view.getUint32(at + KEY_BYTES, true)
+    const valueAt = this.#valueAt(offset)
     return {
       key: this.bytes.slice(at + HEADER_BYTES, valueAt),
       value: this.bytes.slice(valueAt, valueAt + this.#view.getUint32(at + VALUE_BYTES, true)),
@@ -128,6 +127,12 @@ export class EntryBlock extends ByteCell {
     copyBytes(this.bytes, at + HEADER_BYTES + key.length, value.bytes, value.start, value.length)
     this.length += size
     return offset
+  }
+
+  /** Where the record of an entry begins, in `bytes`. */
+  #valueAt(offset: number): number {
+    const at = this.start + offset
+    return at + HEADER_BYTES + this.#view.getUint32(at + KEY_BYTES, true)
   }
 
   #grow(length: number, pages: BlockPages): void {

@@ -6,6 +6,7 @@ import type { GlobalJoinPlan } from '../../job/plan.ts'
 import type { Chunk } from '../chunk.ts'
 import type { ObjectSource, Step } from '../frame-run.ts'
 import type { JobFunction } from '../job-function.ts'
+import { joinedRow } from './join-rows.ts'
 
 /** Rows by key. */
 export interface RowSource {
@@ -44,9 +45,7 @@ export class GlobalJoin implements Step {
       }
       try {
         const record = isChanged ? chunk.objects[row] : this.#fields.objects.objectAt(row)
-        const joined = this.#fn(record as never, found as never)
-        if (joined === undefined) throw new TypeError('the function of a join must give a row')
-        chunk.objects[row] = joined
+        chunk.objects[row] = joinedRow(this.#fn, record, found)
       } catch (error) {
         chunk.failThrown(row, DEAD_FUNCTION, error)
       }

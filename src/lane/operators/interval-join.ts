@@ -25,7 +25,7 @@ import { BLOCK_SLOTS, bucketMsOf, JoinEntries, noKey, toHashedKey, unpackEntries
 import { JoinRows, type JoinRowsOptions } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
-import { decodeKept, type RowStream, toKeptBytes } from './table-rows.ts'
+import { keptObject, type RowStream, toKeptBytes } from './table-rows.ts'
 import { UnmatchedEntries, WAITING_SLOTS } from './unmatched-entries.ts'
 
 /** What a side of a join is told of its stream. */
@@ -229,7 +229,7 @@ export class IntervalJoin implements Meeting {
               : block.fromMs(at) <= timeMs && timeMs <= deadlineMs - graceMs
           if (!isNear) continue
           // The function may change what it gets: each pair has records of its own.
-          const object = isMet ? decodeKept(this.#value.bytes, this.#value.start) : this.#objectOf(side, chunk, row)
+          const object = isMet ? keptObject(this.#value.bytes, this.#value.start) : this.#objectOf(side, chunk, row)
           isMet = true
           own.waiting[other]?.remove(key, deadlineMs, entries.placeOf(depth, nth))
           const met = block.objectOf(at)

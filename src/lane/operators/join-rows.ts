@@ -20,6 +20,13 @@ export interface JoinRowsOptions {
 
 const textDecoder = new TextDecoder()
 
+/** What the function of a join makes of two sides. Throws what it throws, and where it gives nothing. */
+export function joinedRow(fn: JobFunction, left: unknown, right: unknown): unknown {
+  const row = fn(left as never, right as never)
+  if (row === undefined) throw new TypeError('the function of a join must give a row')
+  return row
+}
+
 export class JoinRows {
   readonly key = noBytes()
   readonly #options: JoinRowsOptions
@@ -43,8 +50,7 @@ export class JoinRows {
     const { fn, derived } = this.#options
     let object: unknown
     try {
-      object = fn(left as never, right as never)
-      if (object === undefined) throw new TypeError('the function of a join must give a row')
+      object = joinedRow(fn, left, right)
     } catch (error) {
       this.#bury(run, left, right, timeMs, error)
       return

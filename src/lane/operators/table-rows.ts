@@ -60,12 +60,7 @@ export function keptBytes(stream: RowStream, chunk: Chunk, row: number, run: Fra
 const decoder = new MsgpackDecoder()
 
 /** A record that was kept, decoded anew: whoever gets it may change it. */
-export function keptObject(bytes: Uint8Array): unknown {
-  return decodeKept(bytes, 0)
-}
-
-/** As keptObject, for one that begins at `start`. */
-export function decodeKept(bytes: Uint8Array, start: number): unknown {
+export function keptObject(bytes: Uint8Array, start = 0): unknown {
   decoder.begin(bytes)
   return decoder.value(start, bytes.length - start)
 }
