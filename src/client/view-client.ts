@@ -6,6 +6,7 @@ import {
   type ClientMessage,
   canRetry,
   JSON_PROTOCOL,
+  parsedJson,
   readServerMessage,
   type Selection,
   type ServerMessage,
@@ -120,7 +121,7 @@ class Following implements ViewClient {
 
   #receive(data: unknown): void {
     this.#watchSilence(this.#socket!)
-    const message = typeof data === 'string' ? readServerMessage(parsed(data)) : undefined
+    const message = typeof data === 'string' ? readServerMessage(parsedJson(data)) : undefined
     if (message === undefined) this.#startOver()
     else if (message.type === 'snapshot') this.#takeSnapshot(message)
     else if (message.type === 'update') this.#takeUpdate(message)
@@ -230,12 +231,4 @@ function globalSocket(url: string, protocol: string): WebSocketLike {
   const { WebSocket } = globalThis as { WebSocket?: new (url: string, protocol: string) => WebSocketLike }
   if (WebSocket === undefined) throw new TypeError('this runtime has no WebSocket: give `connect`')
   return new WebSocket(url, protocol)
-}
-
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined // no message: the client starts over
-  }
 }

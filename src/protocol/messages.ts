@@ -185,11 +185,20 @@ export function readServerMessage(message: unknown): ServerMessage | undefined {
   return isRight ? (message as unknown as ServerMessage) : undefined
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
+/** What a text says as JSON; undefined: it is none, which the caller tells the other side. */
+export function parsedJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
-function isWhole(value: unknown): value is number {
+export function isWhole(value: unknown): value is number {
   return Number.isSafeInteger(value) && (value as number) >= 0
 }
 

@@ -4,7 +4,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import type { Log } from '../ops/log.ts'
-import type { UwsRequest, UwsResponse } from './uws.ts'
+import { addressOf, type UwsRequest, type UwsResponse } from './uws.ts'
 
 const SAFE_HEADERS: Record<string, string> = {
   'x-content-type-options': 'nosniff',
@@ -41,7 +41,7 @@ export class HttpReply {
 
   /** Of the other end of the connection, as text. */
   get address(): string {
-    return Buffer.from(this.#res.getRemoteAddressAsText()).toString()
+    return addressOf(this.#res)
   }
 
   send(status: number, contentType: string, body: string, headers: Record<string, string> = {}): void {

@@ -22,7 +22,6 @@ export interface ViewPlace {
 /** What the updates of all clients with one lens and encoding are made of. */
 export interface SharedUpdate {
   rows: Encoded[]
-  rowCount: number
   conflatedCount: number
   endSequence: number
   /** Timestamp of the last of the rows; undefined: there is none. */
@@ -156,7 +155,7 @@ export class LiveView {
     const { conflatedCount, endSequence } = changes
     const encoded = rows.map((row) => this.encodedRow(row, lens, codec))
     const newestMs = rows.at(-1)?.timestampMs
-    const update = { rows: encoded, rowCount: rows.length, conflatedCount, endSequence, newestMs, messages: new Map() }
+    const update = { rows: encoded, conflatedCount, endSequence, newestMs, messages: new Map() }
     this.#shared.set(id, update)
     return update
   }

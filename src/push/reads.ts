@@ -2,7 +2,7 @@
 // Keeps SPEC: PUSH-16 (a plain read gives whole pages, and says when nothing has changed).
 
 import { MillraceError } from '../core/errors.ts'
-import { readSelection, type Selection } from '../protocol/messages.ts'
+import { isObject, parsedJson, readSelection, type Selection } from '../protocol/messages.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
@@ -30,13 +30,8 @@ export function selectionOf(req: UwsRequest, limits: PushLimits): Selection {
 
 function selectOf(text: string | null): Record<string, unknown> {
   if (text === null) return {}
-  let parsed: unknown
-  try {
-    parsed = JSON.parse(text)
-  } catch {
-    parsed = undefined
-  }
-  if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) return { ...parsed }
+  const select = parsedJson(text)
+  if (isObject(select)) return { ...select }
   throw new MillraceError('MR7006', { reason: 'select must be a JSON object' })
 }
 

@@ -7,7 +7,7 @@ import type { Kafka } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { CLOSE_CODES, readClientMessage, type Subscribe } from '../protocol/messages.ts'
+import { CLOSE_CODES, isWhole, readClientMessage, type Subscribe } from '../protocol/messages.ts'
 import { EventStreamLink, WebSocketLink } from './client-link.ts'
 import { type Connection, Connections } from './connections.ts'
 import { guarded, type HttpReply } from './http-reply.ts'
@@ -17,7 +17,7 @@ import { isAllowed } from './origin-check.ts'
 import { type Asset, loadAssets } from './page-assets.ts'
 import { pushMetrics } from './push-metrics.ts'
 import { readRow, readRows, selectionOf } from './reads.ts'
-import { type ListenSocket, loadUws, type Uws, type UwsApp, type UwsRequest, type UwsSocket } from './uws.ts'
+import { addressOf, type ListenSocket, loadUws, type Uws, type UwsApp, type UwsRequest, type UwsSocket } from './uws.ts'
 import { type ServedView, startFeed, type ViewFeed } from './view-feed.ts'
 import { jsonCodec, msgpackCodec, type WireCodec } from './wire-codec.ts'
 
@@ -176,7 +176,7 @@ function makeApp(uws: Uws, serving: Serving): UwsApp {
 
 type ViewHandler = (view: LiveView, reply: HttpReply, req: UwsRequest) => void
 
-/** For a view that is there and can be served; what is wrong with the request is answered with 400. */
+/** For a view that is there and can be served. */
 function withView(handle: ViewHandler) {
   return (serving: Serving, reply: HttpReply, req: UwsRequest): void => {
     const name = parameter(req, 0)
@@ -184,14 +184,17 @@ function withView(handle: ViewHandler) {
     if (view === undefined) reply.error(404, noView(serving, name))
     else if (view.failure !== undefined) reply.error(503, view.failure)
     else if (!view.isReady) reply.error(503, new MillraceError('MR7015', { view: name }))
-    else {
-      try {
-        handle(view, reply, req)
-      } catch (error) {
-        if (!(error instanceof MillraceError && error.code === 'MR7006')) throw error
-        reply.error(400, error)
-      }
-    }
+    else answerWrong(reply, () => handle(view, reply, req))
+  }
+}
+
+/** What is wrong with a request (MR7006) is answered with 400. */
+function answerWrong(reply: HttpReply, handle: () => void): void {
+  try {
+    handle()
+  } catch (error) {
+    if (!(error instanceof MillraceError && error.code === 'MR7006')) throw error
+    reply.error(400, error)
   }
 }
 
@@ -238,9 +241,8 @@ function addSockets(app: UwsApp, serving: Serving): void {
 /** By the subprotocols that a client asks for: the first that is known; JSON for one who asks for none. */
 function codecOf(asked: string): WireCodec | undefined {
   if (asked === '') return jsonCodec
-  const names = asked.split(',').map((name) => name.trim())
-  const known = names.find((name) => CODECS.has(name))
-  return known === undefined ? undefined : CODECS.get(known)
+  const codecs = asked.split(',').map((name) => CODECS.get(name.trim()))
+  return codecs.find((codec) => codec !== undefined)
 }
 
 const CODECS = new Map([jsonCodec, msgpackCodec].map((codec) => [codec.protocol, codec]))
@@ -248,8 +250,7 @@ const CODECS = new Map([jsonCodec, msgpackCodec].map((codec) => [codec.protocol,
 function opened(serving: Serving, socket: UwsSocket<SocketData>): void {
   const data = socket.getUserData()
   data.link = new WebSocketLink(socket, data.codec, serving.limits.clientBytesMax)
-  const address = Buffer.from(socket.getRemoteAddressAsText()).toString()
-  data.connection = serving.connections.open(data.link, address)
+  data.connection = serving.connections.open(data.link, addressOf(socket))
 }
 
 function received(serving: Serving, { codec, connection, link }: SocketData, bytes: ArrayBuffer): void {
@@ -278,11 +279,9 @@ function streamEvents(serving: Serving, reply: HttpReply, req: UwsRequest): void
   const name = parameter(req, 0)
   const view = views.get(name)
   const refusal = view === undefined ? undefined : (view.failure ?? connections.refusalOf(reply.address))
-  const request = eventsRequest(req, limits)
   if (view === undefined) reply.error(404, noView(serving, name))
   else if (refusal !== undefined) reply.error(503, refusal)
-  else if (request instanceof MillraceError) reply.error(400, request)
-  else follow(serving, view, request, reply)
+  else answerWrong(reply, () => follow(serving, view, eventsRequest(req, limits), reply))
 }
 
 function follow({ connections }: Serving, view: LiveView, request: EventsRequest, reply: HttpReply): void {
@@ -298,21 +297,13 @@ function follow({ connections }: Serving, view: LiveView, request: EventsRequest
 
 type EventsRequest = Omit<Subscribe, 'type' | 'id' | 'view'>
 
-/** A browser that connects again says the id of the last event; anyone may say `resume` and `minGapMs`. */
-function eventsRequest(req: UwsRequest, limits: PushLimits): EventsRequest | MillraceError {
+/** A browser that connects again says the id of the last event; anyone may say `resume` and `minGapMs`. Throws MR7006. */
+function eventsRequest(req: UwsRequest, limits: PushLimits): EventsRequest {
   const query = new URLSearchParams(req.getQuery())
   const resume = req.getHeader('last-event-id') || query.get('resume')
-  const gap = query.get('minGapMs')
-  const minGapMs = Number(gap ?? 0)
-  if (!(Number.isSafeInteger(minGapMs) && minGapMs >= 0)) {
-    return new MillraceError('MR7006', { reason: 'minGapMs must be a whole number from 0 on' })
-  }
-  try {
-    return { ...selectionOf(req, limits), ...(resume ? { resume } : {}), minGapMs }
-  } catch (error) {
-    if (error instanceof MillraceError) return error
-    throw error
-  }
+  const minGapMs = Number(query.get('minGapMs') ?? 0)
+  if (!isWhole(minGapMs)) throw new MillraceError('MR7006', { reason: 'minGapMs must be a whole number from 0 on' })
+  return { ...selectionOf(req, limits), ...(resume ? { resume } : {}), minGapMs }
 }
 
 function listViews(serving: Serving, reply: HttpReply): void {

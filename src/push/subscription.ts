@@ -130,6 +130,7 @@ export class Subscription {
     }
     this.#position = position
     this.#begin(rows.filter(({ key }) => this.lens.hasKey(key)).values(), false)
+    this.#noteRevisions()
     this.#isResuming = true
     // What the client holds of older rows it holds still: they have not changed.
     if (this.#held !== undefined) {
@@ -146,6 +147,7 @@ export class Subscription {
     this.#needsSnapshot = false
     this.#held?.clear()
     this.#begin(this.#selected(), true)
+    this.#noteRevisions()
     this.#position = this.view.place.text
   }
 
@@ -156,6 +158,10 @@ export class Subscription {
     this.#isMarked = false
     this.#sequence = this.view.store.sequence
     this.#endPosition = this.view.place.text
+  }
+
+  /** Of keys that are followed, what the client is told now is where counting begins. */
+  #noteRevisions(): void {
     for (const key of this.lens.keys ?? []) {
       this.#revisions!.set(key, this.view.store.latest(key)?.revision ?? 0)
     }
@@ -183,7 +189,7 @@ export class Subscription {
       isLast = next.done === true
       if (next.done === true || !next.value.isCurrent) continue
       const encoded = this.#encode(next.value)
-      if (encoded === undefined || (this.#isSnapshot && next.value.isRemoval)) continue
+      if (encoded === undefined) continue
       part.push(encoded)
       size += encoded.length
       newestMs = next.value.timestampMs
@@ -223,13 +229,13 @@ export class Subscription {
   #sendShared(): boolean {
     const { store, counts, place } = this.view
     const update = this.view.updateFrom(this.#sequence, this.lens, this.codec)!
-    const { rows, rowCount, messages } = update
+    const { rows, messages } = update
     this.#sequence = update.endSequence
     counts.rowsConflated.add(update.conflatedCount)
     const isLast = this.#sequence === store.sequence
     // What concerns nobody here moves the position with the next update, or with the next sign of life.
-    if (rowCount === 0) return !isLast
-    counts.rowsPushed.add(rowCount)
+    if (rows.length === 0) return !isLast
+    counts.rowsPushed.add(rows.length)
     const position = isLast ? place.text : this.#position
     const id = `${this.id} ${this.#position} ${position}`
     let message = messages.get(id)
@@ -263,6 +269,7 @@ export class Subscription {
       if (row === undefined || row.sequence <= this.#sequence) continue
       rows.push(row)
       counts.rowsConflated.add(Math.max(0, row.revision - (this.#revisions!.get(key) ?? 0) - 1))
+      this.#revisions!.set(key, row.revision)
     }
     this.#begin(rows.values(), false)
     return this.#sendPending(this.#pending!)

@@ -75,6 +75,11 @@ export interface UwsResponse {
   upgrade<Data>(data: Data, key: string, protocol: string, extensions: string, context: object): void
 }
 
+/** Of the other end of a connection, as text. */
+export function addressOf(end: Pick<UwsResponse, 'getRemoteAddressAsText'>): string {
+  return Buffer.from(end.getRemoteAddressAsText()).toString()
+}
+
 export interface LoadedUws {
   uws: Uws
   packageName: string

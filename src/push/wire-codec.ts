@@ -1,7 +1,7 @@
 // The two encodings of the wire, of rows that are encoded once for all who get them. Main thread.
 // Keeps SPEC: PUSH-14 (JSON and msgpack say the same).
 import { Packr } from 'msgpackr'
-import { JSON_PROTOCOL, MSGPACK_PROTOCOL, type ServerMessage } from '../protocol/messages.ts'
+import { JSON_PROTOCOL, MSGPACK_PROTOCOL, parsedJson, type ServerMessage } from '../protocol/messages.ts'
 import type { Lens } from './selection.ts'
 import type { ViewRow } from './view-store.ts'
 
@@ -34,13 +34,7 @@ export const jsonCodec: WireCodec = {
   update: (id, prev, position, rows) =>
     `{"type":"update","id":${id},"prev":"${prev}","position":"${position}","rows":[${rows.join(',')}]}`,
   message: (message) => JSON.stringify(message),
-  read: (bytes) => {
-    try {
-      return JSON.parse(textDecoder.decode(bytes))
-    } catch {
-      return undefined // the client is told
-    }
-  },
+  read: (bytes) => parsedJson(textDecoder.decode(bytes)),
 }
 
 /** A message as bytes, for many to send: each would make them of a text anew. */
