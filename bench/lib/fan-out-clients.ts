@@ -2,6 +2,7 @@
 // missing. Decoding every row would measure JSON.parse. Arguments: kind, port, clients.
 import { connect } from 'node:net'
 import { JSON_PROTOCOL } from '../../src/protocol/messages.ts'
+import { frameOf } from '../../test/harness/raw-web-socket.ts'
 import { type ClientsResult, END_KEY, type Kind } from './fan-out.ts'
 
 const [kind, portText, clientsText] = process.argv.slice(2) as [Kind, string, string]
@@ -131,16 +132,6 @@ class Client {
     const head = Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0])
     this.#socket.write(Buffer.concat([head, payload]))
   }
-}
-
-function frameOf(bytes: Buffer): { opcode: number; payload: Buffer; end: number } | undefined {
-  if (bytes.length < 2) return undefined
-  const short = bytes[1]! & 127
-  const head = short === 126 ? 4 : short === 127 ? 10 : 2
-  if (bytes.length < head) return undefined
-  const length = short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short
-  const end = head + length
-  return bytes.length < end ? undefined : { opcode: bytes[0]! & 15, payload: bytes.subarray(head, end), end }
 }
 
 function countOf(payload: Buffer): number {

@@ -67,18 +67,11 @@ export class RawWebSocket implements WebSocketLike {
     return true
   }
 
-  /** Frames from a server are not masked, and this one sends no fragments. */
   #nextFrame(): boolean {
-    const bytes = this.#received
-    if (bytes.length < 2) return false
-    const short = bytes[1]! & 127
-    const head = short === 126 ? 4 : short === 127 ? 10 : 2
-    if (bytes.length < head) return false
-    const length = short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short
-    if (bytes.length < head + length) return false
-    const payload = bytes.subarray(head, head + length)
-    this.#received = bytes.subarray(head + length)
-    this.#opcode(bytes[0]! & 15, payload)
+    const frame = frameOf(this.#received)
+    if (frame === undefined) return false
+    this.#received = this.#received.subarray(frame.end)
+    this.#opcode(frame.opcode, frame.payload)
     return true
   }
 
@@ -102,4 +95,15 @@ export class RawWebSocket implements WebSocketLike {
     if (long) head.writeUInt16BE(payload.length, 2)
     this.socket.write(Buffer.concat([head, mask, masked]))
   }
+}
+
+/** The first frame of what was received; undefined: it is not whole yet. Frames from a server are not masked, and come without fragments. */
+export function frameOf(bytes: Buffer): { opcode: number; payload: Buffer; end: number } | undefined {
+  if (bytes.length < 2) return undefined
+  const short = bytes[1]! & 127
+  const head = short === 126 ? 4 : short === 127 ? 10 : 2
+  if (bytes.length < head) return undefined
+  const length = short === 126 ? bytes.readUInt16BE(2) : short === 127 ? Number(bytes.readBigUInt64BE(2)) : short
+  const end = head + length
+  return bytes.length < end ? undefined : { opcode: bytes[0]! & 15, payload: bytes.subarray(head, end), end }
 }

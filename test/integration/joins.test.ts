@@ -1,50 +1,26 @@
 // A job of three topics as a process on a real Kafka: two that are keyed alike and one that moves to their key, joined, through a
 // kill -9, to the end, and again after a reset. Holds SPEC: JOIN-1, JOIN-5.
-import { randomUUID } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
-import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
-import { FrameWriter, sourceRecords } from '../../src/core/frame.ts'
+import { FrameWriter } from '../../src/core/frame.ts'
 import { partitionOfKey } from '../../src/kafka/murmur2.ts'
-import type { Kafka } from '../../src/kafka/port.ts'
-import { openRdKafka } from '../../src/kafka/rdkafka/rdkafka.ts'
-import { CommandProcess, endCommandProcesses, LAUNCHER } from '../harness/command-process.ts'
+import { BrokerJob } from '../harness/broker-job.ts'
+import type { CommandProcess } from '../harness/command-process.ts'
 
-const brokers = inject('brokers')
 const PARTITIONS = 3
 const ORDERS = 12_000
 const START_MS = 1_760_000_000_000
 const CALL_MS = 30_000
 const encoder = new TextEncoder()
-const decoder = new TextDecoder()
 
-let folder: string
-let name: string
-let kafka: Kafka
+let rig: BrokerJob
 beforeEach(() => {
-  folder = mkdtempSync(join(tmpdir(), 'millrace-joins-'))
-  name = `joins-${randomUUID()}`
-  kafka = openRdKafka({ brokers })
+  rig = new BrokerJob('joins', inject('brokers'))
 })
-afterEach(() => {
-  endCommandProcesses()
-  rmSync(folder, { recursive: true })
-})
-
-async function makeTopics(partitions: Record<string, number>): Promise<void> {
-  const admin = await kafka.openAdmin()
-  const topics = Object.entries(partitions).map(([topic, partitionCount]) => {
-    return { name: `${name}-${topic}`, partitionCount, replicationFactor: 1, config: {} }
-  })
-  await admin.create(topics, CALL_MS)
-  await admin.close()
-}
+afterEach(() => rig.end())
 
 /** Payments have no key of their own: they move to that of the orders. */
-function jobFile(): string {
-  const path = join(folder, 'job.ts')
-  const text = `import { job, json, kafka, stream } from 'millrace'
+function jobText({ name }: BrokerJob): string {
+  return `import { job, json, kafka, stream } from 'millrace'
     type Order = { id: string; n: number; ts: number }
     type Payment = { order: string; amount: number; ts: number }
     const times = { eventTime: 'ts', outOfOrder: '1s', idleAfter: '500ms', maxPast: '30d' } as const
@@ -60,14 +36,11 @@ function jobFile(): string {
         ...order, paid: payment?.amount ?? null,
       }))
       .to(kafka('${name}-out', { value: json() }))`
-  writeFileSync(path, text)
-  return path
 }
 
 /** Orders, some shipped, some paid, each stream somewhat out of order. Gives the rows that must come out. */
 async function load(): Promise<string[]> {
   const writer = new FrameWriter()
-  const topics = ['orders', 'shipments', 'payments'].map((topic) => `${name}-${topic}`)
   const send = (topic: number, key: string | undefined, ts: number, value: object): void => {
     const keyBytes = key === undefined ? undefined : encoder.encode(key)
     const partition = keyBytes === undefined ? ts % PARTITIONS : partitionOfKey(keyBytes, PARTITIONS)
@@ -83,36 +56,18 @@ async function load(): Promise<string[]> {
     if (isPaid) send(2, undefined, ts + 2_000 - (n % 11) * 100, { order: id, amount: n * 3 })
     rows.push(JSON.stringify({ id, n, shipped: isShipped ? n : null, paid: isPaid ? n * 3 : null }))
   }
-  const producer = await kafka.openProducer({})
-  await producer.produce(writer.take()!, topics)
-  await producer.flush(CALL_MS)
-  await producer.close()
+  await rig.send(writer, ['orders', 'shipments', 'payments'])
   return rows.sort()
 }
 
-function millrace(command: string, ...more: string[]): CommandProcess {
-  return new CommandProcess([LAUNCHER, command, jobFile(), '--brokers', brokers, '--json', ...more])
-}
-function run(...more: string[]): CommandProcess {
-  const state = ['--state-dir', join(folder, 'state'), '--instance-id', 'one', '--lanes', '2']
-  return millrace('run', '--http-port', '0', '--create-topics', ...state, ...more)
-}
+const run = (...more: string[]): CommandProcess => rig.run(jobText(rig), '--lanes', '2', ...more)
 const partitions = () => Array.from({ length: PARTITIONS }, (_, partition) => partition)
 
 /** Rows of the sink from these offsets on, sorted, as they are committed. */
-async function rows(from: readonly number[] = [0, 0, 0]): Promise<string[]> {
-  const reader = await kafka.openReader({})
-  reader.assign(partitions().map((partition) => ({ topic: `${name}-out`, partition, offset: from[partition]! })))
-  const found: string[] = []
-  for (const ended = new Set<number>(); ended.size < PARTITIONS; ) {
-    const { batches, ends } = await reader.poll({ recordsMax: 10_000, bytesMax: 1 << 22, waitMs: 200 })
-    for (const { frame } of batches) for (const { value } of sourceRecords(frame)) found.push(decoder.decode(value))
-    for (const { partition } of ends) ended.add(partition)
-  }
-  await reader.close()
-  return found.sort()
-}
+const rows = async (from: readonly number[] = [0, 0, 0]): Promise<string[]> => (await rig.values('out', from)).sort()
+
 async function endsOfSink(): Promise<number[]> {
+  const { kafka, name } = rig
   const reader = await kafka.openReader({})
   const marks = partitions().map((partition) => reader.watermarks({ topic: `${name}-out`, partition }, CALL_MS))
   const ends = (await Promise.all(marks)).map(({ high }) => high)
@@ -121,7 +76,7 @@ async function endsOfSink(): Promise<number[]> {
 }
 
 test('each order has its one row through a kill -9 in the middle, and again after a reset of all topics', async () => {
-  await makeTopics({ orders: PARTITIONS, shipments: PARTITIONS, payments: PARTITIONS })
+  await rig.makeTopics({ orders: PARTITIONS, shipments: PARTITIONS, payments: PARTITIONS })
   const expected = await load()
   const first = run('--limits-poll-records-max', '200', '--commit-catch-up-ms', '20')
   await first.saying(/ready in/)
@@ -136,12 +91,12 @@ test('each order has its one row through a kill -9 in the middle, and again afte
   expect(await rows()).toEqual(expected)
 
   const from = await endsOfSink()
-  const reset = millrace('reset', '--to', 'earliest')
+  const reset = rig.command('reset', jobText(rig), '--to', 'earliest')
   expect(await reset.exit(), reset.stderr).toBe(0)
   const records = ORDERS + ORDERS * 0.8 + (ORDERS / 3) * 2
   expect(reset.json()).toMatchObject({ recordsSkipped: 0 })
   expect((reset.json().partitions as { topic: string }[]).map(({ topic }) => topic).sort()).toEqual(
-    ['orders', 'payments', 'shipments'].flatMap((topic) => partitions().map(() => `${name}-${topic}`)),
+    ['orders', 'payments', 'shipments'].flatMap((topic) => partitions().map(() => `${rig.name}-${topic}`)),
   )
   const third = run('--until-end')
   expect(await third.exit(), third.stderr).toBe(0)
@@ -150,9 +105,9 @@ test('each order has its one row through a kill -9 in the middle, and again afte
 })
 
 test('topics that meet with other partitions are refused by name', async () => {
-  await makeTopics({ orders: PARTITIONS, shipments: 2, payments: 1 })
+  await rig.makeTopics({ orders: PARTITIONS, shipments: 2, payments: 1 })
   const refused = run('--until-end')
   expect(await refused.exit()).toBe(1)
   expect(refused.json()).toMatchObject({ error: { code: 'MR4036' } })
-  expect(refused.stderr).toContain(`${name}-orders and ${name}-shipments`)
+  expect(refused.stderr).toContain(`${rig.name}-orders and ${rig.name}-shipments`)
 })
