@@ -7,6 +7,11 @@ import { isArray, isMap, readSize } from './msgpack-guard.ts'
 import { safeInteger } from './msgpack-scan.ts'
 import { TextCache } from './text-cache.ts'
 
+const TWO_32 = 2 ** 32
+// A view of the bytes costs more than to copy the few of a number.
+const scratch = new DataView(new ArrayBuffer(8))
+const scratchBytes = new Uint8Array(scratch.buffer)
+
 /** An extension type that has no JavaScript value of its own (all but timestamps). */
 export class MsgpackExtension {
   readonly type: number
@@ -27,13 +32,13 @@ export class MsgpackExtension {
  */
 export class MsgpackDecoder implements ColumnBytes {
   #bytes: Uint8Array = new Uint8Array(0)
-  #view: DataView = new DataView(new ArrayBuffer(0))
   #at = 0
   readonly #texts = new TextCache()
+  /** Of fields: texts come and go, names stay. */
+  readonly #names = new TextCache()
 
   begin(bytes: Uint8Array): void {
     this.#bytes = bytes
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   }
 
   text(start: number, length: number): string {
@@ -55,28 +60,29 @@ export class MsgpackDecoder implements ColumnBytes {
     if (type < 0xc0) return this.#text(type & 0x1f)
     if (type === 0xcb) {
       this.#at += 8
-      return this.#view.getFloat64(this.#at - 8)
+      return readFloat64(this.#bytes, this.#at - 8)
     }
     if (type >= 0xca && type <= 0xd3) return this.#number(type)
     return this.#variable(type)
   }
 
   #number(type: number): number | bigint {
-    const view = this.#view
+    const bytes = this.#bytes
     const at = this.#at
     if (type === 0xca) {
       this.#at += 4
-      return view.getFloat32(at)
+      return readFloat32(bytes, at)
     }
     const isSigned = type >= 0xd0
     const size = 1 << (type - (isSigned ? 0xd0 : 0xcc))
     this.#at += size
-    if (size === 1) return isSigned ? view.getInt8(at) : view.getUint8(at)
-    if (size === 2) return isSigned ? view.getInt16(at) : view.getUint16(at)
-    if (size === 4) return isSigned ? view.getInt32(at) : view.getUint32(at)
-    const number = safeInteger(isSigned ? view.getInt32(at) : view.getUint32(at), view.getUint32(at + 4))
-    if (!Number.isNaN(number)) return number
-    return isSigned ? view.getBigInt64(at) : view.getBigUint64(at)
+    const first = readSize(bytes, at, Math.min(size, 4))
+    const unusedBits = size < 4 ? 32 - size * 8 : 0
+    const high = isSigned ? (first << unusedBits) >> unusedBits : first
+    if (size < 8) return high
+    const low = readSize(bytes, at + 4, 4)
+    const number = safeInteger(high, low)
+    return Number.isNaN(number) ? (BigInt(high) << 32n) | BigInt(low) : number
   }
 
   #variable(type: number): unknown {
@@ -139,8 +145,9 @@ export class MsgpackDecoder implements ColumnBytes {
   #key(): string {
     const type = this.#bytes[this.#at]!
     if ((type & 0xe0) === 0xa0) {
-      this.#at++
-      return this.#text(type & 0x1f)
+      const length = type & 0x1f
+      this.#at += 1 + length
+      return this.#names.text(this.#bytes, this.#at - length, length)
     }
     const key = this.#read()
     return typeof key === 'object' ? '' : String(key)
@@ -148,22 +155,23 @@ export class MsgpackDecoder implements ColumnBytes {
 
   /** Timestamps are 32 bits of seconds, 30 + 34 bits of nanoseconds and seconds, or 32 + 64 bits of them. */
   #extension(length: number): unknown {
-    const type = this.#view.getInt8(this.#at++)
+    const bytes = this.#bytes
+    const type = (bytes[this.#at++]! << 24) >> 24
     const at = this.#at
     if (type === -1 && length === 4) {
       this.#at += 4
-      return new Date(this.#view.getUint32(at) * 1000)
+      return new Date(readSize(bytes, at, 4) * 1000)
     }
     if (type === -1 && length === 8) {
       this.#at += 8
-      const high = this.#view.getUint32(at)
-      const seconds = (high & 3) * 4294967296 + this.#view.getUint32(at + 4)
+      const high = readSize(bytes, at, 4)
+      const seconds = (high & 3) * TWO_32 + readSize(bytes, at + 4, 4)
       return new Date(seconds * 1000 + Math.floor((high >>> 2) / 1e6))
     }
     if (type === -1 && length === 12) {
       this.#at += 12
-      const seconds = Number(this.#view.getBigInt64(at + 4))
-      return new Date(seconds * 1000 + Math.floor(this.#view.getUint32(at) / 1e6))
+      const seconds = (readSize(bytes, at + 4, 4) | 0) * TWO_32 + readSize(bytes, at + 8, 4)
+      return new Date(seconds * 1000 + Math.floor(readSize(bytes, at, 4) / 1e6))
     }
     return new MsgpackExtension(type, this.#copy(length))
   }
@@ -171,4 +179,14 @@ export class MsgpackDecoder implements ColumnBytes {
 
 function setOwn(object: Record<string, unknown>, key: string, value: unknown): void {
   Object.defineProperty(object, key, { value, enumerable: true, configurable: true, writable: true })
+}
+
+function readFloat64(bytes: Uint8Array, at: number): number {
+  for (let i = 0; i < 8; i++) scratchBytes[i] = bytes[at + i]!
+  return scratch.getFloat64(0)
+}
+
+function readFloat32(bytes: Uint8Array, at: number): number {
+  for (let i = 0; i < 4; i++) scratchBytes[i] = bytes[at + i]!
+  return scratch.getFloat32(0)
 }

@@ -6,6 +6,9 @@ const SLOT_COUNT = 4096
 const CACHED_BYTES_MAX = 32
 
 const textDecoder = new TextDecoder()
+const { latin1Slice } = Buffer.prototype as unknown as {
+  latin1Slice(this: Uint8Array, start: number, end: number): string
+}
 
 /**
  * Decodes UTF-8; bytes that are not UTF-8 become U+FFFD.
@@ -22,11 +25,16 @@ export class TextCache {
     if (length === 0) return ''
     if (length > CACHED_BYTES_MAX) return textDecoder.decode(bytes.subarray(start, start + length))
     let hash = length
-    for (let i = 0; i < length; i++) hash = (Math.imul(hash, 31) + bytes[start + i]!) | 0
+    let allBits = 0
+    for (let i = 0; i < length; i++) {
+      const byte = bytes[start + i]!
+      allBits |= byte
+      hash = (Math.imul(hash, 31) + byte) | 0
+    }
     const slot = (hash ^ (hash >>> 15)) & (SLOT_COUNT - 1)
     const known = this.#texts[slot]
     if (known !== undefined && this.#lengths[slot] === length && this.#isAt(slot, bytes, start, length)) return known
-    return this.#remember(slot, bytes, start, length)
+    return this.#remember(slot, bytes, start, length, allBits < 0x80)
   }
 
   #isAt(slot: number, bytes: Uint8Array, start: number, length: number): boolean {
@@ -35,12 +43,15 @@ export class TextCache {
     return true
   }
 
-  #remember(slot: number, bytes: Uint8Array, start: number, length: number): string {
-    const view = bytes.subarray(start, start + length)
-    const text = textDecoder.decode(view)
+  #remember(slot: number, bytes: Uint8Array, start: number, length: number, isAscii: boolean): string {
+    // Without a view of the bytes, which costs more than the text.
+    const text = isAscii
+      ? latin1Slice.call(bytes, start, start + length)
+      : textDecoder.decode(bytes.subarray(start, start + length))
     this.#texts[slot] = text
     this.#lengths[slot] = length
-    this.#arena.set(view, slot * CACHED_BYTES_MAX)
+    const at = slot * CACHED_BYTES_MAX
+    for (let i = 0; i < length; i++) this.#arena[at + i] = bytes[start + i]!
     return text
   }
 }
