@@ -147,6 +147,8 @@ export interface SlabTable {
   closeWindow(windowEndMs: number, visit: (row: number) => void): void
   /** Deletes all rows of a window end. */
   dropWindow(windowEndMs: number): void
+  /** Is told of each row before it leaves memory: deleted, evicted, or of a table that is dropped. */
+  set onDrop(tell: (row: number) => void)
   /** Visits every live row, window ends ascending, then key byte order. Does not load everything at once. */
   forEachRow(visit: (row: number) => void): void
   /** Deletes one row. */

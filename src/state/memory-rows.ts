@@ -12,6 +12,8 @@ export class MemoryRows {
   readonly columns: RowColumns
   readonly keys = new KeyTable()
   readonly windows = new WindowList()
+  /** See SlabTable. */
+  onDrop: ((row: number) => void) | undefined
   readonly #index = new RowIndex()
 
   constructor(width: number) {
@@ -36,6 +38,7 @@ export class MemoryRows {
   /** Forgets a row; its window may be empty afterwards. */
   drop(row: number): WindowRows {
     const { columns } = this
+    this.onDrop?.(row)
     const window = this.windows.get(columns.ends[row]!)!
     this.#index.remove(columns.keys, columns.ends, row)
     this.keys.removeRow(columns.keys[row]!, row)

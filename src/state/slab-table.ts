@@ -105,6 +105,9 @@ class StoredSlabTable implements SlabTable {
   get cells(): (unknown[] | undefined)[] {
     return this.#columns.cells
   }
+  set onDrop(tell: (row: number) => void) {
+    this.#rows.onDrop = tell
+  }
   get evictedRowCount(): number {
     return this.#eviction.rowCount
   }

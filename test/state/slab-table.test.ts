@@ -445,6 +445,31 @@ describe('a slab table', () => {
     expect([one.rowCount, one.keyCount, one.bytes]).toEqual([0, 0, 0])
   })
 
+  test('tells of each row before it leaves memory, whichever way', async () => {
+    const store = await openedStore()
+    const table = tableOver(store, true, 1)
+    const told: string[] = []
+    table.onDrop = (row) => told.push(`${keyNameOf(table, row)}@${table.windowEndOf(row)}`)
+    for (const name of ['a', 'b', 'c']) rowOf(table, name, 1000)
+    rowOf(table, 'd', 2000)
+    rowOf(table, 'e', 3000)
+    table.deleteRow(rowOf(table, 'a', 1000))
+    expect(told.splice(0)).toEqual(['a@1000'])
+    table.dropWindow(2000)
+    expect(told.splice(0)).toEqual(['d@2000'])
+    table.seal(1, new FrameWriter(), 0, 0)
+    store.sealed(1, positionAt(1))
+    store.committed(1)
+    await store.flush(0, 't')
+    table.evict()
+    expect(told.splice(0).sort()).toEqual(['b@1000', 'c@1000', 'e@3000'])
+    rowOf(table, 'e', 3000)
+    table.closeWindow(1000, () => {})
+    expect(told.splice(0)).toEqual(['b@1000', 'c@1000'])
+    table.dropAll()
+    expect(told).toEqual(['e@3000'])
+  })
+
   test('is refused over a store that is not restored, and with the reserved operator id', async () => {
     const store = await openedStore()
     expect(() => createSlabTable({ operatorId: 0xffff, width: 1, isWindowed: true, store, memoryBytesMax: 1 })).toThrow(

@@ -1,6 +1,5 @@
 // Records of a join that wait, some of them in one row of state, back to back. Runs on a lane, owned by one task of a join. Hot.
-// Keeps SPEC: JOIN-1 (a record is found by its key, its time and its bounds), STATE-9 (read back, a row is what it was), LIMIT-1 (what
-// is kept has a size: memory that blocks share lives as long as one of them, so it is small).
+// Keeps SPEC: JOIN-1 (a record is found by its key, its time and its bounds), STATE-9 (read back, a row is what it was).
 
 /*
  *   entry   u32 key bytes | u32 value bytes | f64 time | f64 first time that it meets | f64 deadline | key | value
@@ -9,8 +8,8 @@
  */
 import { ByteCell } from '../../state/byte-cell.ts'
 import { copyBytes, equalBytes } from '../../state/byte-hash.ts'
+import { type BlockArena, roomFor } from './block-arena.ts'
 import type { ByteRange } from './derived.ts'
-import { keptObject } from './table-rows.ts'
 
 const KEY_BYTES = 0
 const VALUE_BYTES = 4
@@ -22,8 +21,7 @@ const HEADER_BYTES = 32
 /** The first entry of a block brings room for as many like it; when that is used up, it doubles. */
 const FIRST_ROOM = 8
 const FIRST_ROOM_BYTES_MAX = 1 << 10
-/** Memory that blocks share. Those with more room than a quarter of it have memory of their own. */
-const PAGE_BYTES = 1 << 13
+const NO_BYTES = new Uint8Array(0)
 
 /** An entry to be. Times are in ms since the epoch. */
 export interface NewEntry {
@@ -38,85 +36,63 @@ export function entryBytes(key: ByteRange, value: ByteRange): number {
   return HEADER_BYTES + key.length + value.length
 }
 
-/** Memory for blocks, of a page after the other. */
-export class BlockPages {
-  bytes = new Uint8Array(0)
-  view = new DataView(this.bytes.buffer)
-  #used = PAGE_BYTES
+// Of the entry at `at`, in the bytes or the view that it lies in.
 
-  /** Sets `bytes` and `view` to memory with `length` bytes of room; gives where they begin. */
-  take(length: number): number {
-    if (length > PAGE_BYTES / 4) {
-      this.#renew(length)
-      this.#used = PAGE_BYTES
-      return 0
-    }
-    if (this.#used + length > PAGE_BYTES) {
-      this.#renew(PAGE_BYTES)
-      this.#used = 0
-    }
-    const start = this.#used
-    this.#used += length
-    return start
-  }
+/** True when it is of the key. */
+export function isEntryOf(entry: Uint8Array, at: number, { bytes, start, length }: ByteRange): boolean {
+  if (readU32(entry, at + KEY_BYTES) !== length) return false
+  return equalBytes(entry, at + HEADER_BYTES, bytes, start, length)
+}
+export function entryTimeMs(view: DataView, at: number): number {
+  return view.getFloat64(at + TIME, true)
+}
+export function entryFromMs(view: DataView, at: number): number {
+  return view.getFloat64(at + FROM, true)
+}
+export function entryDeadlineMs(view: DataView, at: number): number {
+  return view.getFloat64(at + DEADLINE, true)
+}
+/** Where its record begins. */
+export function entryValueAt(entry: Uint8Array, at: number): number {
+  return at + HEADER_BYTES + readU32(entry, at + KEY_BYTES)
+}
 
-  #renew(length: number): void {
-    this.bytes = new Uint8Array(length)
-    this.view = new DataView(this.bytes.buffer)
+/** An entry as what it is. */
+export function entryAt(bytes: Uint8Array, at: number): { key: Uint8Array; value: Uint8Array } & NewEntry {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+  const valueAt = entryValueAt(bytes, at)
+  return {
+    key: bytes.slice(at + HEADER_BYTES, valueAt),
+    value: bytes.slice(valueAt, valueAt + readU32(bytes, at + VALUE_BYTES)),
+    timeMs: entryTimeMs(view, at),
+    fromMs: entryFromMs(view, at),
+    deadlineMs: entryDeadlineMs(view, at),
   }
 }
 
-/** Offsets of entries count from the beginning of the block. */
+/** The bytes of a row, in an arena. */
 export class EntryBlock extends ByteCell {
-  #view: DataView
-  #room: number
+  /** In the arena, -1: none yet. */
+  place = -1
+  #room = 0
 
-  /** Takes over bytes that nobody else writes to. */
-  constructor(bytes: Uint8Array) {
-    super(bytes, 0, bytes.length)
-    this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
-    this.#room = bytes.length
+  constructor() {
+    super(NO_BYTES, 0, 0)
   }
 
-  /** True when the entry is of the key. */
-  isOf(offset: number, { bytes, start, length }: ByteRange): boolean {
-    const at = this.start + offset
-    if (this.#view.getUint32(at + KEY_BYTES, true) !== length) return false
-    return equalBytes(this.bytes, at + HEADER_BYTES, bytes, start, length)
-  }
-  timeMs(offset: number): number {
-    return this.#view.getFloat64(this.start + offset + TIME, true)
-  }
-  fromMs(offset: number): number {
-    return this.#view.getFloat64(this.start + offset + FROM, true)
-  }
-  deadlineMs(offset: number): number {
-    return this.#view.getFloat64(this.start + offset + DEADLINE, true)
-  }
-  /** The record, decoded anew: whoever gets it may change it. */
-  objectOf(offset: number): unknown {
-    return keptObject(this.bytes, this.#valueAt(offset))
+  /** Takes a copy of what was read from the store; there is no entry yet. */
+  fill(bytes: Uint8Array, arena: BlockArena): void {
+    this.#moveTo(roomFor(bytes.length), arena)
+    this.bytes.set(bytes, this.start)
+    this.length = bytes.length
   }
 
-  /** An entry as what it is. */
-  entryAt(offset: number): { key: Uint8Array; value: Uint8Array } & NewEntry {
-    const at = this.start + offset
-    const valueAt = this.#valueAt(offset)
-    return {
-      key: this.bytes.slice(at + HEADER_BYTES, valueAt),
-      value: this.bytes.slice(valueAt, valueAt + this.#view.getUint32(at + VALUE_BYTES, true)),
-      timeMs: this.timeMs(offset),
-      fromMs: this.fromMs(offset),
-      deadlineMs: this.deadlineMs(offset),
-    }
-  }
-
-  /** Gives the offset of the new entry. */
-  append(key: ByteRange, value: ByteRange, { timeMs, fromMs, deadlineMs }: NewEntry, pages: BlockPages): number {
+  /** Gives the offset of the new entry from where the block begins. */
+  append(key: ByteRange, value: ByteRange, { timeMs, fromMs, deadlineMs }: NewEntry, arena: BlockArena): number {
     const offset = this.length
     const size = entryBytes(key, value)
-    if (offset + size > this.#room) this.#grow(offset + size, pages)
-    const view = this.#view
+    if (offset + size > this.#room) this.#grow(offset + size, arena)
+    const view = arena.viewAt(this.place)
     const at = this.start + offset
     view.setUint32(at + KEY_BYTES, key.length, true)
     view.setUint32(at + VALUE_BYTES, value.length, true)
@@ -125,23 +101,34 @@ export class EntryBlock extends ByteCell {
     view.setFloat64(at + DEADLINE, deadlineMs, true)
     copyBytes(this.bytes, at + HEADER_BYTES, key.bytes, key.start, key.length)
     copyBytes(this.bytes, at + HEADER_BYTES + key.length, value.bytes, value.start, value.length)
-    this.length += size
+    this.length = offset + size
     return offset
   }
 
-  /** Where the record of an entry begins, in `bytes`. */
-  #valueAt(offset: number): number {
-    const at = this.start + offset
-    return at + HEADER_BYTES + this.#view.getUint32(at + KEY_BYTES, true)
+  /** The row is no more: its place is for others. */
+  release(arena: BlockArena): void {
+    if (this.place >= 0) arena.release(this.place, this.#room)
+    this.place = -1
   }
 
-  #grow(length: number, pages: BlockPages): void {
-    const room = this.length === 0 ? Math.min(length * FIRST_ROOM, FIRST_ROOM_BYTES_MAX) : this.#room * 2
-    this.#room = Math.max(length, room)
-    const start = pages.take(this.#room)
-    copyBytes(pages.bytes, start, this.bytes, this.start, this.length)
-    this.bytes = pages.bytes
-    this.#view = pages.view
-    this.start = start
+  #grow(length: number, arena: BlockArena): void {
+    const first = Math.max(length, Math.min(length * FIRST_ROOM, FIRST_ROOM_BYTES_MAX))
+    this.#moveTo(roomFor(this.length === 0 ? first : length), arena)
   }
+
+  #moveTo(room: number, arena: BlockArena): void {
+    const place = arena.take(room)
+    const bytes = arena.bytesAt(place)
+    const start = arena.startOf(place)
+    copyBytes(bytes, start, this.bytes, this.start, this.length)
+    this.release(arena)
+    this.place = place
+    this.bytes = bytes
+    this.start = start
+    this.#room = room
+  }
+}
+
+function readU32(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }

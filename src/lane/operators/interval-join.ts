@@ -19,9 +19,11 @@ import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { Chunk } from '../chunk.ts'
 import type { FrameRun, Step } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
+import { bucketMsOf } from './bucket-width.ts'
 import { noBytes } from './derived.ts'
 import type { NewEntry } from './entry-block.ts'
-import { BLOCK_SLOTS, bucketMsOf, JoinEntries, noKey, toHashedKey, unpackEntries } from './join-entries.ts'
+import { noKey, toHashedKey } from './hashed-key.ts'
+import { BLOCK_SLOTS, JoinEntries, unpackEntries } from './join-entries.ts'
 import { JoinRows, type JoinRowsOptions } from './join-rows.ts'
 import type { LateRecords } from './late.ts'
 import { type Meeting, moveSide } from './meeting.ts'
@@ -212,31 +214,22 @@ export class IntervalJoin implements Meeting {
     const lastBucket = entries.bucketOf(lastMs)
     let isMet = false
     for (let bucket = entries.bucketOf(Math.max(firstMs, watermarkMs)); bucket <= lastBucket; bucket++) {
-      if (!entries.enter(bucket)) continue
-      for (let depth = 0, blockRow = entries.rowAt(0); blockRow >= 0; blockRow = entries.rowBehind(blockRow, ++depth)) {
-        const count = entries.countOf(blockRow)
-        for (let nth = 0; nth < count; nth++) {
-          const at = entries.offsetAt(blockRow, nth)
-          if (at < 0) continue
-          const block = entries.blockOf(blockRow)
-          if (!block.isOf(at, key)) continue
-          const deadlineMs = block.deadlineMs(at)
-          if (deadlineMs < watermarkMs) continue
-          const entryMs = block.timeMs(at)
-          const isNear =
-            side === 0
-              ? entryMs >= fromMs && entryMs <= toMs
-              : block.fromMs(at) <= timeMs && timeMs <= deadlineMs - graceMs
-          if (!isNear) continue
-          // The function may change what it gets: each pair has records of its own.
-          const object = isMet ? keptObject(this.#value.bytes, this.#value.start) : this.#objectOf(side, chunk, row)
-          isMet = true
-          own.waiting[other]?.remove(key, deadlineMs, entries.placeOf(depth, nth))
-          const met = block.objectOf(at)
-          const pairMs = Math.max(timeMs, entryMs)
-          this.#out.keyOf(chunk, row, run)
-          this.#give(side === 0 ? object : met, side === 0 ? met : object, run, state, pairMs, watermarkMs)
-        }
+      if (!entries.find(bucket)) continue
+      while (entries.next()) {
+        const { deadlineMs } = entries
+        if (deadlineMs < watermarkMs) continue
+        const entryMs = entries.timeMs
+        const isNear =
+          side === 0 ? entryMs >= fromMs && entryMs <= toMs : entries.fromMs <= timeMs && timeMs <= deadlineMs - graceMs
+        if (!isNear) continue
+        // The function may change what it gets: each pair has records of its own.
+        const object = isMet ? keptObject(this.#value.bytes, this.#value.start) : this.#objectOf(side, chunk, row)
+        isMet = true
+        own.waiting[other]?.remove(key, deadlineMs, entries.place)
+        const met = entries.object()
+        const pairMs = Math.max(timeMs, entryMs)
+        this.#out.keyOf(chunk, row, run)
+        this.#give(side === 0 ? object : met, side === 0 ? met : object, run, state, pairMs, watermarkMs)
       }
     }
     return isMet
@@ -272,14 +265,15 @@ export class IntervalJoin implements Meeting {
 
   #closeWaiting(side: 0 | 1, run: FrameRun, state: ChainState, own: JoinTask, deadlineMs: number): void {
     const out = this.#out.key
-    own.waiting[side]!.close(deadlineMs, (key, block, at) => {
+    const entries = own.entries[side]
+    own.waiting[side]!.close(deadlineMs, (key) => {
       out.bytes = key.bytes
       out.start = key.start
       out.length = key.length
-      const object = block.objectOf(at)
+      const object = entries.object()
       // It is due as soon as its deadline has passed.
       const pair = side === 0 ? ([object, undefined] as const) : ([undefined, object] as const)
-      this.#give(pair[0], pair[1], run, state, block.timeMs(at), deadlineMs)
+      this.#give(pair[0], pair[1], run, state, entries.timeMs, deadlineMs)
     })
   }
 

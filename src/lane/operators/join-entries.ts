@@ -14,11 +14,22 @@
  * path, whose first block that is not there ends it. One more row of a bucket says how many bits it begins with, and how wide it is. A
  * record is looked for in the few buckets that its bounds touch; a bucket goes as a whole when the watermark is at its end.
  */
-import { hashBytes } from '../../state/byte-hash.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { PackedRecord } from '../chain-state.ts'
 import type { ByteRange } from './derived.ts'
-import { BlockPages, EntryBlock, entryBytes, type NewEntry } from './entry-block.ts'
+import {
+  entryAt,
+  entryBytes,
+  entryDeadlineMs,
+  entryFromMs,
+  entryTimeMs,
+  entryValueAt,
+  isEntryOf,
+  type NewEntry,
+} from './entry-block.ts'
+import { type HashedKey, noKey } from './hashed-key.ts'
+import { RowBlocks } from './row-blocks.ts'
+import { keptObject } from './table-rows.ts'
 
 const ENTRIES_MAX = 32
 /** Of a block: the number of its entries; 1 when it takes no more; of each entry the hash of its key and where it begins. */
@@ -45,52 +56,15 @@ const ID_BYTES = 8
 /** Blocks that are looked at one by one before the search doubles its steps: a key of many records has a long path. */
 const WALKED_MAX = 8
 
-const BUCKET_MS_MIN = 16
-/** In the time that its records wait. */
-const BUCKETS_MAX = 256
-/** That a record looks through. */
-const BUCKETS_SEEN_MAX = 16
 const NO_BYTES = new Uint8Array(0)
-
-/**
- * The width in ms of the buckets of deadlines of one side. `waitMs`: how long its records wait, as they come in; `spanMs`: the deadlines
- * that one of the other side looks through. Short where records wait for a short time: they stay until the end of their bucket.
- *
- * @example
- * bucketMsOf(60_000, 65_000) // 32500
- * bucketMsOf(60_000, 4_000) // 3750
- */
-export function bucketMsOf(spanMs: number, waitMs: number): number {
-  return Math.max(
-    BUCKET_MS_MIN,
-    Math.min(spanMs, Math.ceil(waitMs / 2)),
-    Math.ceil(spanMs / BUCKETS_SEEN_MAX),
-    Math.ceil(waitMs / BUCKETS_MAX),
-  )
-}
-
-/** A key that entries are looked for with. */
-export interface HashedKey extends ByteRange {
-  /** A number of 32 bits, not negative. */
-  hash: number
-}
-
-/** No key yet: whoever looks for entries fills it again and again. */
-export function noKey(): HashedKey {
-  return { bytes: NO_BYTES, start: 0, length: -1, hash: 0 }
-}
-
-/** Sets a key to the bytes source[start .. start + length). */
-export function toHashedKey(key: HashedKey, source: Uint8Array, start: number, length: number): void {
-  key.bytes = source
-  key.start = start
-  key.length = length
-  key.hash = hashBytes(source, start, length) >>> 0
-}
+const NO_VIEW = new DataView(NO_BYTES.buffer)
+const NO_HEADS = new Int32Array(1)
 
 interface Bucket {
   /** Of the hash, at depth 0. */
   readonly bits: number
+  /** By these bits: the row of the block at depth 0, from 1 on; -1: there is none; 0: not known. */
+  readonly heads: Int32Array
   /** Entries that came since the task was opened. */
   count: number
   /** It was there when the task was opened: the count is not that of all its entries. */
@@ -100,43 +74,60 @@ interface Bucket {
 /** The records of a row: see TableLayout. Its slots are event time, deadline and the first time that it meets, in ms. */
 export function unpackEntries(slots: Float64Array, cells: readonly unknown[]): PackedRecord[] {
   if (cells.length === 0) return []
-  const block = new EntryBlock(cells[0] as Uint8Array)
   return Array.from({ length: slots[COUNT]! }, (_, nth) => {
-    const { key, value, timeMs, fromMs, deadlineMs } = block.entryAt(slots[FIRST + nth]! % OFFSETS)
+    const entry = entryAt(cells[0] as Uint8Array, slots[FIRST + nth]! % OFFSETS)
+    const { key, value, timeMs, fromMs, deadlineMs } = entry
     return { key, slots: [timeMs, deadlineMs, fromMs], cells: [value] }
   })
 }
 
+/**
+ * The records of one side. `seek` says whose are looked for, `find` in which bucket, and after each `next` that is true this is one of them:
+ * `timeMs`, `fromMs`, `deadlineMs`, `place` and `object` tell of it.
+ *
+ * @example
+ * entries.seek(key)
+ * if (entries.find(bucket)) while (entries.next()) sum += entries.timeMs
+ */
 export class JoinEntries {
-  readonly table: SlabTable
+  readonly #table: SlabTable
   #bucketMs: number
   /** Those that have entries. */
   readonly #buckets = new Map<number, Bucket>()
   #newest = Number.NEGATIVE_INFINITY
+  readonly #blocks: RowBlocks
   #key: HashedKey = noKey()
   #hashed = 0
-  /** Of the bucket entered. */
+  /** The bucket at hand. */
   #number = 0
   #bits = -1
+  #heads: Int32Array = NO_HEADS
   /** Ids of the blocks on the path of the key, by depth; those from `#known` on are not known yet. */
   readonly #path: number[] = []
   #known = 0
   #lastRow = -1
+  /** The entry at hand: its block, its number in it, where it lies. */
+  #row = -1
+  #depth = 0
+  #nth = -1
+  #bytes: Uint8Array = NO_BYTES
+  #view: DataView = NO_VIEW
+  #at = 0
   readonly #id = new Uint8Array(ID_BYTES)
-  readonly #pages = new BlockPages()
 
   /** `bucketMs`: as long as the table has buckets of another width, which were made by other options of the streams, it keeps that. */
   constructor(table: SlabTable, bucketMs: number) {
-    this.table = table
+    this.#table = table
+    this.#blocks = new RowBlocks(table)
     this.#bucketMs = bucketMs
     for (const number of table.windowEndsUpTo(Number.POSITIVE_INFINITY)) {
       const row = table.rowIfAny(this.#bucketId(), number)
       // One that was closed before, and is only named still.
       if (row < 0) continue
-      this.#buckets.set(number, { bits: table.slots[row * BLOCK_SLOTS + BITS]!, count: 0, isOld: true })
+      this.#addBucket(number, table.slots[row * BLOCK_SLOTS + BITS]!, true)
       this.#bucketMs = table.slots[row * BLOCK_SLOTS + WIDTH_MS]!
-      this.#newest = number
     }
+    table.onDrop = (row) => this.#forgetRow(row)
   }
 
   bucketOf(deadlineMs: number): number {
@@ -148,7 +139,7 @@ export class JoinEntries {
   }
   /** The end of the first bucket that has entries, +Infinity: none has. */
   get firstBucketEndMs(): number {
-    return (this.table.windowEndMin + 1) * this.#bucketMs
+    return (this.#table.windowEndMin + 1) * this.#bucketMs
   }
 
   /** What follows is about this key, until the next seek, seal or eviction. */
@@ -158,98 +149,135 @@ export class JoinEntries {
     this.#known = 0
   }
 
-  /** What follows is about this bucket. False: it has no entries. */
-  enter(number: number): boolean {
+  /** Goes before the first entry of the key in a bucket. False: the bucket has none of any key. */
+  find(number: number): boolean {
     const bucket = this.#buckets.get(number)
     if (bucket === undefined) return false
     this.#enter(number, bucket)
+    this.#depth = 0
+    this.#row = this.#rowAt(0)
+    this.#nth = -1
     return true
   }
 
-  /** The row of a block of the key, at a depth of the bucket, with entries of other keys among its own; -1: the path ends before. */
-  rowAt(depth: number): number {
-    return this.table.rowIfAny(this.#idAt(depth), this.#number)
+  /** Goes on to the next entry of the key, in the order that they came. False: there is none. */
+  next(): boolean {
+    while (this.#row >= 0) {
+      const { slots } = this.#table
+      const hashed = this.#hashed
+      const at = this.#row * BLOCK_SLOTS
+      const count = slots[at + COUNT]!
+      for (let nth = this.#nth + 1; nth < count; nth++) {
+        const offset = slots[at + FIRST + nth]! - hashed
+        // Else the key has another hash.
+        if (offset >= 0 && offset < OFFSETS && this.#look(this.#row, nth, offset)) return true
+      }
+      this.#row = this.#isOpen(this.#row) ? -1 : this.#rowAt(++this.#depth)
+      this.#nth = -1
+    }
+    return false
   }
 
-  /** The row behind one of the path, which is at `depth`; -1: there is none. */
-  rowBehind(row: number, depth: number): number {
-    return this.#isOpen(row) ? -1 : this.rowAt(depth)
+  /** Goes to the entry of the key at a place of a bucket. */
+  moveTo(number: number, place: number): void {
+    const bucket = this.#buckets.get(number)
+    if (bucket !== undefined) this.#enter(number, bucket)
+    this.#depth = Math.floor(place / ENTRIES_MAX)
+    const row = bucket === undefined ? -1 : this.#rowAt(this.#depth)
+    const nth = place % ENTRIES_MAX
+    const offset = row < 0 ? -1 : this.#table.slots[row * BLOCK_SLOTS + FIRST + nth]! - this.#hashed
+    this.#row = row
+    if (!(offset >= 0 && offset < OFFSETS && this.#look(row, nth, offset))) {
+      throw new RangeError(`a join has nothing at place ${place} of bucket ${number}`)
+    }
   }
 
-  /** Entries of a row. */
-  countOf(row: number): number {
-    return this.table.slots[row * BLOCK_SLOTS + COUNT]!
+  get timeMs(): number {
+    return entryTimeMs(this.#view, this.#at)
   }
-
-  /** Where the nth entry of a row begins in its block, -1: its key has another hash. */
-  offsetAt(row: number, nth: number): number {
-    const offset = this.table.slots[row * BLOCK_SLOTS + FIRST + nth]! - this.#hashed
-    return offset >= 0 && offset < OFFSETS ? offset : -1
+  /** The first time of a record of the other side that it meets. */
+  get fromMs(): number {
+    return entryFromMs(this.#view, this.#at)
   }
-
-  /** The block of a row. One that was read back from the store becomes one when it is asked for. */
-  blockOf(row: number): EntryBlock {
-    const cells = this.table.cells[row]!
-    const cell = cells[0]
-    if (cell instanceof EntryBlock) return cell
-    const block = new EntryBlock(cell as Uint8Array)
-    cells[0] = block
-    return block
+  get deadlineMs(): number {
+    return entryDeadlineMs(this.#view, this.#at)
   }
-
-  /** The place of an entry in its bucket, for those who know its key. */
-  placeOf(depth: number, nth: number): number {
-    return depth * ENTRIES_MAX + nth
+  /** Its place in the bucket, for those who know its key. */
+  get place(): number {
+    return this.#depth * ENTRIES_MAX + this.#nth
   }
-
-  /** The row of a place of the key in the bucket. */
-  rowOf(place: number): number {
-    const row = this.rowAt(Math.floor(place / ENTRIES_MAX))
-    if (row < 0) throw new RangeError(`a join has nothing at place ${place} of bucket ${this.#number}`)
-    return row
-  }
-
-  /** Where the entry of a place begins in its block. */
-  offsetOf(row: number, place: number): number {
-    return this.offsetAt(row, place % ENTRIES_MAX)
+  /** The record, decoded anew: whoever gets it may change it. */
+  object(): unknown {
+    return keptObject(this.#bytes, entryValueAt(this.#bytes, this.#at))
   }
 
   /** Lets a record of the key wait. Gives its place. */
   add(value: ByteRange, entry: NewEntry): number {
-    const { table } = this
-    const key = this.#key
     const number = this.bucketOf(entry.deadlineMs)
     const bucket = this.#buckets.get(number) ?? this.#open(number)
     this.#enter(number, bucket)
     bucket.count++
     let depth = this.#lastDepth()
     let row = this.#lastRow
-    if (row < 0 || !this.#hasRoom(row, entryBytes(key, value))) {
-      row = table.rowFor(this.#idAt(++depth), number)
-      table.cells[row] = [new EntryBlock(NO_BYTES)]
-    }
-    const offset = this.blockOf(row).append(key, value, entry, this.#pages)
+    if (row < 0 || !this.#hasRoom(row, entryBytes(this.#key, value))) row = this.#newRow(++depth)
+    const offset = this.#blocks.append(row, this.#key, value, entry)
+    const table = this.#table
     const at = row * BLOCK_SLOTS
     const nth = table.slots[at + COUNT]!
     table.slots[at + COUNT] = nth + 1
     table.slots[at + FIRST + nth] = this.#hashed + offset
     table.touch(row)
-    return this.placeOf(depth, nth)
+    return depth * ENTRIES_MAX + nth
   }
 
   /** Forgets the buckets that end at or before the watermark. */
   dropBefore(watermarkMs: number): void {
-    const { table } = this
+    const table = this.#table
     if (this.firstBucketEndMs > watermarkMs) return
     const upTo = watermarkMs === Number.POSITIVE_INFINITY ? watermarkMs : Math.floor(watermarkMs / this.#bucketMs) - 1
     for (const number of table.windowEndsUpTo(upTo)) {
-      table.dropWindow(number)
       this.#buckets.delete(number)
+      table.dropWindow(number)
     }
+    this.#countBeside()
   }
 
-  #enter(number: number, { bits }: Bucket): void {
+  /** The entry of a row at an offset of its block becomes the one at hand, if it is of the key. */
+  #look(row: number, nth: number, offset: number): boolean {
+    const { arena } = this.#blocks
+    const place = this.#blocks.placeOf(row)
+    const bytes = arena.bytesAt(place)
+    const at = arena.startOf(place) + offset
+    if (!isEntryOf(bytes, at, this.#key)) return false
+    this.#nth = nth
+    this.#bytes = bytes
+    this.#view = arena.viewAt(place)
+    this.#at = at
+    return true
+  }
+
+  #newRow(depth: number): number {
+    const table = this.#table
+    const row = table.rowFor(this.#idAt(depth), this.#number)
+    this.#blocks.begin(row)
+    if (depth === 0) this.#heads[this.#key.hash & (this.#heads.length - 1)] = row + 1
+    return row
+  }
+
+  /** A row leaves memory. */
+  #forgetRow(row: number): void {
+    this.#blocks.forget(row)
+    const table = this.#table
+    const heads = this.#buckets.get(table.windowEndOf(row))?.heads
+    if (heads === undefined) return
+    const { keyArena } = table
+    const idAt = table.keyStart(table.keyOf(row))
+    if (readInt(keyArena, idAt) === 0) heads[readInt(keyArena, idAt + 4)] = 0
+  }
+
+  #enter(number: number, { bits, heads }: Bucket): void {
     this.#number = number
+    this.#heads = heads
     if (bits === this.#bits) return
     this.#bits = bits
     this.#known = 0
@@ -257,7 +285,7 @@ export class JoinEntries {
 
   /** A new bucket is taken to be like the newest one. */
   #open(number: number): Bucket {
-    const { table } = this
+    const table = this.#table
     const like = this.#buckets.get(this.#newest)
     let bits = like?.bits ?? BITS_UNKNOWN
     if (like !== undefined && !like.isOld) {
@@ -267,18 +295,30 @@ export class JoinEntries {
     table.slots[row * BLOCK_SLOTS + BITS] = bits
     table.slots[row * BLOCK_SLOTS + WIDTH_MS] = this.#bucketMs
     table.touch(row)
-    const bucket = { bits, count: 0, isOld: false }
+    const bucket = this.#addBucket(number, bits, false)
+    this.#countBeside()
+    return bucket
+  }
+
+  #addBucket(number: number, bits: number, isOld: boolean): Bucket {
+    const bucket = { bits, heads: new Int32Array(1 << bits), count: 0, isOld }
     this.#buckets.set(number, bucket)
     if (number > this.#newest) this.#newest = number
     return bucket
   }
 
+  #countBeside(): void {
+    let { bytes } = this.#blocks
+    for (const { heads } of this.#buckets.values()) bytes += heads.byteLength
+    this.#table.besideBytes = bytes
+  }
+
   /** False closes the block: what comes later must not be found before. */
   #hasRoom(row: number, bytes: number): boolean {
-    const { table } = this
+    const table = this.#table
     const at = row * BLOCK_SLOTS
     if (table.slots[at + CLOSED] === 1) return false
-    if (table.slots[at + COUNT]! < ENTRIES_MAX && this.blockOf(row).length + bytes <= BLOCK_BYTES_MAX) return true
+    if (table.slots[at + COUNT]! < ENTRIES_MAX && this.#blocks.lengthOf(row) + bytes <= BLOCK_BYTES_MAX) return true
     table.slots[at + CLOSED] = 1
     table.touch(row)
     return false
@@ -308,13 +348,25 @@ export class JoinEntries {
 
   /** The block takes more: there is none behind it. */
   #isOpen(row: number): boolean {
-    return this.table.slots[row * BLOCK_SLOTS + CLOSED] === 0
+    return this.#table.slots[row * BLOCK_SLOTS + CLOSED] === 0
   }
 
   #isThere(depth: number): boolean {
-    const row = this.rowAt(depth)
+    const row = this.#rowAt(depth)
     if (row >= 0) this.#lastRow = row
     return row >= 0
+  }
+
+  /** The row of the block of the key, at a depth of the bucket at hand, with entries of other keys among its own; -1: there is none. */
+  #rowAt(depth: number): number {
+    if (depth > 0) return this.#table.rowIfAny(this.#idAt(depth), this.#number)
+    const heads = this.#heads
+    const at = this.#key.hash & (heads.length - 1)
+    const known = heads[at]!
+    if (known !== 0) return known > 0 ? known - 1 : -1
+    const row = this.#table.rowIfAny(this.#idAt(0), this.#number)
+    heads[at] = row < 0 ? -1 : row + 1
+    return row
   }
 
   #idAt(depth: number): number {
@@ -337,6 +389,11 @@ export class JoinEntries {
       id[i] = depth >>> (24 - i * 8)
       id[4 + i] = prefix >>> (24 - i * 8)
     }
-    return this.table.internKey(id, 0, ID_BYTES)
+    return this.#table.internKey(id, 0, ID_BYTES)
   }
+}
+
+/** A number of an id. */
+function readInt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }

@@ -2,8 +2,8 @@
 // Keeps SPEC: JOIN-2 (a record that met none has one row, in the order of deadlines and keys).
 import type { SlabTable } from '../../state/contract.ts'
 import type { ByteRange } from './derived.ts'
-import type { EntryBlock } from './entry-block.ts'
-import { type JoinEntries, noKey, toHashedKey } from './join-entries.ts'
+import { noKey, toHashedKey } from './hashed-key.ts'
+import type { JoinEntries } from './join-entries.ts'
 
 /** A row needs one; what it holds are the places of records. */
 export const WAITING_SLOTS = 1
@@ -50,8 +50,8 @@ export class UnmatchedEntries {
     table.touch(row)
   }
 
-  /** Those of a deadline, by key and in the order they came; they are waited for no more. */
-  close(deadlineMs: number, visit: (key: ByteRange, block: EntryBlock, offset: number) => void): void {
+  /** Those of a deadline, by key and in the order they came; they are waited for no more. Each is the entry at hand when it is visited. */
+  close(deadlineMs: number, visit: (key: ByteRange) => void): void {
     const table = this.#table
     const entries = this.#entries
     const key = this.#key
@@ -60,10 +60,9 @@ export class UnmatchedEntries {
       const keyId = table.keyOf(row)
       toHashedKey(key, table.keyArena, table.keyStart(keyId), table.keyBytes(keyId))
       entries.seek(key)
-      entries.enter(bucket)
       for (const place of table.cells[row]!) {
-        const row = entries.rowOf(place as number)
-        visit(key, entries.blockOf(row), entries.offsetOf(row, place as number))
+        entries.moveTo(bucket, place as number)
+        visit(key)
       }
     })
   }
