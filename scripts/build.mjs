@@ -1,6 +1,6 @@
-// Builds dist/ with esbuild: the library, the CLI and the worker, sharing chunks. Milliseconds, no type check
-// (`npm run check` has it). Third-party packages stay external. Files are replaced one by one and only when they
-// changed, so that two runs can stand side by side.
+// Builds dist/ with esbuild: the library, the CLI and the worker, sharing chunks, and the client for browsers, each entry of it whole and
+// small. Milliseconds, no type check (`npm run check` has it). Third-party packages stay external. Files are replaced one by one and only
+// when they changed, so that two runs can stand side by side.
 import { existsSync } from 'node:fs'
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -9,6 +9,7 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const entryPoints = ['src/index.ts', 'src/cli/main.ts', 'src/testing/index.ts', 'workers/lane.ts']
+export const CLIENT_ENTRY_POINTS = ['src/client/index.ts']
 
 async function replace(path, contents) {
   const old = await readFile(path).catch(() => undefined)
@@ -19,23 +20,41 @@ async function replace(path, contents) {
   await rename(next, path)
 }
 
+const common = {
+  absWorkingDir: root,
+  outbase: root,
+  bundle: true,
+  format: 'esm',
+  packages: 'external',
+  sourcemap: true,
+  logLevel: 'warning',
+  write: false,
+}
+
+/** What runs in Node, in chunks that the entries share. */
+const forNode = (outdir) => ({
+  ...common,
+  outdir,
+  entryPoints: entryPoints.filter((path) => existsSync(`${root}${path}`)),
+  splitting: true,
+  platform: 'node',
+  target: 'node20',
+  chunkNames: 'chunks/[name]-[hash]',
+})
+
+/** What runs in browsers too. */
+export const forBrowsers = (outdir) => ({
+  ...common,
+  outdir,
+  entryPoints: CLIENT_ENTRY_POINTS,
+  platform: 'browser',
+  target: 'es2022',
+  minify: true,
+})
+
 export async function buildDist(outdir = `${root}dist`) {
-  const { outputFiles } = await build({
-    absWorkingDir: root,
-    entryPoints: entryPoints.filter((path) => existsSync(`${root}${path}`)),
-    outdir,
-    outbase: root,
-    bundle: true,
-    splitting: true,
-    format: 'esm',
-    platform: 'node',
-    target: 'node20',
-    packages: 'external',
-    sourcemap: true,
-    chunkNames: 'chunks/[name]-[hash]',
-    logLevel: 'warning',
-    write: false,
-  })
+  const built = await Promise.all([build(forNode(outdir)), build(forBrowsers(outdir))])
+  const outputFiles = built.flatMap((each) => each.outputFiles)
   // Chunks before the entries that import them.
   for (const file of outputFiles.sort(
     (a, b) => Number(b.path.includes('/chunks/')) - Number(a.path.includes('/chunks/')),

@@ -6,7 +6,8 @@ export const PUSH_GLIBC_MIN = '2.38'
 
 /** Files of the quick suite that open the push server. */
 export const NEEDS_PUSH = [
-  'test/client/view-client.test.ts',
+  'test/client/client.test.ts',
+  'test/client/event-stream.test.ts',
   'test/push/gap-check.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',

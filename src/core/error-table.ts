@@ -352,6 +352,22 @@ export const ERRORS = {
     text: 'The view {view} is still being read.',
     remedy: 'Ask again in a moment; `GET /views` says when it is ready.',
   },
+  MR7041: {
+    action: 'report',
+    text: 'The client cannot connect: {reason}.',
+    remedy:
+      'Give `url` or `urls` of push servers that the page may use, and in Node 20 `WebSocket` of the package `ws`.',
+  },
+  MR7042: {
+    action: 'report',
+    text: 'The client has no token: {reason}.',
+    remedy: 'It asks again before each try; look at what the `token` function of the client does.',
+  },
+  MR7043: {
+    action: 'report',
+    text: 'The server closed the connection with code {closeCode} and takes none like it.',
+    remedy: 'docs/protocol.md has the codes; client and server may be of different versions.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

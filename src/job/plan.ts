@@ -303,8 +303,10 @@ export function isStateful(plan: StreamPlan): boolean {
 }
 
 /** What a thread needs to run a job: its plan and the functions that the plan points to. */
-export interface CompiledJob {
+export interface CompiledJob<out V = unknown> {
   plan: Plan
   // biome-ignore lint/complexity/noBannedTypes: the plan says what each takes; they are called through typed adapters
   functions: readonly Function[]
+  /** Carries the types of the job's views, by name; never set. */
+  readonly views?: V
 }

@@ -3,6 +3,7 @@
 
 import type { Field } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
+import type { NoViews, WithView } from './job-views.ts'
 import type { SinkTopic } from './source.ts'
 import type { Complete, ViewOptions } from './stages.ts'
 
@@ -23,14 +24,14 @@ export interface TopNOptions<R> {
 }
 
 /** Rows that come and go by their rank. */
-export interface RankedStream<R> {
-  filter(keep: (row: R) => boolean): RankedStream<R>
-  map<U>(change: (row: R) => U): RankedStream<U>
+export interface RankedStream<R, V = NoViews> {
+  filter(keep: (row: R) => boolean): RankedStream<R, V>
+  map<U>(change: (row: R) => U): RankedStream<U, V>
   /** Writes each row, and each that is taken back, with the key of its group. */
-  to(sink: SinkTopic<R>): RankedStream<R> & Complete
+  to(sink: SinkTopic<R>): RankedStream<R, V> & Complete<V>
   /** Keeps the rows of the lists: what is taken back is deleted. The key tells the rows of all groups apart. */
-  toView(
-    name: string,
+  toView<const N extends string>(
+    name: N,
     options: Pick<ViewOptions<R, never>, 'value'> & { key: (row: R) => string | Uint8Array },
-  ): RankedStream<R> & Complete
+  ): RankedStream<R, WithView<V, N, R>> & Complete<WithView<V, N, R>>
 }

@@ -14,6 +14,7 @@
 import type { AggregateOf, AggregateResult, Field, FieldValues, NumericField } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
 import type { Format } from './format.ts'
+import type { BranchViews, NoViews, WithView } from './job-views.ts'
 import type { CompiledJob, GapValue } from './plan.ts'
 import type { ProcessOptions } from './process-spec.ts'
 import type { Ranked, RankedStream, TopNOptions } from './ranked-stages.ts'
@@ -22,11 +23,11 @@ import type { GlobalJoinOptions, GlobalTable, Table, TableJoinOptions, TableJoin
 import type { GlobalSpec, TumblingSpec, WindowSpec } from './windows.ts'
 
 /** Shown by `millrace plan`; also marks what a job file exports. */
-export interface Complete {
+export interface Complete<out V = unknown> {
   /**
    * The plan of the job and its functions. Throws MR1002 with every problem of the job.
    */
-  build(): CompiledJob
+  build(): CompiledJob<V>
 }
 
 /** At each multiple of the interval in event time, the latest row of each result that changed since the last one. */
@@ -76,23 +77,29 @@ export interface Branch<R, S> {
 }
 
 /** Records as they are read, or as functions made them. */
-export interface Stream<R, K extends string> {
+export interface Stream<R, K extends string, V = NoViews> {
   /** Keeps the records for which `keep` gives true; it gets just the named fields (fast path). */
-  filter<const F extends readonly Field<R>[]>(fields: F, keep: (...values: FieldValues<R, F>) => boolean): Stream<R, K>
+  filter<const F extends readonly Field<R>[]>(
+    fields: F,
+    keep: (...values: FieldValues<R, F>) => boolean,
+  ): Stream<R, K, V>
   /** Keeps the records for which `keep` gives true (free path: the whole record is decoded). */
-  filter(keep: (record: R) => boolean): Stream<R, K>
+  filter(keep: (record: R) => boolean): Stream<R, K, V>
   /** Turns each record into another; the function gets just the named fields (fast path). */
-  map<const F extends readonly Field<R>[], U>(fields: F, change: (...values: FieldValues<R, F>) => U): Stream<U, never>
+  map<const F extends readonly Field<R>[], U>(
+    fields: F,
+    change: (...values: FieldValues<R, F>) => U,
+  ): Stream<U, never, V>
   /** Turns each record into another (free path). */
-  map<U>(change: (record: R) => U): Stream<U, never>
+  map<U>(change: (record: R) => U): Stream<U, never, V>
   /** Turns each record into any number of others (free path). None: the record counts as filtered. */
-  flatMap<U>(change: (record: R) => readonly U[]): Stream<U, never>
+  flatMap<U>(change: (record: R) => readonly U[]): Stream<U, never, V>
   /**
    * Groups by a field. By the declared key of the source the records stay where they are: those of a key are in one
    * partition already, in order. By any other field, or after a `map`, they move through a topic of the job's own,
    * `<job>-repartition`.
    */
-  keyBy<F extends Field<R> | K>(field: F): KeyedStream<R, F>
+  keyBy<F extends Field<R> | K>(field: F): KeyedStream<R, F, V>
   /**
    * Each record goes the way of the first branch that is for it; one that is for none is filtered. What keeps state belongs behind
    * it, into a branch. Free path.
@@ -103,12 +110,12 @@ export interface Stream<R, K extends string> {
    *   { into: (rest) => rest.keyBy('user').aggregate({ n: count() }).to(kafka('small-orders')) },
    * )
    */
-  branch(...branches: Branch<R, Stream<R, K>>[]): Complete
+  branch<const B extends readonly Branch<R, Stream<R, K>>[]>(...branches: B): Complete<V & BranchViews<B>>
   /**
    * The records of two streams as one, in no order between them. Those of each are judged by a clock that takes the slower of
    * both. Free path.
    */
-  merge<R2, K2 extends string>(other: Stream<R2, K2>): Stream<R | R2, K & K2>
+  merge<R2, K2 extends string, V2>(other: Stream<R2, K2, V2>): Stream<R | R2, K & K2, V & V2>
   /**
    * Joins each record with the row of a global table that a field of the record names, as the row is when the record is read. Free
    * path. See `globalTable`.
@@ -118,9 +125,9 @@ export interface Stream<R, K extends string> {
     table: GlobalTable<R2>,
     options: GlobalJoinOptions<R, T>,
     row: (record: R, row: RightOf<R2, T>) => U,
-  ): Stream<U, never>
+  ): Stream<U, never, V>
   /** Writes each record to a topic. */
-  to(sink: SinkTopic<R>): Stream<R, K> & Complete
+  to(sink: SinkTopic<R>): Stream<R, K, V> & Complete<V>
 }
 
 /** The key of a result row: text, since it is read back from the Kafka key. */
@@ -199,20 +206,23 @@ type Filled<G, P, T> = [G] extends [never]
     : T | null
 
 /** Records grouped by their key. */
-export interface KeyedStream<R, K extends string> {
+export interface KeyedStream<R, K extends string, V = NoViews> {
   /** See `Stream.filter`. */
   filter<const F extends readonly Field<R>[]>(
     fields: F,
     keep: (...values: FieldValues<R, F>) => boolean,
-  ): KeyedStream<R, K>
-  filter(keep: (record: R) => boolean): KeyedStream<R, K>
+  ): KeyedStream<R, K, V>
+  filter(keep: (record: R) => boolean): KeyedStream<R, K, V>
   /** See `Stream.map`. The key stays what it was. */
-  map<const F extends readonly Field<R>[], U>(fields: F, change: (...values: FieldValues<R, F>) => U): KeyedStream<U, K>
-  map<U>(change: (record: R) => U): KeyedStream<U, K>
+  map<const F extends readonly Field<R>[], U>(
+    fields: F,
+    change: (...values: FieldValues<R, F>) => U,
+  ): KeyedStream<U, K, V>
+  map<U>(change: (record: R) => U): KeyedStream<U, K, V>
   /** See `Stream.flatMap`. The key stays what it was. */
-  flatMap<U>(change: (record: R) => readonly U[]): KeyedStream<U, K>
+  flatMap<U>(change: (record: R) => readonly U[]): KeyedStream<U, K, V>
   /** Groups by another field: the records move again, through another topic of the job's own. */
-  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F>
+  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F, V>
   /**
    * Drops a record whose id came before for its key; it counts as filtered. An id is remembered until the watermark is `within` past
    * the time of the first record that had it.
@@ -220,9 +230,9 @@ export interface KeyedStream<R, K extends string> {
    * @example
    * .keyBy('account').dedup('paymentId', { within: '1h' })
    */
-  dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K>
+  dedup(field: Field<R>, options: DedupOptions): KeyedStream<R, K, V>
   /** See `Stream.branch`. The key stays what it was. */
-  branch(...branches: Branch<R, KeyedStream<R, K>>[]): Complete
+  branch<const B extends readonly Branch<R, KeyedStream<R, K>>[]>(...branches: B): Complete<V & BranchViews<B>>
   /**
    * Joins the records of another stream with the same key that are within bounds of event time. A row for each pair, at once; its
    * time is the later one of both. In an outer join a record that met none has a row with `undefined` for the other side, once, when
@@ -233,33 +243,33 @@ export interface KeyedStream<R, K extends string> {
    *   orderId: order.orderId, paid: payment?.amount ?? 0,
    * }))
    */
-  join<R2, K2 extends string, U, const T extends JoinType = 'inner'>(
+  join<R2, K2 extends string, V2, U, const T extends JoinType = 'inner'>(
     name: string,
-    other: KeyedStream<R2, K2>,
+    other: KeyedStream<R2, K2, V2>,
     options: JoinOptions<R, T>,
     row: (left: LeftOf<R, T>, right: RightOf<R2, T>) => U,
-  ): JoinedStream<U, K>
+  ): JoinedStream<U, K, V & V2>
   /**
    * Joins each record with the row of a table that has its key. The topics have to have the same partitions. Free path.
    *
    * @example
    * .keyBy('user').joinTable('who', users, { type: 'left' }, (click, user) => ({ ...click, name: user?.name ?? 'unknown' }))
    */
-  joinTable<R2, K2 extends string, U, const T extends TableJoinType = 'inner'>(
+  joinTable<R2, K2 extends string, V2, U, const T extends TableJoinType = 'inner'>(
     name: string,
-    table: Table<R2, K2>,
+    table: Table<R2, K2, V2>,
     options: TableJoinOptions<T>,
     row: (record: R, row: RightOf<R2, T>) => U,
-  ): JoinedStream<U, K>
+  ): JoinedStream<U, K, V & V2>
   /** See `Stream.joinTable`. The key stays what it was. */
   joinTable<R2, U, const T extends TableJoinType = 'inner'>(
     name: string,
     table: GlobalTable<R2>,
     options: GlobalJoinOptions<R, T>,
     row: (record: R, row: RightOf<R2, T>) => U,
-  ): KeyedStream<U, K>
+  ): KeyedStream<U, K, V>
   /** See `Stream.merge`. Both streams have to be keyed, and their topics to have the same partitions. */
-  merge<R2, K2 extends string>(other: KeyedStream<R2, K2>): KeyedStream<R | R2, K>
+  merge<R2, K2 extends string, V2>(other: KeyedStream<R2, K2, V2>): KeyedStream<R | R2, K, V & V2>
   /**
    * Functions of your own, called for each record of a key and for its timers, with state by key: what they emit are the records behind
    * it, with the same key. Each call takes effect as a whole, in the transaction of its record. The name is that of the state.
@@ -271,7 +281,7 @@ export interface KeyedStream<R, K extends string> {
    *   },
    * })
    */
-  process<S, U>(name: string, options: ProcessOptions<R, S, U>): KeyedStream<U, K>
+  process<S, U>(name: string, options: ProcessOptions<R, S, U>): KeyedStream<U, K, V>
   /**
    * The best `n` rows of each group, which is the key, with their `rank` from 1 on: a row of phase `early` for each that comes into the
    * list or changes in it, after one of phase `retracted` for each that leaves it or changes its rank. The newest row of a `rowKey` is
@@ -282,14 +292,14 @@ export interface KeyedStream<R, K extends string> {
    * .topN('best', { n: 3, by: 'total', rowKey: 'city' })
    * .toView('best', { key: (row) => `${row.country} ${row.rank}` })
    */
-  topN(name: string, options: TopNOptions<R>): RankedStream<Ranked<R>>
+  topN(name: string, options: TopNOptions<R>): RankedStream<Ranked<R>, V>
   /** Puts records into windows. The name is part of the state's name. */
-  window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W>
+  window<W extends WindowSpec>(name: string, window: W): WindowedStream<R, K, W, V>
   /** A running result by key, without a window and without an end. */
   aggregate<const A extends Record<string, AggregateOf<R>>>(
     aggregates: A,
     options?: AggregateOptions,
-  ): ResultStream<RunningRow<R, K, A>, RunningEmit>
+  ): ResultStream<RunningRow<R, K, A>, RunningEmit, V>
   /**
    * One record by key: the first, then what the function makes of it and each that comes, which is a record of the same kind. It must
    * not change what it is given. The name is that of the state, default `reduce`.
@@ -297,25 +307,25 @@ export interface KeyedStream<R, K extends string> {
    * @example
    * .keyBy('sensor').reduce((highest, reading) => (reading.celsius > highest.celsius ? reading : highest))
    */
-  reduce(reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit>
-  reduce(name: string, reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit>
+  reduce(reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit, V>
+  reduce(name: string, reduce: (before: R, record: R) => R): ResultStream<R, RunningEmit, V>
   /** Writes each record to a topic. */
-  to(sink: SinkTopic<R>): KeyedStream<R, K> & Complete
+  to(sink: SinkTopic<R>): KeyedStream<R, K, V> & Complete<V>
 }
 
 /** Rows of a join, keyed as its records, before it is said where late records go. */
-export interface JoinedStream<R, K extends string> extends KeyedStream<R, K> {
+export interface JoinedStream<R, K extends string, V = NoViews> extends KeyedStream<R, K, V> {
   /** Records that are too late for the join go here as they came, with headers that say why. Without it they are counted and dropped. */
-  late(target: SinkTopic<never>): KeyedStream<R, K>
+  late(target: SinkTopic<never>): KeyedStream<R, K, V>
 }
 
 /** Records in windows, to be aggregated or reduced. */
-export interface WindowedStream<R, K extends string, W extends WindowSpec = TumblingSpec> {
+export interface WindowedStream<R, K extends string, W extends WindowSpec = TumblingSpec, V = NoViews> {
   /** One row for each key and window. */
   aggregate<const A extends Record<string, AggregateOf<R>>, const G extends GapFill<keyof A> = never>(
     aggregates: A,
     options?: WindowAggregateOptions<G>,
-  ): WindowResultStream<RowOf<R, K, A, W, G>>
+  ): WindowResultStream<RowOf<R, K, A, W, G>, V>
   /**
    * One record by key and window, as `KeyedStream.reduce`. Where rows of windows are merged, the function makes one of what it has
    * made of two parts; those of the second come after those of the first. The name is by default `<window>-reduce`.
@@ -323,38 +333,41 @@ export interface WindowedStream<R, K extends string, W extends WindowSpec = Tumb
    * @example
    * .window('1m', tumbling('1m')).reduce((first, reading) => ({ ...first, celsius: Math.max(first.celsius, reading.celsius) }))
    */
-  reduce(reduce: (before: R, record: R) => R): WindowResultStream<R>
-  reduce(name: string, reduce: (before: R, record: R) => R): WindowResultStream<R>
+  reduce(reduce: (before: R, record: R) => R): WindowResultStream<R, V>
+  reduce(name: string, reduce: (before: R, record: R) => R): WindowResultStream<R, V>
 }
 
 /** Rows of an aggregate; `E` says when a sink may get them. */
-export interface ResultStream<R, E> {
+export interface ResultStream<R, E, V = NoViews> {
   /** See `Stream.filter`. */
   filter<const F extends readonly Field<R>[]>(
     fields: F,
     keep: (...values: FieldValues<R, F>) => boolean,
-  ): ResultStream<R, E>
-  filter(keep: (row: R) => boolean): ResultStream<R, E>
+  ): ResultStream<R, E, V>
+  filter(keep: (row: R) => boolean): ResultStream<R, E, V>
   /** See `Stream.map`. The row's key stays what it was. */
   map<const F extends readonly Field<R>[], U>(
     fields: F,
     change: (...values: FieldValues<R, F>) => U,
-  ): ResultStream<U, E>
-  map<U>(change: (row: R) => U): ResultStream<U, E>
+  ): ResultStream<U, E, V>
+  map<U>(change: (row: R) => U): ResultStream<U, E, V>
   /**
    * The rows go on as records, grouped by a field: final rows of windows, at the time of their last moment; of a running result
    * each row as it changes. By the key that they have they stay where they are, by any other field they move through a topic of
    * the job's own.
    */
-  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F>
+  keyBy<F extends Field<R>>(field: F): KeyedStream<R, F, V>
   /** Writes rows to a topic. */
-  to(sink: SinkTopic<R>, options?: ToOptions<E>): ResultStream<R, E> & Complete
+  to(sink: SinkTopic<R>, options?: ToOptions<E>): ResultStream<R, E, V> & Complete<V>
   /** Keeps the latest row per key in a view (topic `<job>-view-<name>`) that clients subscribe to. */
-  toView(name: string, options?: ViewOptions<R, E>): ResultStream<R, E> & Complete
+  toView<const N extends string>(
+    name: N,
+    options?: ViewOptions<R, E>,
+  ): ResultStream<R, E, WithView<V, N, R>> & Complete<WithView<V, N, R>>
 }
 
 /** Rows of a windowed aggregate, before it is said where late records go. */
-export interface WindowResultStream<R> extends ResultStream<R, WindowEmit> {
+export interface WindowResultStream<R, V = NoViews> extends ResultStream<R, WindowEmit, V> {
   /** Late records go here as they came, with headers that say why. Without it they are counted and dropped. */
-  late(target: SinkTopic<never>): ResultStream<R, WindowEmit>
+  late(target: SinkTopic<never>): ResultStream<R, WindowEmit, V>
 }

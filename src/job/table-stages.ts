@@ -3,6 +3,7 @@
 
 import type { Field } from './aggregate-spec.ts'
 import type { Duration } from './duration.ts'
+import type { NoViews, WithView } from './job-views.ts'
 import type { SinkTopic } from './source.ts'
 import type { Complete, RightOf, ViewOptions } from './stages.ts'
 
@@ -27,11 +28,11 @@ export interface TablesJoinOptions<T extends 'inner' | 'left' | 'outer'> {
 /**
  * Rows by key. What is written of it are changes: the new row of a key, or none (a null value) when the key has no row any more.
  */
-export interface Table<R, K extends string> {
+export interface Table<R, K extends string, V = NoViews> {
   /** Keeps the rows for which `keep` gives true; the others are as if they were not there. */
-  filter(keep: (row: R) => boolean): Table<R, K>
+  filter(keep: (row: R) => boolean): Table<R, K, V>
   /** Turns each row into another. */
-  map<U>(change: (row: R) => U): Table<U, K>
+  map<U>(change: (row: R) => U): Table<U, K, V>
   /**
    * The rows of two tables with one key, anew when either changes; the time of a change is the later one of both rows. The topics
    * have to have the same partitions.
@@ -39,16 +40,19 @@ export interface Table<R, K extends string> {
    * @example
    * job('accounts').table(users).join('profile', table(addresses), { type: 'left' }, (user, address) => ({ ...user, ...address }))
    */
-  join<R2, K2 extends string, U, const T extends 'inner' | 'left' | 'outer' = 'inner'>(
+  join<R2, K2 extends string, V2, U, const T extends 'inner' | 'left' | 'outer' = 'inner'>(
     name: string,
-    other: Table<R2, K2>,
+    other: Table<R2, K2, V2>,
     options: TablesJoinOptions<T>,
     row: (left: T extends 'outer' ? R | undefined : R, right: RightOf<R2, T>) => U,
-  ): Table<U, K>
+  ): Table<U, K, V & V2>
   /** Writes each change to a topic. */
-  to(sink: SinkTopic<R>): Table<R, K> & Complete
+  to(sink: SinkTopic<R>): Table<R, K, V> & Complete<V>
   /** Keeps the rows in a view (topic `<job>-view-<name>`) that clients subscribe to. */
-  toView(name: string, options?: Pick<ViewOptions<R, never>, 'value'>): Table<R, K> & Complete
+  toView<const N extends string>(
+    name: N,
+    options?: Pick<ViewOptions<R, never>, 'value'>,
+  ): Table<R, K, WithView<V, N, R>> & Complete<WithView<V, N, R>>
 }
 
 /** Rows by key, all of them on every instance. */

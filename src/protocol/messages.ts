@@ -15,6 +15,10 @@ export interface WireRow {
   /** Kafka timestamp of the row, ms since the epoch. */
   timestampMs: number
   row: unknown
+  /** The window of the row is closed, it does not change any more. */
+  isFinal?: true
+  /** The row is not committed yet. */
+  isProvisional?: true
 }
 
 export type Scalar = string | number | boolean | null

@@ -2,7 +2,7 @@
 // binary come as Uint8Array.
 import { randomBytes } from 'node:crypto'
 import { connect, type Socket } from 'node:net'
-import type { WebSocketLike } from '../../src/client/view-client.ts'
+import type { WebSocketLike } from '../../src/client/web-socket-link.ts'
 
 export class RawWebSocket implements WebSocketLike {
   onopen: ((event: unknown) => void) | null = null

@@ -1,10 +1,12 @@
 // Clients over servers that are killed and connections that are cut, under load: no gap, no repeat out of order, and in the end the
 // rows of the view. Holds SPEC: PUSH-1, PUSH-4, PUSH-12.
 import { afterEach, expect, test } from 'vitest'
-import { followView, type ViewClient } from '../../src/client/view-client.ts'
+import { type Client, createClient } from '../../src/client/client.ts'
+import type { Subscription } from '../../src/client/subscription.ts'
+import type { ChangedRow, ViewSelection } from '../../src/client/view.ts'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { createLog } from '../../src/ops/log.ts'
-import type { Selection, WireRow } from '../../src/protocol/messages.ts'
+import type { Selection } from '../../src/protocol/messages.ts'
 import { lensOf } from '../../src/push/selection.ts'
 import { type PushServer, startPush } from '../../src/push/server.ts'
 import { seeded } from '../../src/testing/seeded.ts'
@@ -20,9 +22,12 @@ const SERVERS = 2
 const ROUNDS = 30
 const KEYS = 50
 
+type Row = Record<string, unknown>
+
 /** What a client was told, checked as it comes. */
 class Checked {
-  readonly client: ViewClient
+  readonly client: Client<Record<string, Row>>
+  readonly view: Subscription<Row>
   readonly selection: Selection
   readonly wrongs: string[] = []
   snapshots = 0
@@ -31,21 +36,24 @@ class Checked {
 
   constructor(selection: Selection, urlOf: () => string) {
     this.selection = selection
-    this.client = followView({
-      url: 'ws://chosen.anew/live',
-      view: 'candles',
-      select: selection,
-      connect: (_url, protocol) => {
-        this.socket = new RawWebSocket(urlOf(), { 'sec-websocket-protocol': protocol })
-        return this.socket
-      },
-      onRows: (rows, isSnapshot) => this.#take(rows, isSnapshot),
+    const opened = (socket: RawWebSocket): void => {
+      this.socket = socket
+    }
+    class ChosenAnew extends RawWebSocket {
+      constructor(_url: string, protocols: string[]) {
+        super(urlOf(), { 'sec-websocket-protocol': protocols.join(', ') })
+        opened(this)
+      }
+    }
+    this.client = createClient({ url: 'http://chosen.anew', WebSocket: ChosenAnew, transport: 'websocket', retryMs: 5 })
+    this.view = this.client.view('candles').subscribe(selection as ViewSelection<Row>, {
+      onSnapshot: (rows) => this.#take(rows, true),
+      onUpdate: (rows) => this.#take(rows, false),
       onError: ({ code }) => this.wrongs.push(code),
-      retryMs: 5,
     })
   }
 
-  #take(rows: readonly WireRow[], isSnapshot: boolean): void {
+  #take(rows: readonly ChangedRow<Row>[], isSnapshot: boolean): void {
     if (isSnapshot) this.snapshots++
     for (const { key, offset } of rows) {
       const known = this.#offsets.get(key) ?? -1
@@ -92,7 +100,7 @@ test('servers are killed and connections cut, and no client sees a gap, a row th
   closers.push(() => {
     for (const { client } of clients) client.close()
   })
-  const areLive = (): Promise<void> => eventually(() => clients.every(({ client }) => client.state === 'live'))
+  const areLive = (): Promise<void> => eventually(() => clients.every(({ view }) => view.state === 'live'))
   await areLive()
   for (let round = 0; round < ROUNDS; round++) {
     for (let i = 0; i < 40; i++) put()
@@ -106,13 +114,13 @@ test('servers are killed and connections cut, and no client sees a gap, a row th
     for (let i = 0; i < 40; i++) put()
     await areLive()
   }
-  for (const { client, selection, wrongs, snapshots } of clients) {
+  for (const { view, selection, wrongs, snapshots } of clients) {
     const lens = lensOf(selection)
     const expected = [...present].filter(
       ([key, row]) => lens.hasKey(key) && lens.accepts({ key, json: JSON.stringify(row) } as never),
     )
     const text = JSON.stringify(expected.sort())
-    await eventually(() => JSON.stringify([...client.rows].map(([key, { row }]) => [key, row]).sort()) === text)
-    expect({ wrongs, gaps: client.gapCount, snapshots }).toEqual({ wrongs: [], gaps: 0, snapshots: 1 })
+    await eventually(() => JSON.stringify([...view.rows].map(([key, { row }]) => [key, row]).sort()) === text)
+    expect({ wrongs, gaps: view.gapCount, snapshots }).toEqual({ wrongs: [], gaps: 0, snapshots: 1 })
   }
 })
