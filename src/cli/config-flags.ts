@@ -29,18 +29,19 @@ function addFlag(command: Command, row: ConfigRow): void {
 
 /**
  * The configuration from a command's parsed options (by commander's names) and the environment. A command that runs a job
- * gives the memory that there is: limits are fitted to it.
+ * gives the memory that there is, and whether it is for views alone: limits are fitted to it.
  */
 export function configFromFlags(
   options: Record<string, unknown>,
   env: Record<string, string | undefined>,
   memoryBytes?: number,
+  memoryOf?: ConfigSources['memoryOf'],
 ): Config {
   const flags: Record<string, string | boolean | string[] | undefined> = {
     kafka: options.kafka as string[] | undefined,
   }
   for (const { key } of CONFIG_ROWS) flags[key] = options[attributeOf(key)] as string | boolean | undefined
-  const sources: ConfigSources = { flags, env, memoryBytes }
+  const sources: ConfigSources = { flags, env, memoryBytes, memoryOf }
   if (typeof options.config === 'string') sources.file = options.config
   return loadConfig(sources)
 }

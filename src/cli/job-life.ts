@@ -1,11 +1,12 @@
-// The life of a job in this process: opened, run, stopped within its limit at any moment of it, closed. Main thread.
+// The life of a job, or of views that are served alone, in this process: opened, run, stopped within its limit at any moment of it,
+// closed. Main thread.
 // Keeps SPEC: STOP-1 (a clean stop within its limit, while it still starts too; what hangs is named).
 
 import { MillraceError } from '../core/errors.ts'
 import { KafkaError } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import { systemScheduler } from '../ops/system-clock.ts'
-import type { JobSnapshot, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
+import type { JobSnapshot, Life, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
 
 /**
  * What was opened, closed in the opposite order. What an abandoned opening still adds after the close is closed at once.
@@ -50,25 +51,29 @@ export interface LivingEngine {
   onRunning(listener: () => void): void
 }
 
-export interface OpenedJob {
+export interface Opened<Info> {
   engine: LivingEngine
-  info: Omit<ReadyInfo, 'millis'>
+  info: Omit<Info, 'millis'>
 }
+export type OpenedJob = Opened<ReadyInfo>
 
-export interface JobLifeOptions {
+export interface LifeOptions<Info, Summary> {
   /**
-   * Opens all that the job needs and notes it in `closings`. When `stopping` is aborted it is not waited for any more.
+   * Opens all that is needed and notes it in `closings`. When `stopping` is aborted it is not waited for any more.
    */
-  open(stopping: AbortSignal, closings: Closings): Promise<OpenedJob>
-  snapshot(): JobSnapshot
-  summary(): RunSummary
+  open(stopping: AbortSignal, closings: Closings): Promise<Opened<Info>>
+  summary(): Summary
   log: Log
   /** How long a stop may take. */
   stopMs: number
 }
 
+export interface JobLifeOptions extends LifeOptions<ReadyInfo, RunSummary> {
+  snapshot(): JobSnapshot
+}
+
 /**
- * Begins to open a job and runs it. Whatever fails, `done` tells; `ready` too when it was before.
+ * Begins to open a job and runs it.
  *
  * @example
  * const job = liveJob({ open, snapshot, summary, log, stopMs: 10_000 })
@@ -76,20 +81,27 @@ export interface JobLifeOptions {
  * await job.done
  */
 export function liveJob(options: JobLifeOptions): RunningJob {
+  return { ...live(options), snapshot: options.snapshot }
+}
+
+/** Begins to open what has an engine and runs it. Whatever fails, `done` tells; `ready` too when it was before. */
+export function live<Info extends { millis: number }, Summary>(
+  options: LifeOptions<Info, Summary>,
+): Life<Info, Summary> {
   const { open, log, stopMs } = options
   const closings = new Closings(log)
   const stopping = new AbortController()
   let engine: LivingEngine | undefined
-  let becameReady: (info: ReadyInfo) => void = () => {}
-  const ready = new Promise<ReadyInfo>((resolve) => {
+  let becameReady: (info: Info) => void = () => {}
+  const ready = new Promise<Info>((resolve) => {
     becameReady = resolve
   })
-  const live = async (): Promise<void> => {
+  const run = async (): Promise<void> => {
     try {
       const opened = await unlessAborted(open(stopping.signal, closings), stopping.signal)
       if (opened === undefined) return
       engine = opened.engine
-      engine.onRunning(() => becameReady({ ...opened.info, millis: Math.round(performance.now()) }))
+      engine.onRunning(() => becameReady({ ...opened.info, millis: Math.round(performance.now()) } as Info))
       await engine.run()
     } catch (error) {
       // Outside of the engine, at the start, nobody else decides about a call of Kafka that failed.
@@ -103,7 +115,7 @@ export function liveJob(options: JobLifeOptions): RunningJob {
   const late = new Promise<never>((_, reject) => {
     onLate = reject
   })
-  const done = Promise.race([live(), late]).then(options.summary)
+  const done = Promise.race([run(), late]).then(options.summary)
   const tellLate = (): void => {
     const waitingFor = closings.closingPart ?? `the engine (${engine?.status ?? 'not opened'})`
     onLate(new MillraceError('MR6003', { limitMs: stopMs, waitingFor }))
@@ -120,7 +132,7 @@ export function liveJob(options: JobLifeOptions): RunningJob {
       () => {},
     )
   }
-  return { ready: Promise.race([ready, done.then(() => ready)]), done, stop, snapshot: options.snapshot }
+  return { ready: Promise.race([ready, done.then(() => ready)]), done, stop }
 }
 
 /** What `opening` gives, or undefined as soon as the signal comes: then nobody waits for it, and its failure is no news. */

@@ -1,9 +1,9 @@
-// Runs a job to its end for a command: says when it is ready, draws its status, stops it on a signal. Main thread.
+// Runs a job, or views alone, to the end for a command: says when it is ready, draws its status, stops it on a signal. Main thread.
 // Keeps SPEC: STOP-1, STOP-2.
 
 import type { Config } from '../ops/config.ts'
 import { createLog, type Log } from '../ops/log.ts'
-import type { JobSnapshot, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
+import type { JobSnapshot, Life, ReadyInfo, RunningJob, RunSummary } from './running-job.ts'
 import { onStopSignal } from './stop-signals.ts'
 import type { Terminal } from './terminal.ts'
 
@@ -26,43 +26,58 @@ export function commandLog(config: Config, terminal: Terminal): Log {
  * Starts a job and sees it to its end; `whileRunning` gets it once it is ready. A signal stops it, while it still starts
  * too. Rejects with what the job failed with, or with what `whileRunning` threw, once the job was stopped for it.
  */
-export async function runToEnd(
+export function runToEnd(
   start: () => RunningJob,
   terminal: Terminal,
   whileRunning: (job: RunningJob, info: ReadyInfo) => void = () => {},
   rows: CountedRows = RESULTS,
 ): Promise<RunSummary> {
-  const job = start()
+  let endStatus = () => {}
+  const begun = (job: RunningJob, info: ReadyInfo): void => {
+    sayReady(info, terminal)
+    endStatus = drawStatus(
+      () => job.snapshot(),
+      terminal,
+      (before, now) => statusLine(before, now, rows),
+    )
+    whileRunning(job, info)
+  }
+  return liveToEnd(start, terminal, begun).finally(() => endStatus())
+}
+
+/** The same for anything that has a life; `begun` gets it once it is ready. */
+export async function liveToEnd<Info, Summary, L extends Life<Info, Summary>>(
+  start: () => L & Life<Info, Summary>,
+  terminal: Terminal,
+  begun: (life: L, info: Info) => void,
+): Promise<Summary> {
+  const life = start()
   const undo = onStopSignal((signal) => {
     terminal.say(`${signal}: stopping; a second signal ends at once`)
-    stopQuietly(job, signal)
+    stopQuietly(life, signal)
   })
-  let endStatus = () => {}
   let failure: { error: unknown } | undefined
-  const begun = (info: ReadyInfo): void => {
+  const onReady = (info: Info): void => {
     try {
-      sayReady(info, terminal)
-      endStatus = drawStatus(job, terminal, rows)
-      whileRunning(job, info)
+      begun(life, info)
     } catch (error) {
       failure = { error }
-      stopQuietly(job, 'the command failed')
+      stopQuietly(life, 'the command failed')
     }
   }
-  job.ready.then(begun, () => {}) // `done` rejects with the same
+  life.ready.then(onReady, () => {}) // `done` rejects with the same
   try {
-    const summary = await job.done
+    const summary = await life.done
     if (failure !== undefined) throw failure.error
     return summary
   } finally {
-    endStatus()
     undo()
   }
 }
 
 /** What goes wrong while stopping is told by `done`. */
-function stopQuietly(job: RunningJob, reason: string): void {
-  job.stop(reason).catch(() => {})
+function stopQuietly(life: Pick<RunningJob, 'stop'>, reason: string): void {
+  life.stop(reason).catch(() => {})
 }
 
 function sayReady(info: ReadyInfo, terminal: Terminal): void {
@@ -72,12 +87,12 @@ function sayReady(info: ReadyInfo, terminal: Terminal): void {
   terminal.say(`ready in ${Math.round(info.millis)} ms`)
 }
 
-/** Draws the status each second; returns the function that ends it. */
-function drawStatus(job: RunningJob, terminal: Terminal, rows: CountedRows): () => void {
-  let before = job.snapshot()
+/** Draws the line of two snapshots each second; returns the function that ends it. */
+export function drawStatus<S>(snapshot: () => S, terminal: Terminal, line: (before: S, now: S) => string): () => void {
+  let before = snapshot()
   const timer = setInterval(() => {
-    const now = job.snapshot()
-    terminal.status(statusLine(before, now, rows))
+    const now = snapshot()
+    terminal.status(line(before, now))
     before = now
   }, STATUS_EVERY_MS)
   return () => {

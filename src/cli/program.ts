@@ -20,12 +20,14 @@ import { health } from './commands/health.ts'
 import { plan } from './commands/plan.ts'
 import { reset } from './commands/reset.ts'
 import { run } from './commands/run.ts'
+import { serve } from './commands/serve.ts'
 import { test } from './commands/test.ts'
 import { type Streams, Terminal } from './terminal.ts'
 
 /** All commands by the words that call them. */
 export const COMMANDS: Readonly<Record<string, CommandSpec>> = {
   run,
+  serve,
   plan,
   test,
   capture,

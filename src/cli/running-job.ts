@@ -43,12 +43,16 @@ export interface ReadyInfo {
   urls: { admin: string; push: string | undefined }
 }
 
-export interface RunningJob {
-  /** Resolves when partitions are assigned and their state is restored. Rejects when the job fails before. */
-  ready: Promise<ReadyInfo>
-  /** Resolves when the job ended cleanly (stopped, or at its end of input); rejects when it failed. */
-  done: Promise<RunSummary>
+/** What runs in this process from its start to its end. */
+export interface Life<Info, Summary> {
+  /** Resolves when it does what it is for: a job when partitions are assigned and their state is restored. Rejects when it fails before. */
+  ready: Promise<Info>
+  /** Resolves when it ended cleanly (stopped, or at its end of input); rejects when it failed. */
+  done: Promise<Summary>
   /** Stops cleanly within `limits.stopMs`, else `done` rejects with MR6003. Idempotent. */
   stop(reason: string): Promise<void>
+}
+
+export interface RunningJob extends Life<ReadyInfo, RunSummary> {
   snapshot(): JobSnapshot
 }

@@ -3,7 +3,6 @@
 
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
-import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
 import type { LaneSetup } from '../core/message.ts'
 import { Engine } from '../engine/engine.ts'
 import type { EngineLimits } from '../engine/options.ts'
@@ -16,18 +15,18 @@ import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
 import { clientBytesMax } from '../kafka/rdkafka/settings.ts'
 import { startAdmin } from '../ops/admin-http.ts'
-import { type Config, originsOf } from '../ops/config.ts'
+import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import { availableMemoryBytes } from '../ops/memory-plan.ts'
 import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
-import { type PushOptions, startPush } from '../push/server.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
 import { type LoadedJob, loadJob } from './load-job.ts'
+import { startPushSide, viewsOf } from './push-side.ts'
 import { readiness } from './readiness.ts'
 import type { ReadyInfo, RunningJob } from './running-job.ts'
 
@@ -242,46 +241,10 @@ async function startServers(
     nowMs: systemClock.monotonicMs,
   })
   closings.add('admin server', () => admin.close())
-  const views = plan.operators.flatMap((operator) =>
-    operator.kind === 'view'
-      ? [
-          {
-            name: operator.view,
-            topic: operator.topic,
-            decode: operator.sink.format === 'msgpack' ? decodeRow : undefined,
-          },
-        ]
-      : [],
-  )
+  const views = viewsOf(plan)
   if (views.length === 0) return { admin: admin.url, push: undefined }
-  const push = await startPush({
-    kafka,
-    views,
-    host: config.push.host,
-    port: config.push.port,
-    log,
-    metrics: registry,
-    callMs: config.limits.callMs,
-    ...pushSettings(config),
-  })
+  const push = await startPushSide({ kafka, views, config, registry, log })
   closings.add('push server', () => push.close())
   isPushReady = () => push.isReady()
   return { admin: admin.url, push: push.urls.page }
-}
-
-/** Who may connect, and the limits of push that are configured. */
-function pushSettings({
-  push,
-  limits: { viewBytesMax },
-}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret'>> {
-  const { allowedOrigins, positionSecret = '', host: _host, port: _port, ...limits } = push
-  return { allowedOrigins: originsOf(allowedOrigins), positionSecret, limits: { ...limits, viewBytesMax } }
-}
-
-const rowDecoder = new MsgpackDecoder()
-
-/** A view's row from its msgpack: a job's own bytes, so they need no guard. */
-function decodeRow(value: Uint8Array): unknown {
-  rowDecoder.begin(value)
-  return rowDecoder.value(0, value.length)
 }

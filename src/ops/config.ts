@@ -46,6 +46,8 @@ export interface ConfigSources {
   file?: string | undefined
   /** Memory to fit limits into where `limits.memoryBytesMax` is not set; undefined: nothing is fitted. */
   memoryBytes?: number | undefined
+  /** What the memory is for; default: a job. */
+  memoryOf?: 'job' | 'views' | undefined
 }
 
 interface Candidate {
@@ -83,7 +85,7 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   for (const candidate of candidates) choose(candidate, chosen, problems)
   checkRelations(chosen, problems)
   checkOrigins(chosen.get('push.allowedOrigins')!, problems)
-  if (problems.length === 0) fitToMemory(chosen, sources.memoryBytes, problems)
+  if (problems.length === 0) fitToMemory(chosen, sources, problems)
   if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}` })
   return configOf(chosen)
 }
@@ -232,17 +234,20 @@ const KAFKA_QUEUES: Readonly<Record<string, number>> = {
 }
 
 /** Puts smaller limits and fewer lanes in the place of defaults that do not fit the memory. */
-function fitToMemory(chosen: Map<string, ConfigEntry>, availableBytes: number | undefined, problems: string[]): void {
+function fitToMemory(chosen: Map<string, ConfigEntry>, sources: ConfigSources, problems: string[]): void {
+  const { memoryBytes: availableBytes, memoryOf = 'job' } = sources
   const memoryBytes = (chosen.get('limits.memoryBytesMax')!.value ?? availableBytes) as number | undefined
   if (memoryBytes === undefined || availableBytes === undefined) return
   const lanes = chosen.get('lanes')!
+  const isJob = memoryOf === 'job'
+  const parts = isJob ? MEMORY_PARTS : MEMORY_PARTS.filter(({ isOfViews }) => isOfViews)
   const fit = fitMemory(
     {
-      lanes: Number(lanes.value),
+      lanes: isJob ? Number(lanes.value) : 0,
       areLanesSet: lanes.origin !== 'default',
       // Those that fetch, the member of the group, the reader of the views.
-      fetchers: Number(chosen.get('fetchClients')!.value) + 2,
-      limits: new Map(MEMORY_PARTS.map(({ key }) => [key, memoryLimit(key, chosen)])),
+      fetchers: isJob ? Number(chosen.get('fetchClients')!.value) + 2 : 1,
+      limits: new Map(parts.map(({ key }) => [key, memoryLimit(key, chosen)])),
     },
     memoryBytes,
   )
@@ -251,7 +256,7 @@ function fitToMemory(chosen: Map<string, ConfigEntry>, availableBytes: number | 
     return
   }
   const put = (key: string, value: number) => chosen.set(key, { key, value, origin: 'default', where: 'memory' })
-  if (fit.lanes !== lanes.value) put('lanes', fit.lanes)
+  if (isJob && fit.lanes !== lanes.value) put('lanes', fit.lanes)
   for (const [key, bytes] of fit.shrunk) put(key, key in KAFKA_QUEUES ? Math.floor(bytes / 1024) : bytes)
 }
 

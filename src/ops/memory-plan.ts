@@ -16,6 +16,8 @@ export interface MemoryPart {
   leastBytes: number
   /** How often it is there. */
   of: 'process' | 'lane' | 'fetcher'
+  /** Views that are served alone take it too. */
+  isOfViews?: true
 }
 
 /** The parts of the formula in docs/guide/deployment.md; a test holds the two equal. */
@@ -24,9 +26,9 @@ export const MEMORY_PARTS: readonly MemoryPart[] = [
   { key: 'limits.stateMemoryBytesMax', leastBytes: 8 * MIB, of: 'lane' },
   { key: 'limits.laneBytesMax', leastBytes: 8 * MIB, of: 'lane' },
   { key: 'limits.pendingOutputBytesMax', leastBytes: 8 * MIB, of: 'process' },
-  { key: 'limits.viewBytesMax', leastBytes: 16 * MIB, of: 'process' },
+  { key: 'limits.viewBytesMax', leastBytes: 16 * MIB, of: 'process', isOfViews: true },
   { key: 'kafka.queue.buffering.max.kbytes', leastBytes: 17 * MIB, of: 'process' },
-  { key: 'kafka.queued.max.messages.kbytes', leastBytes: 4 * MIB, of: 'fetcher' },
+  { key: 'kafka.queued.max.messages.kbytes', leastBytes: 4 * MIB, of: 'fetcher', isOfViews: true },
 ]
 
 /** One limit as it is configured. */
@@ -37,6 +39,7 @@ export interface MemoryLimit {
 }
 
 export interface MemoryNeeds {
+  /** 0: views are served alone. */
   lanes: number
   areLanesSet: boolean
   /** Kafka clients that read. */
@@ -72,8 +75,9 @@ export function fitMemory(needs: MemoryNeeds, memoryBytes: number): MemoryFit | 
   const least = () => totalBytes({ ...needs, lanes }, 0)
   while (!needs.areLanesSet && lanes > 1 && least() > planned) lanes--
   if (least() > planned) {
+    const who = lanes === 0 ? 'the views need' : lanes === 1 ? '1 lane needs' : `${lanes} lanes need`
     return (
-      `memory: ${lanes} ${lanes === 1 ? 'lane needs' : 'lanes need'} at least ${mebibytes(least())} MiB with these limits, and ` +
+      `memory: ${who} at least ${mebibytes(least())} MiB with these limits, and ` +
       `there are ${mebibytes(planned)} MiB (90 % of ${mebibytes(memoryBytes)} MiB, limits.memoryBytesMax); give the process more ` +
       'memory, fewer `lanes`, or smaller `limits.*` where you set them'
     )

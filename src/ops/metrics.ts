@@ -140,6 +140,12 @@ export class Registry {
   summary(name: string, help: string): Summary {
     return this.#family(name, help, 'summary', () => new SummaryCell(this.#periodMs, this.#nowMs))
   }
+  /** The sum over all series of a counter or a gauge; 0 where there is none. */
+  total(name: string): number {
+    let sum = 0
+    for (const cell of this.#families.get(name)?.cells.values() ?? []) if (cell instanceof Cell) sum += cell.value
+    return sum
+  }
   /** Runs before every exposition: for gauges that are read off something. */
   onCollect(collect: () => void): void {
     this.#collectors.push(collect)

@@ -48,6 +48,10 @@ export interface PushServer {
   urls: { page: string; views: string }
   /** True when every view that has not failed was read to its end once. */
   isReady(): boolean
+  /** Resolves when that is so, unless no view is served any more. */
+  ready: Promise<void>
+  /** Resolves with the last failure when no view is served any more. */
+  failed: Promise<MillraceError>
   /** Tells the clients to come back, stops listening and reading. Idempotent. */
   close(): Promise<void>
 }
@@ -136,6 +140,8 @@ function pushServer({ uws, app, socket, feed, connections, host }: Running): Pus
     port,
     urls: { page, views: `${page}views` },
     isReady: () => feed.views.every((view) => view.isReady || view.failure !== undefined),
+    ready: feed.ready,
+    failed: feed.failed,
     close: () => {
       closing ??= close()
       return closing

@@ -44,6 +44,10 @@ export interface FeedOptions {
 
 export interface ViewFeed {
   views: LiveView[]
+  /** Resolves when every view that has not failed was read to its end once; never when all have failed before. */
+  ready: Promise<void>
+  /** Resolves with the last failure when no view is served any more. */
+  failed: Promise<MillraceError>
   /** Ends the reading. Idempotent. */
   close(): Promise<void>
 }
@@ -70,7 +74,7 @@ export async function startFeed(options: FeedOptions): Promise<ViewFeed> {
   try {
     const views = await openViews(options, topics, reader)
     const loop = new FeedLoop(options, views, reader)
-    return { views, close: () => loop.close() }
+    return { views, ready: loop.ready, failed: loop.failed, close: () => loop.close() }
   } catch (error) {
     await reader.close()
     throw error
@@ -136,11 +140,16 @@ async function openViews(options: FeedOptions, topics: Map<string, OpenedTopic>,
 }
 
 class FeedLoop {
+  /** See ViewFeed. */
+  readonly ready: Promise<void>
+  readonly failed: Promise<MillraceError>
   readonly #options: FeedOptions
   readonly #views: readonly LiveView[]
   readonly #reader: Reader
   readonly #decoders: Map<string, (value: Uint8Array) => unknown>
   readonly #ended: Promise<void>
+  #becameReady: () => void = () => undefined
+  #hasFailed: (failure: MillraceError) => void = () => undefined
   #isClosed = false
   #undecodableLogged = new Set<string>()
 
@@ -149,6 +158,8 @@ class FeedLoop {
     this.#views = views
     this.#reader = reader
     this.#decoders = new Map(options.views.map((view) => [view.name, view.decode ?? decodeJson]))
+    this.ready = new Promise((resolve) => (this.#becameReady = resolve))
+    this.failed = new Promise((resolve) => (this.#hasFailed = resolve))
     this.#ended = this.#run()
   }
 
@@ -168,6 +179,8 @@ class FeedLoop {
         for (const view of this.#views) view.publish()
         for (const end of ends) for (const view of this.#of(end.topic)) view.reachedEnd(end.partition)
         for (const error of errors) this.#report(error)
+        const served = this.#views.filter(({ failure }) => failure === undefined)
+        if (served.length > 0 && served.every(({ isReady }) => isReady)) this.#becameReady()
       } catch (error) {
         if (this.#isClosed) return
         if (!(error instanceof KafkaError && error.failure.isRetriable)) {
@@ -229,8 +242,7 @@ class FeedLoop {
   }
 
   #fail(view: LiveView, failure: MillraceError): void {
-    this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
-    view.fail(failure)
+    this.#end(view, failure)
     const { name: topic } = view.topic
     if (this.#of(topic).length > 0) return
     this.#reader.pause(view.store.offsets.map((_, partition) => ({ topic, partition })))
@@ -240,9 +252,14 @@ class FeedLoop {
     const reason = error instanceof Error ? error.message : String(error)
     for (const view of this.#views) {
       const failure = new MillraceError('MR7004', { view: view.name, reason }, { cause: error })
-      this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
-      view.fail(failure)
+      this.#end(view, failure)
     }
+  }
+
+  #end(view: LiveView, failure: MillraceError): void {
+    this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
+    view.fail(failure)
+    if (this.#views.every((each) => each.failure !== undefined)) this.#hasFailed(failure)
   }
 }
 

@@ -25,17 +25,22 @@ describe('millrace', () => {
   test('prints help to stdout when asked', async () => {
     const { code, stdout, stderr } = await called('--help')
     expect([code, stderr]).toEqual([0, ''])
-    for (const command of ['run', 'plan', 'test', 'capture', 'reset', 'demo', 'gen', 'health', 'explain'])
+    for (const command of ['run', 'serve', 'plan', 'test', 'capture', 'reset', 'demo', 'gen', 'health', 'explain'])
       expect(stdout).toContain(`  ${command} `)
     expect((await called('run', '--help')).stdout).toMatch(/--limits-poll-bytes-max <value> +bytes from/)
   })
 
   test.each([
-    [[], 'a command is needed: run, plan, test, capture, reset, demo, gen trades, health, explain'],
+    [[], 'a command is needed: run, serve, plan, test, capture, reset, demo, gen trades, health, explain'],
     [['rum'], "unknown command 'rum'"],
     [['run'], "missing required argument 'job'"],
     [['run', 'job.ts', '--http-prot', '1'], "unknown option '--http-prot' (Did you mean --http-port?)"],
     [['gen', 'trades', '--records', 'many'], 'Expected a whole number from 1 to 1000000000000.'],
+    [['serve'], 'a job file or --view is needed'],
+    [['serve', '--view', 'prices'], '--view prices: expected name=topic, name=topic:json or name=topic:msgpack'],
+    [['serve', '--view', 'a=b', '--view', 'a=c'], 'there are two views a'],
+    [['serve', '--view', 'a=b', '--wait', '15'], '--wait 15: expected a duration as 15s'],
+    [['serve', '--view', 'a=b', '--lanes', '2'], "unknown option '--lanes'"],
     [['explain'], "missing required argument 'code'"],
     [['reset', 'job.ts'], "required option '--to <place>' not specified"],
     [['reset', 'job.ts', '--to', 'soon'], '--to soon: expected earliest, latest, <partition>:<offset>,...'],

@@ -63,6 +63,11 @@ export class BrokerJob {
     return this.command('run', text, '--http-port', '0', '--create-topics', ...state, ...more)
   }
 
+  /** Views of plain topics. */
+  serve(...more: string[]): CommandProcess {
+    return new CommandProcess([LAUNCHER, 'serve', '--brokers', this.#brokers, '--json', ...more])
+  }
+
   /** Values that are committed in a topic, in the order that they were read; `from`: the first offset of each. */
   async values(topic: string, from: readonly number[]): Promise<string[]> {
     const reader = await this.kafka.openReader({})

@@ -1,0 +1,83 @@
+// The push side as it is configured: the views of a plan, the limits, the server. `run` and `serve` start the same. Main thread.
+
+import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
+import { MsgpackGuard } from '../codec/msgpack-guard.ts'
+import { STATUS_OK } from '../core/record-status.ts'
+import type { Plan } from '../job/plan.ts'
+import type { Kafka } from '../kafka/port.ts'
+import { type Config, originsOf } from '../ops/config.ts'
+import type { Log } from '../ops/log.ts'
+import type { Registry } from '../ops/metrics.ts'
+import { type PushOptions, type PushServer, startPush } from '../push/server.ts'
+import type { ServedView } from '../push/view-feed.ts'
+
+/** How the values of a view's topic are written. */
+export type RowFormat = 'json' | 'msgpack'
+
+/** The views that a job keeps. */
+export function viewsOf({ operators }: Plan): ServedView[] {
+  return operators.flatMap((operator) =>
+    operator.kind === 'view'
+      ? [
+          {
+            name: operator.view,
+            topic: operator.topic,
+            decode: operator.sink.format === 'msgpack' ? decodeOwn : undefined,
+          },
+        ]
+      : [],
+  )
+}
+
+/** A topic that anybody may have written. */
+export function topicView(name: string, topic: string, format: RowFormat, { limits }: Config): ServedView {
+  if (format === 'json') return { name, topic }
+  const guard = new MsgpackGuard(limits.decodeDepthMax, limits.decodeNodesMax)
+  return { name, topic, decode: (value) => decodeForeign(value, guard) }
+}
+
+export interface PushSide {
+  kafka: Kafka
+  views: readonly ServedView[]
+  config: Config
+  registry: Registry
+  log: Log
+}
+
+/** Throws what `startPush` throws. */
+export function startPushSide({ kafka, views, config, registry, log }: PushSide): Promise<PushServer> {
+  return startPush({
+    kafka,
+    views,
+    host: config.push.host,
+    port: config.push.port,
+    log,
+    metrics: registry,
+    callMs: config.limits.callMs,
+    ...pushSettings(config),
+  })
+}
+
+/** Who may connect, and the limits of push that are configured. */
+function pushSettings({
+  push,
+  limits: { viewBytesMax },
+}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret'>> {
+  const { allowedOrigins, positionSecret = '', host: _host, port: _port, ...limits } = push
+  return { allowedOrigins: originsOf(allowedOrigins), positionSecret, limits: { ...limits, viewBytesMax } }
+}
+
+const rowDecoder = new MsgpackDecoder()
+
+/** A view's row from its msgpack: a job's own bytes, so they need no guard. */
+function decodeOwn(value: Uint8Array): unknown {
+  rowDecoder.begin(value)
+  return rowDecoder.value(0, value.length)
+}
+
+function decodeForeign(value: Uint8Array, guard: MsgpackGuard): unknown {
+  guard.nodeCount = 1
+  const status = guard.walk(value, 0, value.length, 1)
+  if (status !== STATUS_OK || guard.end !== value.length) throw new RangeError('its value is no msgpack within limits')
+  return decodeOwn(value)
+}
