@@ -1,14 +1,12 @@
 // The clients of the push bench, in a process of its own: bare sockets that read frames, count the rows in them and look whether one is
-// missing. Decoding every row would measure JSON.parse. Arguments: kind, port, clients.
-import { connect } from 'node:net'
+// missing. Decoding every row would measure JSON.parse. Beside them there may be others that are not looked at: they read, or they stop to.
+// Arguments: kind, port, clients, others, whether the others read.
 import { JSON_PROTOCOL } from '../../src/protocol/messages.ts'
-import { frameOf } from '../../test/harness/raw-web-socket.ts'
+import { BareSocket, openAll } from './bare-socket.ts'
 import { type ClientsResult, END_KEY, type Kind } from './fan-out.ts'
 
-const [kind, portText, clientsText] = process.argv.slice(2) as [Kind, string, string]
-const [port, clients] = [Number(portText), Number(clientsText)]
-/** Connections that are being opened at a time. */
-const OPENING_MAX = 100
+const [kind, portText, clientsText, othersText, doOthersRead] = process.argv.slice(2) as [Kind, ...string[]]
+const [port, clients, others] = [Number(portText), Number(clientsText), Number(othersText)]
 /** Of so many clients one counts every row. */
 const THOROUGH_EVERY = 20
 
@@ -32,66 +30,35 @@ const HEAD_BYTES = 400
 const latenciesMs: number[] = []
 const total = { deliveries: 0, gaps: 0, missing: 0, ended: 0, firstMs: Number.POSITIVE_INFINITY, lastMs: 0 }
 
-const all: Client[] = []
-
 class Client {
-  readonly #socket = connect({ port, host: '127.0.0.1', noDelay: true })
-  #received: Buffer = Buffer.alloc(0)
-  #isUpgraded = false
+  readonly #socket: BareSocket
+  readonly #ready: () => void
   #lastNumber = 0
   #position = ''
-  readonly #isThorough = all.length % THOROUGH_EVERY === 0
-  onReady: () => void = () => undefined
+  readonly #isThorough: boolean
 
-  constructor() {
-    const protocol = kind === 'millrace' ? `sec-websocket-protocol: ${JSON_PROTOCOL}\r\n` : ''
-    const head =
-      'upgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\nsec-websocket-version: 13\r\n'
-    this.#socket.write(`GET ${PATHS[kind]} HTTP/1.1\r\nhost: 127.0.0.1:${port}\r\n${head}${protocol}\r\n`)
-    this.#socket.on('data', (chunk: Buffer) => this.#take(chunk))
-    this.#socket.on('error', (error) => {
-      throw error
-    })
+  constructor(isThorough: boolean, ready: () => void) {
+    this.#isThorough = isThorough
+    this.#ready = ready
+    this.#socket = connected(
+      () => {
+        if (!isSocketIo) ready()
+      },
+      (payload) => this.#message(payload),
+    )
   }
 
   end(): void {
-    this.#socket.destroy()
-  }
-
-  #take(chunk: Buffer): void {
-    let bytes = this.#received.length === 0 ? chunk : Buffer.concat([this.#received, chunk])
-    if (!this.#isUpgraded) {
-      const end = bytes.indexOf('\r\n\r\n')
-      if (end < 0) {
-        this.#received = bytes
-        return
-      }
-      bytes = bytes.subarray(end + 4)
-      this.#isUpgraded = true
-      this.#opened()
-    }
-    for (;;) {
-      const frame = frameOf(bytes)
-      if (frame === undefined) break
-      bytes = bytes.subarray(frame.end)
-      if (frame.opcode === 9) this.#send(10, frame.payload)
-      else if (frame.opcode === 1) this.#message(frame.payload)
-    }
-    this.#received = bytes
-  }
-
-  #opened(): void {
-    if (kind === 'millrace') this.#send(1, Buffer.from('{"type":"subscribe","id":1,"view":"prices"}'))
-    if (!isSocketIo) this.onReady()
+    this.#socket.end()
   }
 
   #message(payload: Buffer): void {
     if (isSocketIo && !payload.subarray(0, ROWS_EVENT.length).equals(ROWS_EVENT)) {
       if (payload[0] === 0x30)
-        this.#send(1, Buffer.from('40')) // open: joins
+        this.#socket.send('40') // open: joins
       else if (payload[0] === 0x32)
-        this.#send(1, Buffer.from('3')) // ping
-      else if (payload[1] === 0x30) this.onReady()
+        this.#socket.send('3') // ping
+      else if (payload[1] === 0x30) this.#ready()
       return
     }
     if (kind === 'millrace') this.#chain(payload)
@@ -124,13 +91,46 @@ class Client {
     total.deliveries += rows
     total.firstMs = Math.min(total.firstMs, nowMs)
     total.lastMs = nowMs
-    if (isEnd && ++total.ended === clients) finish()
+    if (isEnd && ++total.ended === clients) void finish()
+  }
+}
+
+/** Connects, and follows the view where there is one. */
+function connected(onOpen: () => void, onText: (payload: Buffer) => void): BareSocket {
+  const isMillrace = kind === 'millrace'
+  const socket: BareSocket = new BareSocket({
+    port,
+    path: PATHS[kind],
+    ...(isMillrace && { protocol: JSON_PROTOCOL }),
+    onOpen: () => {
+      if (isMillrace) socket.send('{"type":"subscribe","id":1,"view":"prices"}')
+      onOpen()
+    },
+    onText,
+  })
+  return socket
+}
+
+/** One of the others. In the end all of them read, and get the last row. */
+class Other {
+  readonly #socket: BareSocket
+  readonly ended: Promise<void>
+  #isAtEnd = false
+
+  constructor(ready: () => void) {
+    let end: () => void = () => undefined
+    this.ended = new Promise((resolve) => (end = resolve))
+    this.#socket = connected(ready, (payload) => {
+      if (payload.includes(END)) end()
+      if (doOthersRead !== 'true' && !this.#isAtEnd) this.#socket.pause()
+    })
   }
 
-  #send(opcode: number, payload: Buffer): void {
-    // A mask of zeros: the payload as it is.
-    const head = Buffer.from([0x80 | opcode, 0x80 | payload.length, 0, 0, 0, 0])
-    this.#socket.write(Buffer.concat([head, payload]))
+  async finish(): Promise<void> {
+    this.#isAtEnd = true
+    this.#socket.resume()
+    await this.ended
+    this.#socket.end()
   }
 }
 
@@ -154,21 +154,11 @@ function textAfter(bytes: Buffer, name: Buffer): string | undefined {
 }
 
 const before = process.cpuUsage()
-await new Promise<void>((resolve) => {
-  let ready = 0
-  const more = (): void => {
-    if (all.length === clients) return
-    const client = new Client()
-    client.onReady = () => {
-      if (++ready === clients) resolve()
-      more()
-    }
-    all.push(client)
-  }
-  for (let i = 0; i < Math.min(OPENING_MAX, clients); i++) more()
-})
+const otherClients = await openAll(others, (ready) => new Other(ready))
+let opened = 0
+const all = await openAll(clients, (ready) => new Client(opened++ % THOROUGH_EVERY === 0, ready))
 
-function finish(): void {
+async function finish(): Promise<void> {
   latenciesMs.sort((a, b) => a - b)
   const share = (part: number): number =>
     latenciesMs[Math.min(latenciesMs.length - 1, Math.floor(latenciesMs.length * part))]!
@@ -183,6 +173,7 @@ function finish(): void {
     deliveryMs: total.lastMs - total.firstMs,
     cpuMs: (user + system) / 1_000,
   }
+  await Promise.all(otherClients.map((client) => client.finish()))
   for (const client of all) client.end()
   process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
 }

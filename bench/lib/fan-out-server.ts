@@ -1,45 +1,12 @@
 // A server of the push bench, in a process of its own: it waits for its clients, publishes rows at a rate to all of them, and tells what
-// that took. Arguments: kind, clients, keys, rows a second, seconds. Its first line is the port.
+// that took. Arguments: kind, clients, keys, rows a second, seconds,
+// characters that fill a row. Its first line is the port.
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { Server as SocketIo } from 'socket.io'
 import { WebSocketServer } from 'ws'
-import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import { createLog } from '../../src/ops/log.ts'
-import { Registry } from '../../src/ops/metrics.ts'
-import { startPush } from '../../src/push/server.ts'
 import { END_KEY, type FanOutRow, type Kind, type ServerResult, TICK_MS } from './fan-out.ts'
-
-interface Fan {
-  port: number
-  clientCount(): number
-  publish(rows: readonly FanOutRow[]): void
-  conflated(): number
-}
-
-async function millraceFan(clients: number): Promise<Fan> {
-  const topic = 'job-view-prices'
-  const kafka = createMemoryKafka({ topics: { [topic]: 1 } })
-  const metrics = new Registry({ nowMs: () => performance.now() })
-  const log = createLog({
-    level: 'warn',
-    format: 'json',
-    isTerminal: false,
-    write: (line) => process.stderr.write(line),
-  })
-  const limits = { connectionsMax: clients, connectionsPerAddressMax: clients }
-  const push = await startPush({ kafka, views: [{ name: 'prices', topic }], port: 0, log, metrics, limits })
-  const numberOf = (name: string): number =>
-    Number(new RegExp(`^${name}(?:\\{[^}]*\\})? (\\d+)`, 'm').exec(metrics.text())?.[1] ?? 0)
-  return {
-    port: push.port,
-    clientCount: () => numberOf('millrace_push_subscriptions'),
-    publish: (rows) => {
-      for (const row of rows) kafka.append(topic, { key: row.sym, value: JSON.stringify(row), timestampMs: row.t })
-    },
-    conflated: () => numberOf('millrace_push_conflated_total'),
-  }
-}
+import { type Fan, millraceFan } from './millrace-fan.ts'
 
 async function wsFan(isBatched: boolean): Promise<Fan> {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
@@ -80,7 +47,8 @@ const FANS: Record<Kind, (clients: number) => Promise<Fan>> = {
 }
 
 const [kind, ...numbers] = process.argv.slice(2) as [Kind, ...string[]]
-const [clients, keys, rate, seconds] = numbers.map(Number) as [number, number, number, number]
+const [clients, keys, rate, seconds, padChars] = numbers.map(Number) as [number, number, number, number, number]
+const pad = padChars > 0 ? { pad: 'x'.repeat(padChars) } : {}
 const fan = await FANS[kind](clients)
 process.stdout.write(`${JSON.stringify({ port: fan.port })}\n`)
 await until(() => fan.clientCount() >= clients)
@@ -114,7 +82,7 @@ process.stdout.write(`${JSON.stringify(result)}\n`, () => process.exit(0))
 
 function rowOf(number: number): FanOutRow {
   const t = Math.round((performance.timeOrigin + performance.now()) * 100) / 100
-  return { sym: `SYM${number % keys}`, n: number, t, price: (number % 1_000) / 8 }
+  return { sym: `SYM${number % keys}`, n: number, t, price: (number % 1_000) / 8, ...pad }
 }
 
 async function until(isMet: () => boolean): Promise<void> {

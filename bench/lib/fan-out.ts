@@ -40,3 +40,11 @@ export interface ClientsResult {
   deliveryMs: number
   cpuMs: number
 }
+
+export interface IdleResult {
+  clients: number
+  /** Resident memory of the server before they came, and with them. */
+  baseBytes: number
+  bytes: number
+  bytesPerClient: number
+}
