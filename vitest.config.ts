@@ -3,6 +3,7 @@ import { defineConfig } from 'vitest/config'
 
 const alias = {
   'millrace/test': fileURLToPath(new URL('./src/testing/index.ts', import.meta.url)),
+  'millrace/client/react': fileURLToPath(new URL('./src/client/react.ts', import.meta.url)),
   'millrace/client': fileURLToPath(new URL('./src/client/index.ts', import.meta.url)),
   millrace: fileURLToPath(new URL('./src/index.ts', import.meta.url)),
 }

@@ -9,7 +9,7 @@ import { build } from 'esbuild'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const entryPoints = ['src/index.ts', 'src/cli/main.ts', 'src/testing/index.ts', 'workers/lane.ts']
-export const CLIENT_ENTRY_POINTS = ['src/client/index.ts']
+export const CLIENT_ENTRY_POINTS = ['src/client/index.ts', 'src/client/react.ts']
 
 async function replace(path, contents) {
   const old = await readFile(path).catch(() => undefined)

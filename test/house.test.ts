@@ -42,6 +42,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   zod: ['ops'],
   '@standard-schema/spec': ['job'],
   'temporal-polyfill': ['core'],
+  react: ['client'],
 }
 
 interface SourceFile {

@@ -1,4 +1,4 @@
-// The client as types: the names of the views and their rows are those of the job. Holds SPEC: PUSH-17.
+// The client as types: the names of the views and their rows are those of the job. Holds SPEC: PUSH-17, PUSH-23.
 import {
   type Complete,
   count,
@@ -22,6 +22,7 @@ import {
   type ViewsOf,
   type WebSocketClass,
 } from 'millrace/client'
+import { useView } from 'millrace/client/react'
 import { expectTypeOf, test } from 'vitest'
 import { WebSocket } from 'ws'
 
@@ -189,6 +190,15 @@ test('a job carries the views of all its ways: several stages, lists, tables, br
     .reduce((before) => before)
     .toView('latest')
   expectTypeOf<keyof ViewsOf<typeof merged>>().toEqualTypeOf<'paid' | 'latest'>()
+})
+
+test('a component has the rows of the view, and the fields that it asks for', () => {
+  const view = createClient<typeof candles>().view('candles')
+  expectTypeOf(useView(view).rows).toEqualTypeOf<readonly HeldRow<Candle>[]>()
+  const { byKey } = useView(view, { prefix: 'BTC', fields: ['close'] })
+  expectTypeOf(byKey.get('BTC')!.row).toEqualTypeOf<Pick<Candle, 'close'>>()
+  // @ts-expect-error no such field
+  useView(view, { fields: ['vwap'] })
 })
 
 test('a row has the form that it has when it has travelled', () => {

@@ -120,7 +120,9 @@ it('lists the symbols by volume and shows the one that is chosen', async () => {
   await page.goto(`${rig.push.urls.page}?sym=LOW`)
   await waitDrawn(rows[0]!)
   await page.locator('#top tr:nth-child(3)').waitFor(WAIT)
-  const order = await page.locator('#top tr').evaluateAll((trs) => trs.map((tr) => tr.getAttribute('data-symbol')))
+  const order = await page
+    .locator('#top tr')
+    .evaluateAll((trs) => trs.map((tr) => (tr as unknown as { dataset: { symbol: string } }).dataset.symbol))
   expect(order).toEqual(['TOP', 'MID', 'LOW'])
   await page.locator('#top tr[data-symbol="TOP"] button').click()
   await waitDrawn(rows[1]!)
