@@ -12,6 +12,7 @@ export const NEEDS_PUSH = [
   'test/push/gap-check.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',
+  'test/push/row-phase.test.ts',
   'test/push/server.test.ts',
   'test/push/subscriptions.test.ts',
   'test/push/transcripts.test.ts',

@@ -1,7 +1,7 @@
 // One subscription of a client: the rows that it holds, the chain of positions behind them, and who is told what. Runs in browsers and
 // in Node.
 // Keeps SPEC: PUSH-1 (a gap is seen and mended, never shown), PUSH-12 (it goes on at its last position), PUSH-20 (who reads slowly gets
-// the newest row of each key).
+// the newest row of each key), PUSH-24 (a row of a closed window says so).
 
 import type { ServerMessage, Subscribe, WireRow } from '../protocol/messages.ts'
 import type { ClientError } from './client-error.ts'

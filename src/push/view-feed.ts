@@ -1,9 +1,9 @@
 // Reads the topics of all views, read_committed, and keeps their stores up to date. One reader, one loop. Main thread.
-// Keeps SPEC: PUSH-5 (a client never sees a row of a transaction that is aborted or open).
+// Keeps SPEC: PUSH-5 (a client never sees a row of a transaction that is aborted or open), PUSH-24 (a row of a closed window says so).
 
 import { type Clock, delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import { FrameView } from '../core/frame.ts'
+import { encodeHeaders, FrameView } from '../core/frame.ts'
 import { untilLed } from '../kafka/leader-wait.ts'
 import {
   type Admin,
@@ -267,22 +267,32 @@ function decodeJson(value: Uint8Array): unknown {
   return JSON.parse(valueDecoder.decode(value))
 }
 
-/** Key and JSON of a record; `json` undefined removes the key. A text says why it is no row. */
+/** Key and JSON of a record, and whether it may still change; `json` undefined removes the key. A text says why it is no row. */
 function rowOf(
   frame: FrameView,
   at: number,
   decode: (value: Uint8Array) => unknown,
-): { key: string; json: string | undefined } | string {
+): { key: string; json: string | undefined; isFinal: boolean } | string {
   const key = frame.key(at)
   if (key === undefined) return 'it has no key'
   const value = frame.value(at)
   try {
     const json = value === undefined ? undefined : JSON.stringify(decode(value), plainValue)
     if (value !== undefined && json === undefined) return 'its value is nothing that JSON knows'
-    return { key: keyDecoder.decode(key), json }
+    return { key: keyDecoder.decode(key), json, isFinal: isFinal(frame, at) }
   } catch (error) {
     return error instanceof Error ? error.message : String(error)
   }
+}
+
+/** The first header of a row of a job, as it is packed, when its window is closed. */
+const FINAL_PHASE = encodeHeaders([{ name: 'millrace-phase', value: new TextEncoder().encode('final') }])
+
+function isFinal(frame: FrameView, at: number): boolean {
+  if (frame.headersBytes(at) < FINAL_PHASE.length) return false
+  const start = frame.headersStart(at)
+  for (let i = 0; i < FINAL_PHASE.length; i++) if (frame.bytes[start + i] !== FINAL_PHASE[i]) return false
+  return true
 }
 
 /** What JSON does not know: big integers travel as text, bytes as base64. */

@@ -19,6 +19,8 @@ export interface ViewRow {
   /** `null` for a removal, empty once it is superseded. */
   json: string
   readonly isRemoval: boolean
+  /** Its window is closed. */
+  readonly isFinal: boolean
   isCurrent: boolean
 }
 
@@ -40,6 +42,8 @@ export interface RowRecord {
   key: string
   /** Undefined removes the key. */
   json: string | undefined
+  /** Its window is closed. */
+  isFinal?: boolean
 }
 
 export interface ViewStoreLimits {
@@ -91,7 +95,7 @@ export class ViewStore {
   }
 
   /** Takes a row. Throws MR7003 when the view would be over its limits. */
-  apply({ partition, offset, timestampMs, key, json }: RowRecord): void {
+  apply({ partition, offset, timestampMs, key, json, isFinal = false }: RowRecord): void {
     this.skip(partition, offset)
     const old = this.rows.get(key)
     if (json === undefined && old === undefined) return
@@ -104,6 +108,7 @@ export class ViewStore {
       revision: (this.latest(key)?.revision ?? 0) + 1,
       json: json ?? 'null',
       isRemoval: json === undefined,
+      isFinal: isFinal && json !== undefined,
       isCurrent: true,
     }
     if (old !== undefined) this.#supersede(old)

@@ -1,5 +1,5 @@
 // The two encodings of the wire, of rows that are encoded once for all who get them. Main thread.
-// Keeps SPEC: PUSH-14 (JSON and msgpack say the same).
+// Keeps SPEC: PUSH-14 (JSON and msgpack say the same), PUSH-24 (a row of a closed window says so).
 import { Packr } from 'msgpackr'
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL, parsedJson, type ServerMessage } from '../protocol/messages.ts'
 import type { Lens } from './selection.ts'
@@ -42,9 +42,10 @@ export function bytesOf(message: Encoded): Uint8Array {
   return typeof message === 'string' ? Buffer.from(message) : message
 }
 
-/** A WireRow whose row is JSON already. */
-export function rowJson({ key, partition, offset, timestampMs }: ViewRow, json: string): string {
-  return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${json}}`
+/** A WireRow whose row is JSON already. Of one that is not there, or not selected, nothing is final. */
+export function rowJson({ key, partition, offset, timestampMs, isFinal }: ViewRow, json: string): string {
+  const more = isFinal && json !== 'null' ? ',"isFinal":true' : ''
+  return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${json}${more}}`
 }
 
 const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -70,8 +71,8 @@ export const msgpackCodec: WireCodec = {
   },
 }
 
-function packedRow({ key, partition, offset, timestampMs }: ViewRow, row: unknown): Uint8Array {
-  return packr.pack({ key, partition, offset, timestampMs, row })
+function packedRow({ key, partition, offset, timestampMs, isFinal }: ViewRow, row: unknown): Uint8Array {
+  return packr.pack({ key, partition, offset, timestampMs, row, ...(isFinal && row !== null ? { isFinal } : {}) })
 }
 
 /** A map of one field more, an array of what is packed already. */

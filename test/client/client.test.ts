@@ -1,5 +1,5 @@
 // The client over WebSockets: against a real push server, and against a played one for what a real one does not do.
-// Holds SPEC: PUSH-1, PUSH-10, PUSH-12, PUSH-18.
+// Holds SPEC: PUSH-1, PUSH-10, PUSH-12, PUSH-18, PUSH-24.
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import { eventually, type Rig, startRig } from '../push/push-fixture.ts'

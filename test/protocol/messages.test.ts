@@ -11,7 +11,7 @@ const LIMITS = { keysMax: 3, fieldsMax: 2, conditionsMax: 3 }
 
 function viewRow(key: string, row: unknown, offset = 0): ViewRow {
   const times = { partition: 1, offset, timestampMs: 5, sequence: 1, revision: 1 }
-  return { key, ...times, json: JSON.stringify(row), isRemoval: false, isCurrent: true }
+  return { key, ...times, json: JSON.stringify(row), isRemoval: false, isFinal: false, isCurrent: true }
 }
 
 function decoded(codec: WireCodec, message: string | Uint8Array): unknown {

@@ -136,6 +136,7 @@ describe('a selection', () => {
       sequence: 1,
       revision: 1,
       isRemoval: false,
+      isFinal: false,
       isCurrent: true,
     }
     expect(lens.accepts({ key: 'k', ...place, json: JSON.stringify(row) })).toBe(isTaken)
@@ -396,6 +397,7 @@ it('whatever is selected, a client holds what the view has of it in the end', as
             sequence: 0,
             revision: 0,
             isRemoval: false,
+            isFinal: false,
             isCurrent: true,
           }
           return lens.hasKey(one) && lens.accepts({ key: one, json: JSON.stringify(row), ...text })
