@@ -8,6 +8,7 @@ export const PUSH_GLIBC_MIN = '2.38'
 export const NEEDS_PUSH = [
   'test/client/client.test.ts',
   'test/client/event-stream.test.ts',
+  'test/client/guide.test.ts',
   'test/client/react.test.ts',
   'test/push/gap-check.test.ts',
   'test/push/readiness.test.ts',
