@@ -4,7 +4,8 @@
 
 import { MillraceError } from '../core/errors.ts'
 import type { Log } from '../ops/log.ts'
-import { addressOf, type UwsRequest, type UwsResponse } from './uws.ts'
+import { copyOf, type HttpRequest } from './http-request.ts'
+import type { UwsRequest, UwsResponse } from './uws.ts'
 
 const SAFE_HEADERS: Record<string, string> = {
   'x-content-type-options': 'nosniff',
@@ -16,6 +17,7 @@ const STATUS: Record<number, string> = {
   200: '200 OK',
   304: '304 Not Modified',
   400: '400 Bad Request',
+  401: '401 Unauthorized',
   403: '403 Forbidden',
   404: '404 Not Found',
   500: '500 Internal Server Error',
@@ -28,6 +30,8 @@ export class HttpReply {
   isDone = false
   /** Someone has answered or goes on answering. */
   isTaken = false
+  /** The head of an answer that goes on was sent. */
+  isStreaming = false
   onAborted: () => void = () => undefined
 
   constructor(res: UwsResponse) {
@@ -37,11 +41,6 @@ export class HttpReply {
       this.isTaken = true
       this.onAborted()
     })
-  }
-
-  /** Of the other end of the connection, as text. */
-  get address(): string {
-    return addressOf(this.#res)
   }
 
   send(status: number, contentType: string, body: string, headers: Record<string, string> = {}): void {
@@ -65,6 +64,7 @@ export class HttpReply {
   /** Begins an answer that goes on; `onWritable` is called when a full buffer has emptied. */
   stream(contentType: string, onWritable: () => void): void {
     this.isTaken = true
+    this.isStreaming = true
     this.#res.onWritable(() => {
       onWritable()
       return true
@@ -94,11 +94,13 @@ export class HttpReply {
   }
 
   /** `protocol`: the subprotocol that was chosen, empty: none. */
-  upgrade<Data>(data: Data, protocol: string, req: UwsRequest, context: object): void {
+  upgrade<Data>(data: Data, protocol: string, request: HttpRequest, context: object): void {
+    if (this.isDone) return
     this.isDone = true
     this.isTaken = true
-    const extensions = req.getHeader('sec-websocket-extensions')
-    this.#res.upgrade(data, req.getHeader('sec-websocket-key'), protocol, extensions, context)
+    const key = request.header('sec-websocket-key')
+    const extensions = request.header('sec-websocket-extensions')
+    this.#res.cork(() => this.#res.upgrade(data, key, protocol, extensions, context))
   }
 
   #head(status: number, contentType: string, headers: Record<string, string> = {}): void {
@@ -108,20 +110,32 @@ export class HttpReply {
   }
 }
 
-export type Handler = (reply: HttpReply, req: UwsRequest) => void
+/** `context` is uWebSockets' own, of an upgrade. What a handler does after its first await is guarded as well. */
+export type Handler = (reply: HttpReply, request: HttpRequest, context: object | undefined) => void | Promise<void>
 
 /** Every handler goes through here: a throw, or no answer, is answered with 500. */
-export function guarded(log: Log, handler: Handler): (res: UwsResponse, req: UwsRequest) => void {
-  return (res, req) => {
+export function guarded(log: Log, handler: Handler): (res: UwsResponse, req: UwsRequest, context?: object) => void {
+  return (res, req, context) => {
     const reply = new HttpReply(res)
-    let reason = 'the handler gave no answer'
-    try {
-      handler(reply, req)
-      if (reply.isTaken) return
-    } catch (error) {
-      reason = error instanceof Error ? error.message : String(error)
+    const failed = (error: unknown): void => {
       log.error({ err: error }, 'a handler of the push server failed')
+      fail(reply, error instanceof Error ? error.message : String(error))
     }
-    reply.error(500, new MillraceError('MR7010', { reason }))
+    const ended = (): void => {
+      if (!reply.isTaken) fail(reply, 'the handler gave no answer')
+    }
+    try {
+      const pending = handler(reply, copyOf(res, req), context)
+      if (pending === undefined) ended()
+      else pending.then(ended).catch(failed)
+    } catch (error) {
+      failed(error)
+    }
   }
+}
+
+/** A stream that has begun has no other way left to say so. */
+function fail(reply: HttpReply, reason: string): void {
+  if (reply.isStreaming) reply.destroy()
+  else reply.error(500, new MillraceError('MR7010', { reason }))
 }

@@ -20,7 +20,7 @@ export interface PushMetrics {
   ofView(view: string): ViewCounts
   /** Clients that were closed because of `code`. */
   closed(code: string): Pick<Cell, 'add'>
-  /** Subscriptions that were refused or ended because of `code`. */
+  /** Requests and subscriptions that were refused or ended because of `code`. */
   refused(code: string): Pick<Cell, 'add'>
   clients: Pick<Cell, 'set'>
   subscriptions: Pick<Cell, 'set'>
@@ -47,7 +47,7 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   )
   const undecodable = registry.counter('millrace_push_undecodable_total', 'Records of a view that are no row of it.')
   const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
-  const refused = registry.counter('millrace_push_refused_total', 'Subscriptions refused or ended, by error code.')
+  const refused = registry.counter('millrace_push_refused_total', 'Requests and subscriptions refused or ended, by error code.')
   const clients = registry.gauge('millrace_push_clients', 'Connected clients, WebSocket and SSE.').with()
   const subscriptions = registry.gauge('millrace_push_subscriptions', 'Subscriptions of all clients.').with()
   return {

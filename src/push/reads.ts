@@ -4,10 +4,10 @@
 import { MillraceError } from '../core/errors.ts'
 import { isObject, parsedJson, readSelection, type Selection } from '../protocol/messages.ts'
 import type { HttpReply } from './http-reply.ts'
+import type { HttpRequest } from './http-request.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import { lensOf } from './selection.ts'
-import type { UwsRequest } from './uws.ts'
 import type { ViewRow } from './view-store.ts'
 import { rowJson } from './wire-codec.ts'
 
@@ -16,8 +16,7 @@ const ROWS_DEFAULT = 1000
 const LOOKED_AT_MAX = 100_000
 
 /** The selection that a query says, `select` as JSON or single names. Throws MR7006. */
-export function selectionOf(req: UwsRequest, limits: PushLimits): Selection {
-  const query = new URLSearchParams(req.getQuery())
+export function selectionOf({ query }: HttpRequest, limits: PushLimits): Selection {
   const given = selectOf(query.get('select'))
   for (const name of ['key', 'prefix'] as const) {
     const value = query.get(name)
@@ -36,14 +35,20 @@ function selectOf(text: string | null): Record<string, unknown> {
 }
 
 /** A page of rows: `prefix`, `from` (included), `to` (not), `limit`, `select`. `next` is where the next page begins. */
-export function readRows(view: LiveView, limits: PushLimits, reply: HttpReply, req: UwsRequest): void {
-  const query = new URLSearchParams(req.getQuery())
-  const lens = lensOf(selectionOf(req, limits))
+export function readRows(
+  view: LiveView,
+  selection: Selection,
+  limits: PushLimits,
+  reply: HttpReply,
+  request: HttpRequest,
+): void {
+  const { query } = request
+  const lens = lensOf(selection)
   const prefix = query.get('prefix') ?? ''
   const from = query.get('from') ?? ''
   const to = query.get('to')
   const limit = limitOf(query.get('limit'), limits.readRowsMax)
-  if (isKnown(reply, req, view.place.text)) return
+  if (isKnown(reply, request, view.place.text)) return
   const keys = lens.keys === undefined ? undefined : [...lens.keys].sort()
   const first = from < prefix ? prefix : from
   const rows: ViewRow[] = []
@@ -76,25 +81,28 @@ function* keysFrom(view: LiveView, first: string): Generator<string> {
   }
 }
 
+export type KeySelection = Selection & { key: string }
+
 /** One row. 404 with MR7014 where there is none. */
-export function readRow(view: LiveView, key: string, limits: PushLimits, reply: HttpReply, req: UwsRequest): void {
-  const lens = lensOf({ ...selectionOf(req, limits), key })
+export function readRow(view: LiveView, selection: KeySelection, reply: HttpReply, request: HttpRequest): void {
+  const { key } = selection
+  const lens = lensOf(selection)
   const row = view.store.rows.get(key)
   if (row === undefined || !lens.accepts(row)) {
     reply.error(404, new MillraceError('MR7014', { view: view.name, key }))
     return
   }
   const tag = `${row.partition}-${row.offset}`
-  if (isKnown(reply, req, tag)) return
+  if (isKnown(reply, request, tag)) return
   reply.send(200, JSON_TYPE, rowJson(row, lens.rowJson(row)), { etag: `"${tag}"` })
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Answers 304 to one who has it. */
-function isKnown(reply: HttpReply, req: UwsRequest, tag: string): boolean {
+function isKnown(reply: HttpReply, request: HttpRequest, tag: string): boolean {
   const etag = `"${tag}"`
-  const known = req.getHeader('if-none-match').split(',')
+  const known = request.header('if-none-match').split(',')
   if (!known.some((one) => one.trim() === etag)) return false
   reply.send(304, JSON_TYPE, '', { etag })
   return true

@@ -54,10 +54,9 @@ export interface UwsSocket<Data> {
 /** Only valid until the first await of its handler. */
 export interface UwsRequest {
   getUrl(): string
-  getQuery(name: string): string | undefined
   getQuery(): string
-  getHeader(name: string): string
-  getMethod(): string
+  /** Every header, in the order in which they came; names in small letters. */
+  forEach(run: (name: string, value: string) => void): void
   getParameter(index: number): string | undefined
 }
 

@@ -1,0 +1,49 @@
+// Views as server-sent events: one subscription a stream. Main thread.
+// Keeps SPEC: PUSH-12 (a browser goes on at the id of the last event).
+
+import { MillraceError } from '../core/errors.ts'
+import { isWhole, type Subscribe } from '../protocol/messages.ts'
+import { EventStreamLink } from './client-link.ts'
+import type { HttpReply } from './http-reply.ts'
+import type { HttpRequest } from './http-request.ts'
+import type { PushLimits } from './limits.ts'
+import { selectionOf } from './reads.ts'
+import { deny, noView, type Serving } from './serving.ts'
+
+/** The subscription of a stream of events, which has one. */
+const EVENTS_ID = 0
+
+export function streamEvents(serving: Serving, reply: HttpReply, request: HttpRequest): void {
+  const { connections, limits, views } = serving
+  const name = request.parameters[0]!
+  const view = views.get(name)
+  if (view === undefined) {
+    deny(serving, reply, 404, noView(serving, name))
+    return
+  }
+  const subscribe: Subscribe = { type: 'subscribe', id: EVENTS_ID, view: name, ...eventsRequest(request, limits) }
+  const refusal = view.failure ?? connections.refusalOf(request.peer)
+  if (refusal !== undefined) {
+    deny(serving, reply, 503, refusal)
+    return
+  }
+  const link = new EventStreamLink(reply)
+  const connection = connections.open(link, request.peer)!
+  reply.onAborted = () => connections.remove(connection)
+  reply.stream('text/event-stream', () => {
+    link.becameWritable()
+    connections.drained(connection)
+  })
+  connections.subscribe(connection, view, subscribe)
+}
+
+type EventsRequest = Omit<Subscribe, 'type' | 'id' | 'view'>
+
+/** A browser that connects again says the id of the last event; anyone may say `resume` and `minGapMs`. Throws MR7006. */
+function eventsRequest(request: HttpRequest, limits: PushLimits): EventsRequest {
+  const { query } = request
+  const resume = request.header('last-event-id') || query.get('resume')
+  const minGapMs = Number(query.get('minGapMs') ?? 0)
+  if (!isWhole(minGapMs)) throw new MillraceError('MR7006', { reason: 'minGapMs must be a whole number from 0 on' })
+  return { ...selectionOf(request, limits), ...(resume ? { resume } : {}), minGapMs }
+}

@@ -1,0 +1,35 @@
+// What the handlers of the push server share. Main thread.
+
+import { MillraceError } from '../core/errors.ts'
+import type { Log } from '../ops/log.ts'
+import type { Connections } from './connections.ts'
+import type { HttpReply } from './http-reply.ts'
+import type { PushLimits } from './limits.ts'
+import type { LiveView } from './live-view.ts'
+import type { Asset } from './page-assets.ts'
+import type { PushMetrics } from './push-metrics.ts'
+
+export interface Serving {
+  /** The address that the server listens on. */
+  host: string
+  allowedOrigins: readonly string[]
+  limits: PushLimits
+  /** By name. */
+  views: ReadonlyMap<string, LiveView>
+  connections: Connections
+  /** By path. */
+  assets: ReadonlyMap<string, Asset>
+  metrics: PushMetrics
+  log: Log
+  wallMs: () => number
+}
+
+/** Answers a request with an error, and counts it. */
+export function deny({ metrics }: Serving, reply: HttpReply, status: number, error: MillraceError): void {
+  metrics.refused(error.code).add(1)
+  reply.error(status, error)
+}
+
+export function noView(serving: Serving, view: string): MillraceError {
+  return new MillraceError('MR7001', { view, views: [...serving.views.keys()].join(', ') })
+}
