@@ -40,6 +40,7 @@ const PACKAGES: Record<string, readonly string[]> = {
   pino: ['ops'],
   yaml: ['ops'],
   zod: ['ops'],
+  jose: ['push'],
   '@standard-schema/spec': ['job'],
   'temporal-polyfill': ['core'],
   react: ['client'],

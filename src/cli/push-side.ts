@@ -5,11 +5,12 @@ import { MsgpackGuard } from '../codec/msgpack-guard.ts'
 import { STATUS_OK } from '../core/record-status.ts'
 import type { Plan } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
-import { type Config, originsOf } from '../ops/config.ts'
+import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
-import { type PushOptions, type PushServer, startPush } from '../push/server.ts'
+import { type PushServer, startPush } from '../push/server.ts'
 import type { ServedView } from '../push/view-feed.ts'
+import { pushSettings } from './push-settings.ts'
 
 /** How the values of a view's topic are written. */
 export type RowFormat = 'json' | 'msgpack'
@@ -56,15 +57,6 @@ export function startPushSide({ kafka, views, config, registry, log }: PushSide)
     callMs: config.limits.callMs,
     ...pushSettings(config),
   })
-}
-
-/** Who may connect, and the limits of push that are configured. */
-function pushSettings({
-  push,
-  limits: { viewBytesMax },
-}: Config): Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret'>> {
-  const { allowedOrigins, positionSecret = '', host: _host, port: _port, ...limits } = push
-  return { allowedOrigins: originsOf(allowedOrigins), positionSecret, limits: { ...limits, viewBytesMax } }
 }
 
 const rowDecoder = new MsgpackDecoder()

@@ -1,6 +1,7 @@
 // The one table of errors: code, what the supervisor does, text, remedy. Runs on every thread; pure.
 // Keeps SPEC: ERR-1 (table, docs and code are equal), ERR-2 (nobody matches on messages).
 
+import { ACCESS_ERRORS } from './access-errors.ts'
 import type { ErrorRow } from './error-row.ts'
 import { RECORD_ERRORS } from './record-errors.ts'
 
@@ -352,6 +353,7 @@ export const ERRORS = {
     text: 'The view {view} is still being read.',
     remedy: 'Ask again in a moment; `GET /views` says when it is ready.',
   },
+  ...ACCESS_ERRORS,
   MR7041: {
     action: 'report',
     text: 'The client cannot connect: {reason}.',

@@ -1,6 +1,7 @@
 // The configuration keys of push: part of the one table. Main thread; pure data.
 // Keeps SPEC: CONFIG-1 (this table, the flags, the environment and docs/reference/config.md are equal).
 
+import { AUTH_ROWS } from './config-push-auth.ts'
 import type { ConfigRow } from './config-table.ts'
 
 const MIB = 1024 * 1024
@@ -28,6 +29,7 @@ export const PUSH_ROWS = [
     reason:
       'Origins of pages that may read the views beside the own page, separated by commas: `https://desk.example`; `*` allows all.',
   },
+  ...AUTH_ROWS,
   {
     key: 'push.positionSecret',
     type: 'string',

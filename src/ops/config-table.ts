@@ -369,6 +369,6 @@ export const KAFKA_OWNED: Readonly<Record<string, string>> = {
 
 /** Settings whose values are never shown. */
 export function isSecret(key: string): boolean {
-  if (/endpoint\.url$|client\.id$/.test(key)) return false
+  if (/endpoint\.url$|client\.id$|allowQueryToken$/.test(key)) return false
   return /password|passphrase|secret|token|credential|\.pem$|oauthbearer\.config|jaas/i.test(key)
 }

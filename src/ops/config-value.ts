@@ -44,6 +44,11 @@ export function schemaOf(row: ConfigRow): z.ZodType<Scalar> {
   }
 }
 
+/** The texts of a list that commas separate, e.g. origins as a browser sends them. */
+export function textsOf(list: string | undefined): string[] {
+  return (list ?? '').split(',').flatMap((text) => (text.trim() === '' ? [] : [text.trim()]))
+}
+
 function readBoolean(written: unknown): unknown {
   if (written === 'true' || written === '1' || written === 1) return true
   if (written === 'false' || written === '0' || written === 0) return false

@@ -7,8 +7,9 @@ import { nearest } from '../core/nearest.ts'
 import { settingProblem } from '../core/rdkafka-settings.ts'
 import { readConfigFile } from './config-file.ts'
 import { envOf, expectedText, flagOf } from './config-names.ts'
+import { checkAuth } from './config-push-auth.ts'
 import { CONFIG_ROWS, type ConfigRow, type ConfigValues, isSecret, KAFKA_OWNED, KAFKA_PREFIX } from './config-table.ts'
-import { parseValue, type Scalar } from './config-value.ts'
+import { parseValue, type Scalar, textsOf } from './config-value.ts'
 import { fitMemory, MEMORY_PARTS, type MemoryLimit } from './memory-plan.ts'
 import { hideSecrets, redacted } from './redact.ts'
 
@@ -85,6 +86,7 @@ export function loadConfig(sources: ConfigSources = {}): Config {
   for (const candidate of candidates) choose(candidate, chosen, problems)
   checkRelations(chosen, problems)
   checkOrigins(chosen.get('push.allowedOrigins')!, problems)
+  checkAuth(chosen, problems)
   if (problems.length === 0) fitToMemory(chosen, sources, problems)
   if (problems.length > 0) throw new MillraceError('MR3001', { problems: `\n  - ${problems.join('\n  - ')}` })
   return configOf(chosen)
@@ -269,7 +271,7 @@ function memoryLimit(key: string, chosen: ReadonlyMap<string, ConfigEntry>): Mem
 
 /** The origins of a list as a browser sends them, or `*`. */
 export function originsOf(list: string | undefined): string[] {
-  return (list ?? '').split(',').flatMap((origin) => (origin.trim() === '' ? [] : [origin.trim()]))
+  return textsOf(list)
 }
 
 function checkOrigins(entry: ConfigEntry, problems: string[]): void {

@@ -80,13 +80,16 @@ export type ServerMessage =
   /** Sent when nothing else was for a while, and as the answer to a client's ping. */
   | { type: 'ping'; timeMs: number }
 
-/** Codes with which the server closes a WebSocket. Connect again after 1001, 4002, 4007 and 4008, not after the others. */
-export const CLOSE_CODES = { goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008 }
+/** Codes with which the server closes a WebSocket. Do not connect again after 4006 and 4403; after 4401 with a new token. */
+export const CLOSE_CODES = {
+  ...{ goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008 },
+  ...{ tokenExpired: 4401, notPermitted: 4403 },
+}
 
 /** The codes after which connecting again may help. */
 export function canRetry(closeCode: number): boolean {
-  const { badMessage } = CLOSE_CODES
-  return closeCode !== badMessage
+  const { badMessage, notPermitted } = CLOSE_CODES
+  return closeCode !== badMessage && closeCode !== notPermitted
 }
 
 /** Of one subscription. */

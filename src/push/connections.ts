@@ -1,7 +1,7 @@
 // The connected clients and their subscriptions: serving them in turns of the event loop, signs of life, and the end of those that do
 // not read. Main thread.
 // Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-9 (a client that does not read is closed, the
-// others do not notice), PUSH-10 (limits), PUSH-15 (updates keep their distance).
+// others do not notice), PUSH-10 (limits), PUSH-15 (updates keep their distance), PUSH-28 (no connection outlives its token).
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -11,7 +11,9 @@ import type { Link } from './client-link.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import type { PushMetrics } from './push-metrics.ts'
+import { permitsNothing } from './rights.ts'
 import { Subscription } from './subscription.ts'
+import type { Grant } from './token-check.ts'
 
 const TICK_MS = 250
 /**
@@ -26,6 +28,8 @@ export interface Connection {
   readonly link: Link
   /** The client's, as far as the server sees it. */
   readonly address: string
+  /** What it may read, and until when. */
+  readonly grant: Grant
   /** By id. */
   readonly subscriptions: Map<number, Subscription>
   /** Monotonic; undefined while it keeps up. */
@@ -76,8 +80,13 @@ export class Connections {
     return new MillraceError('MR7007', { limit: connectionsPerAddressMax, of: 'your address' })
   }
 
-  /** Takes a connection; one too many is told so and closed (undefined). */
-  open(link: Link, address: string): Connection | undefined {
+  /** Takes a connection; one too many, and one that may read nothing, is told so and closed (undefined). */
+  open(link: Link, address: string, grant: Grant): Connection | undefined {
+    if (permitsNothing(grant.rights)) {
+      const error = new MillraceError('MR7020', { what: 'to read any view', permitted: 'none' })
+      this.#close(link, CLOSE_CODES.notPermitted, error)
+      return undefined
+    }
     const refusal = this.refusalOf(address)
     if (refusal !== undefined) {
       this.#close(link, CLOSE_CODES.full, refusal)
@@ -85,7 +94,7 @@ export class Connections {
     }
     const nowMs = this.#options.clock.monotonicMs()
     const times = { blockedSinceMs: undefined, pingedMs: nowMs, messageCount: 0, messagesSinceMs: nowMs }
-    const connection: Connection = { link, address, subscriptions: new Map(), ...times }
+    const connection: Connection = { link, address, grant, subscriptions: new Map(), ...times }
     this.#all.add(connection)
     this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
     this.#options.metrics.clients.set(this.#all.size)
@@ -157,6 +166,7 @@ export class Connections {
   /** Tells that a subscription is not, or not any more. */
   refuse(connection: Connection, id: number, { code, message }: MillraceError, canRetry: boolean): void {
     const { link } = connection
+    this.unsubscribe(connection, id)
     this.#options.metrics.refused(code).add(1)
     if (link.isOpen()) link.send(link.codec.message({ type: 'error', id, code, message, canRetry }))
     if (link.isSingle) this.end(connection, CLOSE_CODES.goingAway, undefined)
@@ -217,7 +227,6 @@ export class Connections {
     if (failure !== undefined) {
       for (const subscription of [...due]) {
         const connection = this.#owners.get(subscription)!
-        this.unsubscribe(connection, subscription.id)
         this.refuse(connection, subscription.id, failure, false)
       }
       return
@@ -251,13 +260,17 @@ export class Connections {
   #tick(): void {
     const { clock, limits, scheduler } = this.#options
     const nowMs = clock.monotonicMs()
+    const wallMs = clock.wallMs()
     for (const connection of [...this.#all]) {
-      const { blockedSinceMs, link } = connection
-      if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= limits.slowClientMsMax) this.#endSlow(connection)
+      const { blockedSinceMs, grant, link } = connection
+      // Looked at instead of waited for: no timer is too long, and a clock that is set counts.
+      if (wallMs >= grant.expiresMs) this.end(connection, CLOSE_CODES.tokenExpired, new MillraceError('MR7018'))
+      else if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= limits.slowClientMsMax)
+        this.#endSlow(connection)
       else if (nowMs - connection.pingedMs >= limits.pingMs) {
         connection.pingedMs = nowMs
         for (const subscription of connection.subscriptions.values()) subscription.touch(nowMs)
-        link.ping(clock.wallMs())
+        link.ping(wallMs)
       }
       this.#endBehind(connection, nowMs)
     }
@@ -269,7 +282,6 @@ export class Connections {
     for (const subscription of [...connection.subscriptions.values()]) {
       const { behindSinceMs, view, id } = subscription
       if (behindSinceMs === undefined || nowMs - behindSinceMs < this.#options.limits.behindMsMax) continue
-      this.unsubscribe(connection, id)
       this.refuse(connection, id, new MillraceError('MR7013', { view: view.name }), true)
     }
   }

@@ -1,5 +1,5 @@
 // Views as server-sent events: one subscription a stream. Main thread.
-// Keeps SPEC: PUSH-12 (a browser goes on at the id of the last event).
+// Keeps SPEC: PUSH-12 (a browser goes on at the id of the last event), PUSH-26 (rights).
 
 import { MillraceError } from '../core/errors.ts'
 import { isWhole, type Subscribe } from '../protocol/messages.ts'
@@ -8,27 +8,34 @@ import type { HttpReply } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
 import type { PushLimits } from './limits.ts'
 import { selectionOf } from './reads.ts'
+import { refusalOf } from './rights.ts'
 import { deny, noView, type Serving } from './serving.ts'
+import type { Grant } from './token-check.ts'
 
 /** The subscription of a stream of events, which has one. */
 const EVENTS_ID = 0
 
-export function streamEvents(serving: Serving, reply: HttpReply, request: HttpRequest): void {
+export function streamEvents(serving: Serving, reply: HttpReply, request: HttpRequest, grant: Grant): void {
   const { connections, limits, views } = serving
   const name = request.parameters[0]!
-  const view = views.get(name)
-  if (view === undefined) {
-    deny(serving, reply, 404, noView(serving, name))
+  const subscribe: Subscribe = { type: 'subscribe', id: EVENTS_ID, view: name, ...eventsRequest(request, limits) }
+  const denied = refusalOf(grant.rights, name, subscribe)
+  if (denied !== undefined) {
+    deny(serving, reply, 403, denied)
     return
   }
-  const subscribe: Subscribe = { type: 'subscribe', id: EVENTS_ID, view: name, ...eventsRequest(request, limits) }
+  const view = views.get(name)
+  if (view === undefined) {
+    deny(serving, reply, 404, noView(serving, name, grant.rights))
+    return
+  }
   const refusal = view.failure ?? connections.refusalOf(request.peer)
   if (refusal !== undefined) {
     deny(serving, reply, 503, refusal)
     return
   }
   const link = new EventStreamLink(reply)
-  const connection = connections.open(link, request.peer)!
+  const connection = connections.open(link, request.peer, grant)!
   reply.onAborted = () => connections.remove(connection)
   reply.stream('text/event-stream', () => {
     link.becameWritable()

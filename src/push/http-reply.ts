@@ -53,12 +53,12 @@ export class HttpReply {
     })
   }
 
-  json(status: number, body: unknown): void {
-    this.send(status, 'application/json; charset=utf-8', JSON.stringify(body))
+  json(status: number, body: unknown, headers?: Record<string, string>): void {
+    this.send(status, 'application/json; charset=utf-8', JSON.stringify(body), headers)
   }
 
-  error(status: number, error: MillraceError): void {
-    this.json(status, { code: error.code, message: error.message, remedy: error.remedy })
+  error(status: number, { code, message, remedy }: MillraceError): void {
+    this.json(status, { code, message, remedy }, status === 401 ? { 'www-authenticate': 'Bearer' } : {})
   }
 
   /** Begins an answer that goes on; `onWritable` is called when a full buffer has emptied. */
@@ -93,14 +93,13 @@ export class HttpReply {
     if (!this.isDone) this.#res.close()
   }
 
-  /** `protocol`: the subprotocol that was chosen, empty: none. */
+  /** `protocol`: the subprotocol that was chosen, empty: none. Outside of the handler it has to be run by `LateUpgrade`. */
   upgrade<Data>(data: Data, protocol: string, request: HttpRequest, context: object): void {
     if (this.isDone) return
     this.isDone = true
     this.isTaken = true
     const key = request.header('sec-websocket-key')
-    const extensions = request.header('sec-websocket-extensions')
-    this.#res.cork(() => this.#res.upgrade(data, key, protocol, extensions, context))
+    this.#res.upgrade(data, key, protocol, request.header('sec-websocket-extensions'), context)
   }
 
   #head(status: number, contentType: string, headers: Record<string, string> = {}): void {

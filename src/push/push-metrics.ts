@@ -47,7 +47,10 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   )
   const undecodable = registry.counter('millrace_push_undecodable_total', 'Records of a view that are no row of it.')
   const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
-  const refused = registry.counter('millrace_push_refused_total', 'Requests and subscriptions refused or ended, by error code.')
+  const refused = registry.counter(
+    'millrace_push_refused_total',
+    'Requests and subscriptions refused or ended, by error code.',
+  )
   const clients = registry.gauge('millrace_push_clients', 'Connected clients, WebSocket and SSE.').with()
   const subscriptions = registry.gauge('millrace_push_subscriptions', 'Subscriptions of all clients.').with()
   return {

@@ -8,10 +8,12 @@ import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
 import { Connections } from './connections.ts'
+import { LateUpgrade } from './late-upgrade.ts'
 import { DEFAULT_PUSH_LIMITS, type PushLimits } from './limits.ts'
 import { loadAssets } from './page-assets.ts'
 import { pushMetrics } from './push-metrics.ts'
 import { makeApp } from './routes.ts'
+import { type AuthOptions, TokenCheck } from './token-check.ts'
 import { type ListenSocket, loadUws, type Uws, type UwsApp } from './uws.ts'
 import { type ServedView, startFeed, type ViewFeed } from './view-feed.ts'
 
@@ -25,6 +27,8 @@ export interface PushOptions {
   log: Log
   /** Origins that may connect beside the page's own, e.g. `https://desk.example`; `*` allows all. */
   allowedOrigins?: readonly string[]
+  /** Tokens are wanted of all who read the views; without it everybody may. */
+  auth?: AuthOptions | undefined
   limits?: Partial<PushLimits>
   /** Signs positions; the same on all servers of a view. Default: none, the id of the topic alone signs. */
   positionSecret?: string
@@ -52,7 +56,8 @@ export interface PushServer {
 
 const CALL_MS_DEFAULT = 10_000
 /**
- * Serves views. Throws MR3005 (uWebSockets or the page cannot be loaded), MR4002 (no such topic), MR7005 (the port).
+ * Serves views. Throws MR3005 (uWebSockets or the page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
+ * (the keys of tokens).
  *
  * @example
  * const push = await startPush({ kafka, views: [{ name: 'candles', topic: 'job-view-candles' }], port: 0, log })
@@ -67,6 +72,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   const metrics = pushMetrics(options.metrics)
   const host = options.host ?? '127.0.0.1'
   const assets = loadAssets()
+  const tokens = options.auth === undefined ? undefined : new TokenCheck(options.auth, clock)
   const { kafka, views, log } = options
   const feed = await startFeed({
     kafka,
@@ -79,11 +85,14 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     clock,
     scheduler,
   })
+  const lateUpgrade = tokens === undefined ? undefined : await openLateUpgrade(uws, scheduler, log)
   const connections = new Connections({ limits, metrics, log, clock, scheduler }, feed.views)
   const byName = new Map(feed.views.map((view) => [view.name, view]))
   const app = makeApp(uws, {
     host,
     allowedOrigins: options.allowedOrigins ?? [],
+    tokens,
+    runUpgrade: lateUpgrade === undefined ? (upgrade) => upgrade() : (upgrade) => lateUpgrade.run(upgrade),
     limits,
     views: byName,
     connections,
@@ -94,12 +103,21 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   })
   try {
     const socket = await listen(uws, app, host, options.port)
-    return pushServer({ uws, app, socket, feed, connections, host })
+    return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host })
   } catch (error) {
     connections.closeAll()
+    lateUpgrade?.close()
     await feed.close()
     throw error
   }
+}
+
+async function openLateUpgrade(uws: Uws, scheduler: Scheduler, log: Log): Promise<LateUpgrade> {
+  const lateUpgrade = new LateUpgrade()
+  await lateUpgrade.open(uws, scheduler).catch((err: unknown) => {
+    log.warn({ err }, 'uWebSockets will warn of each WebSocket with a token; they work')
+  })
+  return lateUpgrade
 }
 
 interface Running {
@@ -108,10 +126,11 @@ interface Running {
   socket: ListenSocket
   feed: ViewFeed
   connections: Connections
+  lateUpgrade: LateUpgrade | undefined
   host: string
 }
 
-function pushServer({ uws, app, socket, feed, connections, host }: Running): PushServer {
+function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host }: Running): PushServer {
   const port = uws.us_socket_local_port(socket)
   const page = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`
   let closing: Promise<void> | undefined
@@ -120,6 +139,7 @@ function pushServer({ uws, app, socket, feed, connections, host }: Running): Pus
     connections.closeAll()
     await feed.close()
     app.close()
+    lateUpgrade?.close()
   }
   return {
     port,

@@ -8,11 +8,17 @@ import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import type { Asset } from './page-assets.ts'
 import type { PushMetrics } from './push-metrics.ts'
+import { type Rights, rightTo } from './rights.ts'
+import type { TokenCheck } from './token-check.ts'
 
 export interface Serving {
   /** The address that the server listens on. */
   host: string
   allowedOrigins: readonly string[]
+  /** Undefined: everybody may read the views. */
+  tokens: TokenCheck | undefined
+  /** Runs upgrades to a WebSocket: where tokens are checked they come late. */
+  runUpgrade: (upgrade: () => void) => void
   limits: PushLimits
   /** By name. */
   views: ReadonlyMap<string, LiveView>
@@ -30,6 +36,12 @@ export function deny({ metrics }: Serving, reply: HttpReply, status: number, err
   reply.error(status, error)
 }
 
-export function noView(serving: Serving, view: string): MillraceError {
-  return new MillraceError('MR7001', { view, views: [...serving.views.keys()].join(', ') })
+/** The views that may be read. */
+export function permittedViews({ views }: Serving, rights: Rights): LiveView[] {
+  return [...views.values()].filter(({ name }) => rightTo(rights, name) !== undefined)
+}
+
+export function noView(serving: Serving, view: string, rights: Rights): MillraceError {
+  const names = permittedViews(serving, rights).map(({ name }) => name)
+  return new MillraceError('MR7001', { view, views: names.join(', ') || 'none' })
 }

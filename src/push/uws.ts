@@ -126,6 +126,10 @@ const OFFICIAL_NAME = 'uWebSockets.js'
 /** SHA-256 of an official binary that the operator vouches for: official builds are not in the table. */
 const TRUST_VARIABLE = 'MILLRACE_UWS_SHA256'
 
+/** Bytes of a request's head; a longer one is answered with 431. Without it they are 4,096, and many tokens are longer. */
+const HEAD_VARIABLE = 'UWS_HTTP_MAX_HEADERS_SIZE'
+const HEAD_BYTES_MAX = 16_384
+
 let loaded: LoadedUws | undefined
 
 /** Where to look and whom to trust; the defaults are this process's. */
@@ -144,6 +148,8 @@ export interface UwsSearch {
  * const app = uws.App()
  */
 export function loadUws(): LoadedUws {
+  // uWebSockets reads it once, when it is loaded.
+  process.env[HEAD_VARIABLE] ??= String(HEAD_BYTES_MAX)
   loaded ??= findUws({
     require: createRequire(import.meta.url),
     nodeMajor: Number(process.versions.node.split('.')[0]),

@@ -1,14 +1,17 @@
 // Views over WebSockets: the upgrade, the subprotocols, what clients say. Main thread.
-// Keeps SPEC: PUSH-10 (connections and messages have limits), PUSH-14 (JSON and msgpack).
+// Keeps SPEC: PUSH-10 (connections and messages have limits), PUSH-14 (JSON and msgpack), PUSH-26 (rights).
 
 import { MillraceError } from '../core/errors.ts'
 import { CLOSE_CODES, readClientMessage } from '../protocol/messages.ts'
 import { WebSocketLink } from './client-link.ts'
 import type { Connection } from './connections.ts'
-import { refuseForeign } from './gate.ts'
-import { guarded, type HttpReply } from './http-reply.ts'
+import { forBearers } from './gate.ts'
+import type { HttpReply } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
-import { deny, noView, type Serving } from './serving.ts'
+import { protocolsOf } from './request-token.ts'
+import { refusalOf } from './rights.ts'
+import { noView, type Serving } from './serving.ts'
+import type { Grant } from './token-check.ts'
 import type { UwsApp, UwsSocket } from './uws.ts'
 import { jsonCodec, msgpackCodec, type WireCodec } from './wire-codec.ts'
 
@@ -20,6 +23,7 @@ interface SocketData {
   codec: WireCodec
   /** The client's. */
   address: string
+  grant: Grant
   link?: WebSocketLink<SocketData>
   connection?: Connection | undefined
 }
@@ -32,7 +36,7 @@ export function addSockets(app: UwsApp, serving: Serving): void {
     maxBackpressure: 4 * limits.clientBytesMax,
     idleTimeout: IDLE_TIMEOUT_S,
     sendPingsAutomatically: true,
-    upgrade: guarded(serving.log, (reply, request, context) => upgrade(serving, reply, request, context!)),
+    upgrade: forBearers(serving, upgrade),
     open: (socket) => opened(serving, socket),
     message: (socket, message) => received(serving, socket.getUserData(), message),
     drain: (socket) => {
@@ -47,22 +51,28 @@ export function addSockets(app: UwsApp, serving: Serving): void {
   })
 }
 
-function upgrade(serving: Serving, reply: HttpReply, request: HttpRequest, context: object): void {
-  if (refuseForeign(serving, reply, request)) return
-  const asked = request.header('sec-websocket-protocol')
-  const codec = codecOf(asked)
-  if (codec === undefined) {
-    deny(serving, reply, 400, new MillraceError('MR7006', { reason: `no subprotocol of ${asked} is known` }))
-    return
-  }
-  const data: SocketData = { codec, address: request.peer }
-  reply.upgrade(data, asked === '' ? '' : codec.protocol, request, context)
+function upgrade(
+  serving: Serving,
+  reply: HttpReply,
+  request: HttpRequest,
+  grant: Grant,
+  context: object | undefined,
+): void {
+  // uWebSockets takes any, and closes one with `close` as soon as it is upgraded.
+  if (!/\bupgrade\b/i.test(request.header('connection')))
+    throw new MillraceError('MR7006', { reason: 'Connection must be Upgrade' })
+  const asked = protocolsOf(request)
+  const codec = codecOf(request, asked)
+  if (codec === undefined)
+    throw new MillraceError('MR7006', { reason: `no subprotocol of ${asked.join(', ') || 'none'} is known` })
+  const data: SocketData = { codec, address: request.peer, grant }
+  serving.runUpgrade(() => reply.upgrade(data, asked.length === 0 ? '' : codec.protocol, request, context!))
 }
 
-/** By the subprotocols that a client asks for: the first that is known; JSON for one who asks for none. */
-function codecOf(asked: string): WireCodec | undefined {
-  if (asked === '') return jsonCodec
-  const codecs = asked.split(',').map((name) => CODECS.get(name.trim()))
+/** The first of the subprotocols that is known; JSON for one who asks for none, not even to carry its token. */
+function codecOf(request: HttpRequest, asked: readonly string[]): WireCodec | undefined {
+  if (request.header('sec-websocket-protocol') === '') return jsonCodec
+  const codecs = asked.map((name) => CODECS.get(name))
   return codecs.find((codec) => codec !== undefined)
 }
 
@@ -71,7 +81,7 @@ const CODECS = new Map([jsonCodec, msgpackCodec].map((codec) => [codec.protocol,
 function opened(serving: Serving, socket: UwsSocket<SocketData>): void {
   const data = socket.getUserData()
   data.link = new WebSocketLink(socket, data.codec, serving.limits.clientBytesMax)
-  data.connection = serving.connections.open(data.link, data.address)
+  data.connection = serving.connections.open(data.link, data.address, data.grant)
 }
 
 function received(serving: Serving, { codec, connection, link }: SocketData, bytes: ArrayBuffer): void {
@@ -86,8 +96,12 @@ function received(serving: Serving, { codec, connection, link }: SocketData, byt
   if (message.type === 'ping') link.ping(serving.wallMs())
   else if (message.type === 'unsubscribe') connections.unsubscribe(connection, message.id)
   else {
+    const { rights } = connection.grant
     const view = views.get(message.view)
-    if (view === undefined) connections.refuse(connection, message.id, noView(serving, message.view), false)
+    const denied = refusalOf(rights, message.view, message)
+    if (denied !== undefined) connections.refuse(connection, message.id, denied, false)
+    else if (view === undefined)
+      connections.refuse(connection, message.id, noView(serving, message.view, rights), false)
     else connections.subscribe(connection, view, message)
   }
 }

@@ -170,9 +170,40 @@ describe('problems', () => {
     ])
   })
 
+  test.each<[Record<string, string>, string[]]>([
+    [{ jwksUrl: 'https://login.example/keys', audience: 'millrace', algorithms: 'ES256,EdDSA' }, []],
+    [{ jwksUrl: 'http://127.0.0.1:9/keys' }, []],
+    [{ secret: 'x'.repeat(32), algorithms: 'HS256, HS512' }, []],
+    [{ jwksUrl: 'http://login.example/keys' }, ['push.auth.jwksUrl must be an https address']],
+    [{ jwksUrl: 'keys' }, ['push.auth.jwksUrl must be an https address']],
+    [
+      { jwksUrl: 'https://login.example/keys', secret: 'x'.repeat(32) },
+      ['push.auth.secret cannot be set beside push.auth.jwksUrl'],
+    ],
+    [{ publicKeyFile: 'key.pem', algorithms: 'none' }, ['push.auth.algorithms has none, but with']],
+    [{ publicKeyFile: 'key.pem', algorithms: 'HS256' }, ['push.auth.algorithms has HS256, but with']],
+    [{ secret: 'x'.repeat(32), algorithms: 'RS256' }, ['push.auth.algorithms has RS256, but with push.auth.secret']],
+    [
+      { issuer: 'https://login.example', algorithms: 'ES256', allowQueryToken: 'true' },
+      ['push.auth.issuer does', 'push.auth.algorithms does', 'push.auth.allowQueryToken does nothing without keys'],
+    ],
+  ])('who may read the views is one source of keys and what goes with it: %j', (auth, expected) => {
+    const flags = Object.fromEntries(Object.entries(auth).map(([name, value]) => [`push.auth.${name}`, value]))
+    if (expected.length === 0) loadConfig({ flags })
+    else expect(problemsOf({ flags })).toEqual(expected.map((text) => expect.stringContaining(text)))
+  })
+
+  test('a shared secret is masked, whether tokens may be in addresses is not', () => {
+    const flags = { 'push.auth.secret': 'a secret of thirty-two bytes, more', 'push.auth.allowQueryToken': 'true' }
+    const config = loadConfig({ flags })
+    expect(entryOf(config, 'push.auth.secret')?.value).toBe('***')
+    expect(entryOf(config, 'push.auth.allowQueryToken')?.value).toBe(true)
+  })
+
   test('the limits of push are configured with the defaults that the push server has', () => {
     const { push } = loadConfig({})
-    const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...limits } = push
+    const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...others } = push
+    const limits = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('auth.')))
     expect(Object.keys(limits)).toHaveLength(7)
     expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })

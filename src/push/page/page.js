@@ -7,13 +7,16 @@ const SYMBOLS_MAX = 2000
 const TOP_ROWS = 10
 const RETRY_MS = 500
 const RETRY_MS_MAX = 15000
-const FINAL_CODES = [4006]
+/** Not understood, the token has expired, and nothing permitted: the page has no other token. */
+const FINAL_CODES = [4006, 4401, 4403]
 const PROTOCOL = 'millrace.json.v1'
 /** The one subscription of the page. */
 const ID = 1
 
 const query = new URLSearchParams(location.search)
 const viewName = query.get('view') ?? 'candles'
+/** Behind the #, which is never sent to a server: `#token=...`. */
+const token = new URLSearchParams(location.hash.slice(1)).get('token')
 const byId = (id) => document.getElementById(id)
 
 /** By symbol: candles by window start, in order. */
@@ -42,7 +45,10 @@ connect()
 function connect() {
   setState('connecting')
   const scheme = location.protocol === 'https:' ? 'wss' : 'ws'
-  const socket = new WebSocket(`${scheme}://${location.host}/live`, PROTOCOL)
+  const socket = new WebSocket(
+    `${scheme}://${location.host}/live`,
+    token === null ? [PROTOCOL] : [PROTOCOL, `bearer.${token}`],
+  )
   socket.onopen = () => subscribe(socket, position)
   socket.onmessage = (event) => receive(JSON.parse(event.data), socket)
   socket.onclose = (event) => {
