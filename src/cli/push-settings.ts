@@ -6,20 +6,21 @@ import type { PushOptions } from '../push/server.ts'
 import type { AuthOptions } from '../push/token-check.ts'
 import type { KeySource } from '../push/token-keys.ts'
 
-type PushSettings = Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret'>> &
+type PushSettings = Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret' | 'trustedProxies'>> &
   Pick<PushOptions, 'auth'>
 
 /** Who may connect and read, and the limits of push that are configured. */
 export function pushSettings({ push, limits: { viewBytesMax } }: Config): PushSettings {
   const { connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax } = push
-  const { clientBytesMax, slowClientMsMax } = push
+  const { clientBytesMax, slowClientMsMax, subscribeMsMax } = push
   return {
     allowedOrigins: originsOf(push.allowedOrigins),
     positionSecret: push.positionSecret ?? '',
     auth: authOf(push),
+    trustedProxies: push.trustedProxies,
     limits: {
       ...{ connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax, viewBytesMax },
-      ...{ clientBytesMax, slowClientMsMax },
+      ...{ clientBytesMax, slowClientMsMax, subscribeMsMax },
     },
   }
 }

@@ -30,6 +30,11 @@ export const ACCESS_ERRORS = {
     text: 'The token does not permit {what}; it permits {permitted}.',
     remedy: 'Ask for what is permitted, or have the token say more (`push.auth.claim` names the claim).',
   },
+  MR7022: {
+    action: 'report',
+    text: 'The client has subscribed to nothing within {limitMs} ms.',
+    remedy: 'Subscribe as soon as the connection is open; `push.subscribeMsMax` sets the limit.',
+  },
   MR7023: {
     action: 'report',
     text: 'The keys of push.auth cannot be used: {reason}.',

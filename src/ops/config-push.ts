@@ -51,7 +51,25 @@ export const PUSH_ROWS = [
     default: 10_000,
     min: 1,
     max: 1_000_000,
-    reason: 'Connections from one address; browsers behind one proxy have the same (MR7007).',
+    reason:
+      'Connections from one address; clients behind one proxy have the same, unless `push.trustedProxies` says of it (MR7007).',
+  },
+  {
+    key: 'push.trustedProxies',
+    type: 'integer',
+    default: 0,
+    min: 0,
+    max: 16,
+    reason:
+      'Proxies in front of the push server that each note in `X-Forwarded-For` whom they were asked by: with it `push.connectionsPerAddressMax` is of clients. Whoever can reach the server past them can say any address. 0: the header is not looked at.',
+  },
+  {
+    key: 'push.subscribeMsMax',
+    type: 'ms',
+    default: 30_000,
+    min: 100,
+    max: 3_600_000,
+    reason: 'A WebSocket whose client has subscribed to nothing within this time is closed (MR7022).',
   },
   {
     key: 'push.subscriptionsMax',

@@ -82,7 +82,7 @@ export type ServerMessage =
 
 /** Codes with which the server closes a WebSocket. Do not connect again after 4006 and 4403; after 4401 with a new token. */
 export const CLOSE_CODES = {
-  ...{ goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008 },
+  ...{ goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008, unused: 4010 },
   ...{ tokenExpired: 4401, notPermitted: 4403 },
 }
 

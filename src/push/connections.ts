@@ -1,7 +1,8 @@
 // The connected clients and their subscriptions: serving them in turns of the event loop, signs of life, and the end of those that do
 // not read. Main thread.
 // Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-9 (a client that does not read is closed, the
-// others do not notice), PUSH-10 (limits), PUSH-15 (updates keep their distance), PUSH-28 (no connection outlives its token).
+// others do not notice), PUSH-10 (limits), PUSH-15 (updates keep their distance), PUSH-28 (no connection outlives its token), PUSH-30 (nor
+// goes on for long without a subscription).
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -37,6 +38,9 @@ export interface Connection {
   pingedMs: number
   /** Messages of the client since a monotonic time. */
   messageCount: number
+  readonly openedMs: number
+  /** Some subscription was accepted. */
+  hasSubscribed: boolean
   messagesSinceMs: number
 }
 
@@ -93,8 +97,14 @@ export class Connections {
       return undefined
     }
     const nowMs = this.#options.clock.monotonicMs()
-    const times = { blockedSinceMs: undefined, pingedMs: nowMs, messageCount: 0, messagesSinceMs: nowMs }
-    const connection: Connection = { link, address, grant, subscriptions: new Map(), ...times }
+    const times = {
+      openedMs: nowMs,
+      blockedSinceMs: undefined,
+      pingedMs: nowMs,
+      messageCount: 0,
+      messagesSinceMs: nowMs,
+    }
+    const connection: Connection = { link, address, grant, subscriptions: new Map(), hasSubscribed: false, ...times }
     this.#all.add(connection)
     this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1)
     this.#options.metrics.clients.set(this.#all.size)
@@ -146,6 +156,7 @@ export class Connections {
     const { link } = connection
     const subscription = new Subscription({ view, outlet: link, request, messageCharsMax: limits.messageCharsMax })
     connection.subscriptions.set(request.id, subscription)
+    connection.hasSubscribed = true
     this.#owners.set(subscription, connection)
     view.add(subscription)
     metrics.subscriptions.set(this.#owners.size)
@@ -265,6 +276,8 @@ export class Connections {
       const { blockedSinceMs, grant, link } = connection
       // Looked at instead of waited for: no timer is too long, and a clock that is set counts.
       if (wallMs >= grant.expiresMs) this.end(connection, CLOSE_CODES.tokenExpired, new MillraceError('MR7018'))
+      else if (!connection.hasSubscribed && nowMs - connection.openedMs >= limits.subscribeMsMax)
+        this.end(connection, CLOSE_CODES.unused, new MillraceError('MR7022', { limitMs: limits.subscribeMsMax }))
       else if (blockedSinceMs !== undefined && nowMs - blockedSinceMs >= limits.slowClientMsMax)
         this.#endSlow(connection)
       else if (nowMs - connection.pingedMs >= limits.pingMs) {

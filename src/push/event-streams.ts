@@ -3,6 +3,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { isWhole, type Subscribe } from '../protocol/messages.ts'
+import { clientAddress } from './client-address.ts'
 import { EventStreamLink } from './client-link.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
@@ -29,13 +30,14 @@ export function streamEvents(serving: Serving, reply: HttpReply, request: HttpRe
     deny(serving, reply, 404, noView(serving, name, grant.rights))
     return
   }
-  const refusal = view.failure ?? connections.refusalOf(request.peer)
+  const address = clientAddress(request, serving.trustedProxies)
+  const refusal = view.failure ?? connections.refusalOf(address)
   if (refusal !== undefined) {
     deny(serving, reply, 503, refusal)
     return
   }
   const link = new EventStreamLink(reply)
-  const connection = connections.open(link, request.peer, grant)!
+  const connection = connections.open(link, address, grant)!
   reply.onAborted = () => connections.remove(connection)
   reply.stream('text/event-stream', () => {
     link.becameWritable()

@@ -11,7 +11,7 @@ export interface HttpRequest {
   query: URLSearchParams
   /** The named parts of the path, decoded. */
   parameters: readonly string[]
-  /** Of the other end of the connection, as text. */
+  /** Address of the other end of the connection, as text: of a proxy where there is one. */
   peer: string
   /** By its name in small letters, empty where there is none; of several of one name all, separated by commas. */
   header(name: string): string

@@ -12,6 +12,8 @@ export interface PushLimits extends SelectionLimits {
   connectionsMax: number
   /** Connections from one address: browsers behind one proxy have the same. */
   connectionsPerAddressMax: number
+  /** A WebSocket whose client has not subscribed to anything within this time is closed. */
+  subscribeMsMax: number
   /** Subscriptions of one connection. */
   subscriptionsMax: number
   /** Bytes that wait in the socket of one client before it is left alone until it has read them. */
@@ -42,6 +44,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   recentRowsMax: 1 << 16,
   connectionsMax: 10_000,
   connectionsPerAddressMax: 10_000,
+  subscribeMsMax: 30_000,
   subscriptionsMax: 100,
   keysMax: 1000,
   fieldsMax: 100,

@@ -29,6 +29,8 @@ export interface PushOptions {
   allowedOrigins?: readonly string[]
   /** Tokens are wanted of all who read the views; without it everybody may. */
   auth?: AuthOptions | undefined
+  /** Proxies in front, whose `X-Forwarded-For` says whose connection it is. Default 0: it is not looked at. */
+  trustedProxies?: number
   limits?: Partial<PushLimits>
   /** Signs positions; the same on all servers of a view. Default: none, the id of the topic alone signs. */
   positionSecret?: string
@@ -92,6 +94,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     host,
     allowedOrigins: options.allowedOrigins ?? [],
     tokens,
+    trustedProxies: options.trustedProxies ?? 0,
     runUpgrade: lateUpgrade === undefined ? (upgrade) => upgrade() : (upgrade) => lateUpgrade.run(upgrade),
     limits,
     views: byName,

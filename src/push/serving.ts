@@ -17,6 +17,8 @@ export interface Serving {
   allowedOrigins: readonly string[]
   /** Undefined: everybody may read the views. */
   tokens: TokenCheck | undefined
+  /** Proxies in front of this server. */
+  trustedProxies: number
   /** Runs upgrades to a WebSocket: where tokens are checked they come late. */
   runUpgrade: (upgrade: () => void) => void
   limits: PushLimits

@@ -3,6 +3,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { CLOSE_CODES, readClientMessage } from '../protocol/messages.ts'
+import { clientAddress } from './client-address.ts'
 import { WebSocketLink } from './client-link.ts'
 import type { Connection } from './connections.ts'
 import { forBearers } from './gate.ts'
@@ -65,7 +66,7 @@ function upgrade(
   const codec = codecOf(request, asked)
   if (codec === undefined)
     throw new MillraceError('MR7006', { reason: `no subprotocol of ${asked.join(', ') || 'none'} is known` })
-  const data: SocketData = { codec, address: request.peer, grant }
+  const data: SocketData = { codec, address: clientAddress(request, serving.trustedProxies), grant }
   serving.runUpgrade(() => reply.upgrade(data, asked.length === 0 ? '' : codec.protocol, request, context!))
 }
 

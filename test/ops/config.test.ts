@@ -202,9 +202,11 @@ describe('problems', () => {
 
   test('the limits of push are configured with the defaults that the push server has', () => {
     const { push } = loadConfig({})
-    const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...others } = push
+    const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...rest } = push
+    const { trustedProxies, ...others } = rest
     const limits = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('auth.')))
-    expect(Object.keys(limits)).toHaveLength(7)
+    expect(Object.keys(limits)).toHaveLength(8)
+    expect(trustedProxies).toBe(0)
     expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })
 
