@@ -194,6 +194,17 @@ describe('following a played server', () => {
     expect(server.sent.at(-1)).toEqual({ type: 'subscribe', id: server.id, view: 'v' })
   })
 
+  it('takes no update in the middle of a snapshot, even where it would fit the rows of before', async () => {
+    const { subscribe, opened } = playing()
+    const view = subscribe()
+    const server = await opened(0)
+    server.say(snapshot(5, row('a', 1)))
+    server.say({ ...snapshot(9, row('b', 1)), isLast: false })
+    server.say(update(5, 6, row('a', 2)))
+    expect({ row: view.rows.get('a')?.row, gaps: view.gapCount }).toEqual({ row: 1, gaps: 1 })
+    expect(server.sent.at(-1)).toEqual({ type: 'subscribe', id: server.id, view: 'v', resume: '5' })
+  })
+
   it('leaves two servers that are behind its position, then takes the rows that there are', async () => {
     const { subscribe, opened } = playing()
     const view = subscribe()

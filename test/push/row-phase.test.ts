@@ -71,11 +71,18 @@ test('a row says that its window is closed, in both encodings, over sockets and 
   }
 
   // A row that goes out of a selection is no row any more, and nothing of it is final.
-  const few = new Watcher(`ws://127.0.0.1:${push.port}`, 'counts', { where: { n: { lt: 2 } } })
-  closers.push(() => few.socket.close())
-  await few.until(() => few.isLoaded)
+  const both = [{}, { 'sec-websocket-protocol': MSGPACK_PROTOCOL }].map(
+    (headers) => new Watcher(`ws://127.0.0.1:${push.port}`, 'counts', { where: { n: { lt: 2 } } }, headers),
+  )
+  for (const few of both) {
+    closers.push(() => few.socket.close())
+    await few.until(() => few.isLoaded)
+  }
   send('a', 5_200)
   send('a', 9_100)
-  await few.until(() => few.rows.some((row) => row.key === key(5_000) && row.row === null))
-  expect(few.rows.filter((row) => row.row === null && row.isFinal)).toEqual([])
+  for (const few of both) {
+    await few.until(() => few.rows.some((row) => row.key === key(5_000) && row.row === null))
+    await few.until(() => few.rows.some((row) => row.key === key(9_000)))
+    expect(few.rows.filter((row) => row.row === null && row.isFinal)).toEqual([])
+  }
 })
