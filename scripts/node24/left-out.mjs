@@ -10,6 +10,7 @@ export const NEEDS_PUSH = [
   'test/client/event-stream.test.ts',
   'test/client/guide.test.ts',
   'test/client/react.test.ts',
+  'test/push/cross-origin.test.ts',
   'test/push/gap-check.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',

@@ -1,6 +1,7 @@
 // Who comes in, before any handler sees a request: no foreign pages, and to the views only bearers of a token where that is wanted.
 // Main thread.
-// Keeps SPEC: PUSH-8 (foreign pages and foreign names of this host are refused), PUSH-25 (a token is verified before anything is served).
+// Keeps SPEC: PUSH-8 (foreign pages and foreign names of this host are refused), PUSH-31 (those that are
+// allowed may read answers), PUSH-25 (a token is verified before anything is served).
 
 import { type ErrorCode, MillraceError } from '../core/errors.ts'
 import { guarded, type Handler, type HttpReply } from './http-reply.ts'
@@ -48,7 +49,7 @@ function gated(serving: Serving, handle: Handler): Guarded {
   }
   return guarded(serving.log, (reply, request, context) => {
     try {
-      checkOrigin(serving, request)
+      checkOrigin(serving, reply, request)
       const pending = handle(reply, request, context)
       return pending?.catch((error: unknown) => refuse(reply, error))
     } catch (error) {
@@ -66,9 +67,13 @@ const STATUS_OF: Partial<Record<ErrorCode, number>> = {
   MR7019: 503,
 }
 
-/** Throws MR7008 for requests that come from a foreign page. */
-function checkOrigin(serving: Serving, request: HttpRequest): void {
+/** Throws MR7008 for requests that come from a foreign page. One that is allowed may read the answers. */
+function checkOrigin(serving: Serving, reply: HttpReply, request: HttpRequest): void {
   const headers = { origin: request.header('origin'), host: request.header('host') }
-  if (isAllowed(headers, serving.host, serving.allowedOrigins)) return
+  if (isAllowed(headers, serving.host, serving.allowedOrigins)) {
+    if (headers.origin !== '')
+      Object.assign(reply.headers, { 'access-control-allow-origin': headers.origin, vary: 'origin' })
+    return
+  }
   throw new MillraceError('MR7008', { origin: headers.origin || 'none', host: headers.host })
 }

@@ -15,6 +15,7 @@ const SAFE_HEADERS: Record<string, string> = {
 
 const STATUS: Record<number, string> = {
   200: '200 OK',
+  204: '204 No Content',
   304: '304 Not Modified',
   400: '400 Bad Request',
   401: '401 Unauthorized',
@@ -33,6 +34,8 @@ export class HttpReply {
   /** The head of an answer that goes on was sent. */
   isStreaming = false
   onAborted: () => void = () => undefined
+  /** Of every answer. */
+  readonly headers: Record<string, string> = { ...SAFE_HEADERS }
 
   constructor(res: UwsResponse) {
     this.#res = res
@@ -104,7 +107,7 @@ export class HttpReply {
 
   #head(status: number, contentType: string, headers: Record<string, string> = {}): void {
     this.#res.writeStatus(STATUS[status]!)
-    for (const [name, value] of Object.entries({ ...SAFE_HEADERS, ...headers })) this.#res.writeHeader(name, value)
+    for (const [name, value] of Object.entries({ ...this.headers, ...headers })) this.#res.writeHeader(name, value)
     this.#res.writeHeader('content-type', contentType)
   }
 }

@@ -23,6 +23,7 @@ export function makeApp(uws: Uws, serving: Serving): UwsApp {
   app.get('/views/:view', forBearers(serving, pageOfRows))
   app.get('/views/:view/:key', forBearers(serving, oneRow))
   for (const path of serving.assets.keys()) app.get(path, forOwnPages(serving, sendAsset))
+  app.options('/*', forOwnPages(serving, allowCrossing))
   app.any('/*', forOwnPages(serving, nothingThere))
   return app
 }
@@ -72,6 +73,16 @@ function listViews(serving: Serving, reply: HttpReply, _request: HttpRequest, { 
 function sendAsset(serving: Serving, reply: HttpReply, request: HttpRequest): void {
   const { contentType, body } = serving.assets.get(request.path)!
   reply.send(200, contentType, body)
+}
+
+/** What a browser asks before a page of another origin says a token or where it was. */
+function allowCrossing(_serving: Serving, reply: HttpReply): void {
+  Object.assign(reply.headers, {
+    'access-control-allow-methods': 'GET',
+    'access-control-allow-headers': 'authorization, last-event-id, if-none-match',
+    'access-control-max-age': '600',
+  })
+  reply.send(204, 'text/plain', '')
 }
 
 function nothingThere(serving: Serving, reply: HttpReply, request: HttpRequest): void {

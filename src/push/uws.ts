@@ -19,6 +19,7 @@ export type ListenSocket = object
 
 export interface UwsApp {
   get(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
+  options(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   any(pattern: string, handler: (res: UwsResponse, req: UwsRequest) => void): UwsApp
   ws<Data>(pattern: string, behavior: UwsBehavior<Data>): UwsApp
   listen(host: string, port: number, options: number, done: (socket: ListenSocket | false | null) => void): UwsApp
