@@ -9,8 +9,11 @@ import type { KeySource } from '../push/token-keys.ts'
 type PushSettings = Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret' | 'trustedProxies'>> &
   Pick<PushOptions, 'auth'>
 
+/** Of the time that a stop may take. */
+const DRAIN_SHARE_OF_STOP = 0.5
+
 /** Who may connect and read, and the limits of push that are configured. */
-export function pushSettings({ push, limits: { viewBytesMax } }: Config): PushSettings {
+export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config): PushSettings {
   const { connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax } = push
   const { clientBytesMax, slowClientMsMax, subscribeMsMax } = push
   return {
@@ -21,6 +24,7 @@ export function pushSettings({ push, limits: { viewBytesMax } }: Config): PushSe
     limits: {
       ...{ connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax, viewBytesMax },
       ...{ clientBytesMax, slowClientMsMax, subscribeMsMax },
+      drainMs: Math.min(push.drainMs, stopMs * DRAIN_SHARE_OF_STOP),
     },
   }
 }

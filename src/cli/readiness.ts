@@ -11,10 +11,17 @@ export interface ReadyEngine {
   readonly status: string
 }
 
-/** What is not ready yet, in words, and the numbers of a restore that is under way. */
-export function readiness(engine: ReadyEngine, restore: RestoreProgress | undefined, isPushReady: boolean): Readiness {
+/**
+ * What is not ready yet, in words, and the numbers of a restore that is under way. `viewsStatus`: why views are not served, undefined: they
+ * are.
+ */
+export function readiness(
+  engine: ReadyEngine,
+  restore: RestoreProgress | undefined,
+  viewsStatus: string | undefined,
+): Readiness {
   const reasons = engine.isRunning ? [] : [engine.status]
-  if (!isPushReady) reasons.push('views are being read')
+  if (viewsStatus !== undefined) reasons.push(viewsStatus)
   const isReady = reasons.length === 0
   return engine.isRunning || restore === undefined
     ? { isReady, reasons }

@@ -116,7 +116,7 @@ async function open(
     observer: monitor,
   })
   monitor.watch(engine)
-  const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, closings)
+  const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, stopping, closings)
   return { engine, info: { partitions: mostTasks(jobTopics), lanes: laneCount, urls } }
 }
 
@@ -228,15 +228,16 @@ async function startServers(
   monitor: JobMonitor,
   engine: Engine,
   log: Log,
+  stopping: AbortSignal,
   closings: Closings,
 ): Promise<ReadyInfo['urls']> {
   registry.onCollect(() => monitor.refresh())
-  let isPushReady = () => true
+  let viewsStatus = (): string | undefined => undefined
   const admin = await startAdmin({
     host: config.http.host,
     port: config.http.port,
     registry,
-    ready: () => readiness(engine, monitor.restore, isPushReady()),
+    ready: () => readiness(engine, monitor.restore, viewsStatus()),
     config: () => config.describe(),
     nowMs: systemClock.monotonicMs,
   })
@@ -245,6 +246,9 @@ async function startServers(
   if (views.length === 0) return { admin: admin.url, push: undefined }
   const push = await startPushSide({ kafka, views, config, registry, log })
   closings.add('push server', () => push.close())
-  isPushReady = () => push.isReady()
+  viewsStatus = () =>
+    push.isDraining ? 'clients move to another server' : push.isReady() ? undefined : 'views are being read'
+  // While the engine commits what it has; the close waits for it.
+  stopping.addEventListener('abort', () => void push.drain(), { once: true })
   return { admin: admin.url, push: push.urls.page }
 }

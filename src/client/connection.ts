@@ -1,9 +1,9 @@
 // The connection of a client: which server it is to, over what, when the next try is, and whom a message is for. Runs in browsers and
 // in Node.
 // Keeps SPEC: PUSH-10 (it comes back where the server says that it may), PUSH-18 (a client that was cut off comes back), PUSH-19
-// (where there is no WebSocket, events say the same).
+// (where there is no WebSocket, events say the same), PUSH-32 (who is sent away goes on elsewhere at once).
 
-import { canRetry, type ServerMessage, type Subscribe } from '../protocol/messages.ts'
+import { CLOSE_CODES, canRetry, type ServerMessage, type Subscribe } from '../protocol/messages.ts'
 import { ClientError, ownError } from './client-error.ts'
 import { EventStreamLink } from './event-stream-link.ts'
 import { type Link, type LinkEvents, LOST_CODE, type Transport } from './link.ts'
@@ -163,7 +163,7 @@ export class Connection {
 
   #receive(message: ServerMessage): void {
     this.#isHeard = true
-    if (message.type === 'ping') return
+    if (message.type === 'ping' || message.type === 'drain') return
     if (message.type === 'snapshot' || message.type === 'update') this.#retryCount = 0
     if (message.type !== 'error') {
       this.#byId.get(message.id)?.receive(message)
@@ -233,7 +233,10 @@ export class Connection {
       return
     }
     this.#choose()
-    const waitMs = this.#options.retryMs * Math.min(WAIT_FACTOR_MAX, 2 ** this.#retryCount++)
+    // The server has spread those that it sends away; where there is no other, the next try waits.
+    const isMoved = code === CLOSE_CODES.moves && this.#retryCount === 0
+    const waitMs = isMoved ? 0 : this.#options.retryMs * Math.min(WAIT_FACTOR_MAX, 2 ** this.#retryCount)
+    this.#retryCount++
     // Spread, so that the clients of a restarted server do not all come in the same instant.
     this.#timer = setTimeout(() => void this.#connect(), waitMs * (0.5 + Math.random() / 2))
     for (const each of subscribers) each.moved('waiting')

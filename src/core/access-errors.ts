@@ -30,6 +30,11 @@ export const ACCESS_ERRORS = {
     text: 'The token does not permit {what}; it permits {permitted}.',
     remedy: 'Ask for what is permitted, or have the token say more (`push.auth.claim` names the claim).',
   },
+  MR7021: {
+    action: 'report',
+    text: 'This server is about to stop and takes no more clients.',
+    remedy: 'Connect again: another server, or the next run of this one, takes over.',
+  },
   MR7022: {
     action: 'report',
     text: 'The client has subscribed to nothing within {limitMs} ms.',

@@ -111,4 +111,13 @@ export const PUSH_ROWS = [
     max: 3_600_000,
     reason: 'A client that did not catch up within this time is closed (MR7002).',
   },
+  {
+    key: 'push.drainMs',
+    type: 'ms',
+    default: 2_000,
+    min: 0,
+    max: 600_000,
+    reason:
+      'A stop tells the clients to move to another server and closes their connections spread over this time, so that they do not all come there at once; at most half of `limits.stopMs`.',
+  },
 ] as const satisfies readonly ConfigRow[]

@@ -79,10 +79,12 @@ export type ServerMessage =
   | { type: 'error'; id?: number; code: string; message: string; canRetry: boolean }
   /** Sent when nothing else was for a while, and as the answer to a client's ping. */
   | { type: 'ping'; timeMs: number }
+  /** The server is about to stop: this connection is closed within the time, with 4009; until then all goes on. */
+  | { type: 'drain'; withinMs: number }
 
-/** Codes with which the server closes a WebSocket. Do not connect again after 4006 and 4403; after 4401 with a new token. */
+/** Codes with which the server closes a WebSocket. Do not connect again after 4006 and 4403; after 4401 with a new token, after 4009 at once. */
 export const CLOSE_CODES = {
-  ...{ goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008, unused: 4010 },
+  ...{ goingAway: 1001, slow: 4002, badMessage: 4006, full: 4007, tooFast: 4008, moves: 4009, unused: 4010 },
   ...{ tokenExpired: 4401, notPermitted: 4403 },
 }
 
@@ -178,7 +180,7 @@ function whereProblem(where: unknown, max: number): string | undefined {
 /** Takes a server's message, which is decoded; undefined when it is none of this version. */
 export function readServerMessage(message: unknown): ServerMessage | undefined {
   if (!isObject(message)) return undefined
-  const { type, id, position, prev, rows, timeMs, code, reason } = message
+  const { type, id, position, prev, rows, timeMs, withinMs, code, reason } = message
   const isRight =
     type === 'snapshot'
       ? isWhole(id) && typeof position === 'string' && areRows(rows)
@@ -188,7 +190,7 @@ export function readServerMessage(message: unknown): ServerMessage | undefined {
           ? isWhole(id) && typeof reason === 'string'
           : type === 'error'
             ? typeof code === 'string'
-            : type === 'ping' && typeof timeMs === 'number'
+            : (type === 'ping' && typeof timeMs === 'number') || (type === 'drain' && isWhole(withinMs))
   return isRight ? (message as unknown as ServerMessage) : undefined
 }
 

@@ -2,7 +2,7 @@
 // not read. Main thread.
 // Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-9 (a client that does not read is closed, the
 // others do not notice), PUSH-10 (limits), PUSH-15 (updates keep their distance), PUSH-28 (no connection outlives its token), PUSH-30 (nor
-// goes on for long without a subscription).
+// goes on for long without a subscription), PUSH-32 (a server that stops sends its clients away one after the other).
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -24,6 +24,8 @@ const TICK_MS = 250
 const REST_FACTOR = 3
 const REST_MS_MAX = 25
 const SECOND_MS = 1000
+/** So often those are closed whose time has come. */
+const DRAIN_STEP_MS = 20
 
 export interface Connection {
   readonly link: Link
@@ -65,6 +67,7 @@ export class Connections {
   #cancelWait: (() => void) | undefined
   #cancelTick: () => void
   #isClosed = false
+  #isDraining = false
   /** Monotonic ms: the next turn begins then, and how long those since the last rest took. */
   #restUntilMs = Number.NEGATIVE_INFINITY
   #workMs = 0
@@ -75,8 +78,14 @@ export class Connections {
     this.#cancelTick = options.scheduler.after(TICK_MS, () => this.#tick())
   }
 
+  /** Clients are sent away, and no more are taken. */
+  get isDraining(): boolean {
+    return this.#isDraining
+  }
+
   /** Why there is no room for one more from an address. */
   refusalOf(address: string): MillraceError | undefined {
+    if (this.#isDraining) return new MillraceError('MR7021')
     const { connectionsMax, connectionsPerAddressMax } = this.#options.limits
     if (this.#all.size >= connectionsMax) return new MillraceError('MR7007', { limit: connectionsMax, of: 'all' })
     const ofAddress = this.#byAddress.get(address) ?? 0
@@ -93,7 +102,7 @@ export class Connections {
     }
     const refusal = this.refusalOf(address)
     if (refusal !== undefined) {
-      this.#close(link, CLOSE_CODES.full, refusal)
+      this.#close(link, this.#isDraining ? CLOSE_CODES.moves : CLOSE_CODES.full, refusal)
       return undefined
     }
     const nowMs = this.#options.clock.monotonicMs()
@@ -186,6 +195,35 @@ export class Connections {
   /** The client has read: tells it what it can take now. */
   drained(connection: Connection): void {
     for (const subscription of connection.subscriptions.values()) this.#serve(subscription)
+  }
+
+  /**
+   * Tells every client by when it is closed, and closes them spread over the time. Resolves when none is left, after `withinMs` at the
+   * latest.
+   */
+  drain(withinMs: number): Promise<void> {
+    const { clock, scheduler } = this.#options
+    this.#isDraining = true
+    const all = [...this.#all]
+    const endOf = (i: number): number => (withinMs * (i + 1)) / all.length
+    for (const [i, { link }] of all.entries()) {
+      if (link.isOpen()) link.send(link.codec.message({ type: 'drain', withinMs: Math.ceil(endOf(i)) }))
+    }
+    const startMs = clock.monotonicMs()
+    let next = 0
+    return new Promise((resolve) => {
+      const step = (): void => {
+        const passedMs = clock.monotonicMs() - startMs
+        while (next < all.length && endOf(next) <= passedMs) this.#move(all[next++]!)
+        if (this.#all.size === 0 || next === all.length || this.#isClosed) resolve()
+        else scheduler.after(DRAIN_STEP_MS, step)
+      }
+      step()
+    })
+  }
+
+  #move(connection: Connection): void {
+    if (this.#all.has(connection)) this.end(connection, CLOSE_CODES.moves, undefined)
   }
 
   closeAll(): void {

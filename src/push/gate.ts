@@ -48,6 +48,8 @@ function gated(serving: Serving, handle: Handler): Guarded {
     deny(serving, reply, status, error as MillraceError)
   }
   return guarded(serving.log, (reply, request, context) => {
+    // Who asks a server that stops again should reach another.
+    reply.isLast = serving.connections.isDraining
     try {
       checkOrigin(serving, reply, request)
       const pending = handle(reply, request, context)

@@ -33,6 +33,8 @@ export class HttpReply {
   isTaken = false
   /** The head of an answer that goes on was sent. */
   isStreaming = false
+  /** The connection ends with the answer. */
+  isLast = false
   onAborted: () => void = () => undefined
   /** Of every answer. */
   readonly headers: Record<string, string> = { ...SAFE_HEADERS }
@@ -52,7 +54,7 @@ export class HttpReply {
     this.isTaken = true
     this.#res.cork(() => {
       this.#head(status, contentType, headers)
-      this.#res.end(body)
+      this.#res.end(body, this.isLast)
     })
   }
 

@@ -29,6 +29,8 @@ export interface PushLimits extends SelectionLimits {
   clientMessagesPerSecondMax: number
   /** Something is sent to every client at least this often. */
   pingMs: number
+  /** A server that stops spreads the end of its connections over this time. */
+  drainMs: number
   /** Subscriptions that are served in one turn of the event loop. */
   clientsPerTurn: number
   /** Records and bytes of one poll. */
@@ -56,6 +58,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   clientMessageBytesMax: 1 << 16,
   clientMessagesPerSecondMax: 200,
   pingMs: 15_000,
+  drainMs: 2_000,
   clientsPerTurn: 500,
   pollRecordsMax: 5000,
   pollBytesMax: 4 << 20,

@@ -64,7 +64,7 @@ function listViews(serving: Serving, reply: HttpReply, _request: HttpRequest, { 
     name: view.name,
     topic: view.topic.name,
     rows: view.store.rows.size,
-    isReady: view.isReady,
+    isReady: view.isReady && !serving.connections.isDraining,
     ...(view.failure === undefined ? {} : { failure: view.failure.code }),
   }))
   reply.json(200, { views })

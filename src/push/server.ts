@@ -46,13 +46,19 @@ export interface PushServer {
   /** The port that was taken. */
   port: number
   urls: { page: string; views: string }
-  /** True when every view that has not failed was read to its end once. */
+  /** True when every view that has not failed was read to its end once, until `drain`. */
   isReady(): boolean
   /** Resolves when that is so, unless no view is served any more. */
   ready: Promise<void>
   /** Resolves with the last failure when no view is served any more. */
   failed: Promise<MillraceError>
-  /** Tells the clients to come back, stops listening and reading. Idempotent. */
+  readonly isDraining: boolean
+  /**
+   * Takes no more clients, tells those that there are to move, and closes them spread over `limits.drainMs`; resolves when that is done.
+   * Views are served until then. Idempotent.
+   */
+  drain(): Promise<void>
+  /** Tells the clients to come back, at the end of a drain that has begun, stops listening and reading. Idempotent. */
   close(): Promise<void>
 }
 
@@ -106,7 +112,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   })
   try {
     const socket = await listen(uws, app, host, options.port)
-    return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host })
+    return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, drainMs: limits.drainMs })
   } catch (error) {
     connections.closeAll()
     lateUpgrade?.close()
@@ -131,14 +137,27 @@ interface Running {
   connections: Connections
   lateUpgrade: LateUpgrade | undefined
   host: string
+  drainMs: number
 }
 
-function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host }: Running): PushServer {
+function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, drainMs }: Running): PushServer {
   const port = uws.us_socket_local_port(socket)
   const page = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`
   let closing: Promise<void> | undefined
+  let draining: Promise<void> | undefined
+  let isListening = true
+  const stopListening = (): void => {
+    if (isListening) uws.us_listen_socket_close(socket)
+    isListening = false
+  }
+  const drain = (): Promise<void> => {
+    stopListening()
+    draining ??= connections.drain(drainMs)
+    return draining
+  }
   const close = async (): Promise<void> => {
-    uws.us_listen_socket_close(socket)
+    stopListening()
+    await draining
     connections.closeAll()
     await feed.close()
     app.close()
@@ -147,9 +166,13 @@ function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host }: 
   return {
     port,
     urls: { page, views: `${page}views` },
-    isReady: () => feed.views.every((view) => view.isReady || view.failure !== undefined),
     ready: feed.ready,
     failed: feed.failed,
+    get isDraining() {
+      return connections.isDraining
+    },
+    drain,
+    isReady: () => !connections.isDraining && feed.views.every((view) => view.isReady || view.failure !== undefined),
     close: () => {
       closing ??= close()
       return closing

@@ -1,5 +1,5 @@
 // The client over WebSockets: against a real push server, and against a played one for what a real one does not do.
-// Holds SPEC: PUSH-1, PUSH-10, PUSH-12, PUSH-18, PUSH-24.
+// Holds SPEC: PUSH-1, PUSH-10, PUSH-12, PUSH-18, PUSH-24, PUSH-32.
 import { afterEach, describe, expect, it } from 'vitest'
 import { createClient } from '../../src/client/client.ts'
 import { eventually, type Rig, startRig } from '../push/push-fixture.ts'
@@ -299,6 +299,23 @@ describe('following a played server', () => {
       ...['wss://a/live', 'wss://b/push/live'],
       ...['wss://a/live', 'wss://b/push/live'],
     ])
+  })
+
+  it('goes elsewhere at once when it is sent away, where nobody else is after its wait', async () => {
+    const { subscribe, opened, sockets } = playing({ urls: ['https://a', 'https://b'], retryMs: 1_000_000 })
+    const view = subscribe()
+    const server = await opened(0)
+    server.say(snapshot(1, row('k', 1)))
+    // Until it is closed all goes on.
+    server.say({ type: 'drain', withinMs: 100 })
+    server.say(update(1, 2, row('k', 2)))
+    expect([view.rows.get('k')?.row, view.gapCount, sockets.length]).toEqual([2, 0, 1])
+    server.onclose?.({ code: 4009 })
+    const other = await opened(1)
+    expect([other.url, other.sent[0]!.resume]).toEqual(['wss://b/live', '2'])
+    other.onclose?.({ code: 4009 })
+    await new Promise((resolve) => setImmediate(resolve))
+    expect([sockets.length, view.state]).toEqual([2, 'waiting'])
   })
 
   it('leaves aside messages that it does not know', async () => {

@@ -9,6 +9,7 @@ const RETRY_MS = 500
 const RETRY_MS_MAX = 15000
 /** Not understood, the token has expired, and nothing permitted: the page has no other token. */
 const FINAL_CODES = [4006, 4401, 4403]
+const MOVES_CODE = 4009
 const PROTOCOL = 'millrace.json.v1'
 /** The one subscription of the page. */
 const ID = 1
@@ -57,7 +58,9 @@ function connect() {
       return
     }
     setState('waiting')
-    setTimeout(connect, retryMs * (0.5 + Math.random() / 2))
+    // The server has spread those that it sends away.
+    const isMoved = event.code === MOVES_CODE && retryMs === RETRY_MS
+    setTimeout(connect, isMoved ? 0 : retryMs * (0.5 + Math.random() / 2))
     retryMs = Math.min(RETRY_MS_MAX, retryMs * 2)
   }
 }
