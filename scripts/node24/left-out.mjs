@@ -18,6 +18,7 @@ export const NEEDS_PUSH = [
   'test/client/view-client.test.ts',
   'test/push/auth.test.ts',
   'test/push/drain.test.ts',
+  'test/push/fuzz.test.ts',
   'test/push/gap-check.test.ts',
   'test/push/limits.test.ts',
   'test/push/readiness.test.ts',
