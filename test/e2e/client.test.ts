@@ -1,4 +1,4 @@
-// The client as it is published, in a real browser, on a page of another origin than the server's. Holds SPEC: PUSH-18, PUSH-19, PUSH-24.
+// The client as it is published, in a real browser, on a page of another origin than the server's. Holds SPEC: PUSH-18, PUSH-19, PUSH-31.
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { createServer, type Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
