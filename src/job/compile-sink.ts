@@ -6,6 +6,7 @@ import { show } from './checks.ts'
 import { type Compilation, nextName, takeName } from './compile.ts'
 import { compileBareTopic, compileSink, sinkFormat } from './compile-source.ts'
 import type { Step } from './draft.ts'
+import { formatDuration } from './duration.ts'
 import type { EmitPlan, OperatorPlan, SinkFormatPlan } from './plan.ts'
 
 export function compileLate(c: Compilation, target: unknown): void {
@@ -49,7 +50,7 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
   const where = `view ${show(view)}`
   if (!c.isAggregated && !c.isTable && !c.isRanked)
     c.found.add(`${where} needs an aggregate or a table: it keeps the latest row per key`)
-  const options = c.found.options(where, step.options, ['emit', 'value', 'key'])
+  const options = c.found.options(where, step.options, ['emit', 'value', 'key', 'keep'])
   const sink = sinkFormat(c.found, where, options)
   if (c.isRanked && options.key === undefined)
     c.found.add(
@@ -57,9 +58,24 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
     )
   const emit = compileEmit(c, where, options.emit, 'updates')
   checkTableKey(c, where, sink)
+  const keepMs = compileKeep(c, where, options.keep)
   const name = `view-${view}`
   takeName(c, name)
-  c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit })
+  const keep = keepMs === undefined ? {} : { keepMs }
+  c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit, ...keep })
+}
+
+/** How long rows stay. Those of a window change until its grace is over. */
+function compileKeep(c: Compilation, where: string, given: unknown): number | undefined {
+  if (given === undefined) return undefined
+  const keepMs = c.found.durationMs(`${where}: keep`, given, 1, 1)
+  const last = c.isWindowed ? c.operators.findLast((operator) => operator.kind === 'window') : undefined
+  const graceMs = last !== undefined && 'graceMs' in last.window ? last.window.graceMs : 0
+  if (keepMs < graceMs) {
+    const grace = formatDuration(graceMs)
+    c.found.add(`${where}: keep must be at least the grace of the window, ${grace}: its rows change until then`)
+  }
+  return keepMs
 }
 
 /** A row that is no more has nothing that a key could be made of. */

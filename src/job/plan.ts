@@ -125,9 +125,21 @@ export type OperatorPlan =
       /** Kafka timestamp of a final row: end - 1 ms, the greatest event time, or the start. */
       resultTime: 'end' | 'max' | 'start'
     }
-  | { kind: 'view'; name: string; view: string; topic: string; sink: SinkFormatPlan; emit: EmitPlan }
+  | ViewPlan
   /** Late records go here as they came, with headers that say window, watermark and lateness. */
   | { kind: 'late'; name: string; topic: string }
+
+/** The latest row of each key, in a topic that clients follow. */
+export interface ViewPlan {
+  kind: 'view'
+  name: string
+  view: string
+  topic: string
+  sink: SinkFormatPlan
+  emit: EmitPlan
+  /** Rows older than this, in event time, are removed. Absent: they stay. */
+  keepMs?: number
+}
 
 /** How far the time of a record of the other side may be from that of a record of the left one. */
 export interface JoinBoundPlan {
@@ -293,8 +305,8 @@ const KEEPING_STATE: ReadonlySet<OperatorPlan['kind']> = new Set([
 ])
 
 /** An operator that keeps state (and so has a changelog). */
-export function isKeepingState({ kind }: OperatorPlan): boolean {
-  return KEEPING_STATE.has(kind)
+export function isKeepingState(operator: OperatorPlan): boolean {
+  return KEEPING_STATE.has(operator.kind) || (operator.kind === 'view' && operator.keepMs !== undefined)
 }
 
 /** True when the plan keeps state. */

@@ -5,7 +5,7 @@
 import { aggregateText } from './aggregate-text.ts'
 import { formatDuration } from './duration.ts'
 import type { OperatorPath } from './paths.ts'
-import type { EmitPlan, GapFillPlan, OperatorPlan, Plan, SourcePlan, StreamPlan } from './plan.ts'
+import type { EmitPlan, GapFillPlan, OperatorPlan, Plan, SourcePlan, StreamPlan, ViewPlan } from './plan.ts'
 import { boundText, planHash } from './plan-hash.ts'
 import { planTopics } from './plan-topics.ts'
 import { windowText } from './window-text.ts'
@@ -142,12 +142,16 @@ function operatorText(operator: OperatorPlan): string {
     case 'to':
       return `to ${operator.topic} (${operator.sink.format}), ${emitText(operator.emit)}`
     case 'view':
-      return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}`
+      return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}${keepText(operator)}`
   }
 }
 
 function gapText(gapFill: GapFillPlan | undefined): string {
   return gapFill === undefined ? '' : `, gaps filled for ${formatDuration(gapFill.forMs)} (${gapFill.fills.join(', ')})`
+}
+
+function keepText({ keepMs }: ViewPlan): string {
+  return keepMs === undefined ? '' : `, rows for ${formatDuration(keepMs)}`
 }
 
 function emitText(emit: EmitPlan): string {

@@ -54,6 +54,11 @@ export interface ViewOptions<R, E> {
   readonly value?: Format<R>
   /** The key that clients subscribe to. Default: the row's key. */
   readonly key?: (row: R) => string | Uint8Array
+  /**
+   * How long a row stays, in event time: when the watermark is so far past its time and its key has no other row, the job removes it.
+   * The time of a row is the end of its window, without one the time of the record that made it. Default: it stays.
+   */
+  readonly keep?: Duration
 }
 
 export interface JobOptions {

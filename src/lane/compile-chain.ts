@@ -33,9 +33,10 @@ import { RecordSink } from './operators/record-sink.ts'
 import { Repartition } from './operators/repartition.ts'
 import { ResultSinks } from './operators/result-sinks.ts'
 import type { RecordOrigin } from './operators/source-headers.ts'
-import type { StatefulStep } from './operators/stateful-step.ts'
+import type { StatefulPart } from './operators/stateful-step.ts'
 import { TableFunction } from './operators/table-function.ts'
 import { TopN, topNTables } from './operators/top-n.ts'
+import { ViewKeep, viewKeepTables } from './operators/view-keep.ts'
 import { SourceReader } from './source-reader.ts'
 import { type Windowing, windowing } from './windowing.ts'
 
@@ -91,7 +92,8 @@ export class CompiledChain {
   readonly chunk: Chunk
   readonly objects: ObjectSource
   steps: readonly Step[] = []
-  readonly statefulSteps: StatefulStep[] = []
+  /** In the order in which they do what the clock has made due: views come behind what writes their rows. */
+  readonly statefulSteps: StatefulPart[] = []
   /** Of a task. */
   readonly tables: TableLayout[] = []
   /** At its end records move to other partitions. */
@@ -103,6 +105,8 @@ export class CompiledChain {
   readonly origin: RecordOrigin
   readonly #options: ChainOptions
   readonly #isCarried: boolean
+  /** How long rows stay, by the name of a view. */
+  readonly #keeps = new Map<string, ViewKeep>()
   /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
   readonly #fieldNames: string[]
 
@@ -125,7 +129,9 @@ export class CompiledChain {
 
   compile(end: ChainEnd): void {
     const isMade = this.#options.derived !== undefined
+    for (const operator of this.#options.chain.operators) this.#addKeep(operator)
     this.steps = this.#compileFrom(0, this.chunk, isMade, end)
+    this.statefulSteps.push(...this.#keeps.values())
     if (this.#options.derived !== undefined) this.#options.derived.steps = this.steps
   }
 
@@ -197,7 +203,15 @@ export class CompiledChain {
         })
       case 'to':
       case 'view':
-        return new RecordSink(job, source, operator, topics, options.messageBytesMax, this.objects)
+        return new RecordSink(
+          job,
+          source,
+          operator,
+          topics,
+          options.messageBytesMax,
+          this.objects,
+          this.#keeps.get(operator.name),
+        )
       default:
         // keyBy stays on the key that the source checks; window and late belong to what follows or stands before.
         return undefined
@@ -231,6 +245,13 @@ export class CompiledChain {
     const step = new Dedup({ withinMs, outOfOrderMs, columns, field, detail, tables: this.#tablesOf(tables) })
     this.statefulSteps.push(step)
     return isChanged ? [new ObjectFields(columns), step] : [step]
+  }
+
+  #addKeep(operator: OperatorPlan): void {
+    if (operator.kind !== 'view' || operator.keepMs === undefined) return
+    const { name, keepMs } = operator
+    const topicIndex = this.#options.topics.byOperator[name]!
+    this.#keeps.set(name, new ViewKeep({ keepMs, topicIndex, tables: this.#tablesOf(viewKeepTables(name)) }))
   }
 
   #compileProcess(operator: Extract<OperatorPlan, { kind: 'process' }>, end: ChainEnd): Step {
@@ -305,7 +326,7 @@ export class CompiledChain {
   #resultSinks(
     { name: operator, isReduce }: Extract<OperatorPlan, { kind: 'aggregate' }>,
     index: number,
-    { bounds, idBounds, isOrdered }: Windowing,
+    { bounds, idBounds, isOrdered, delayMs }: Windowing,
     accumulators: Accumulators,
     end: ChainEnd,
   ): ResultSinks {
@@ -326,6 +347,8 @@ export class CompiledChain {
       bounds,
       idBounds,
       after: chain.operators.slice(index + 1),
+      closeDelayMs: isOrdered ? delayMs : undefined,
+      keeps: this.#keeps,
       rows: end.rows === undefined ? undefined : { ...end.rows, isOrdered },
       accumulators,
       isReduce: isReduce === true,

@@ -18,6 +18,8 @@ export interface GoldenTopics {
   input: string
   /** `a@12 3+1`: key, Kafka timestamp, what the row's `text` says; `-` is none. In the order in which they are produced. */
   rows: string[]
+  /** Where they are written. Default: `out`. */
+  topic?: string
   /** As the input says them, without the topic. */
   late?: string[]
   filtered?: number
@@ -65,7 +67,12 @@ const MODES: [name: string, mode: Mode][] = [
 ]
 
 /** Runs a table in every mode. `jobOf`: the job over values in a format; its streams take the times of the records. */
-export function goldenTopics(title: string, jobOf: (value: Format<Line>) => CompiledJob, table: GoldenTopics): void {
+export function goldenTopics(
+  title: string,
+  jobOf: (value: Format<Line>) => CompiledJob,
+  table: GoldenTopics,
+  textOf: (row: { text: string } | undefined) => string = (row) => row?.text ?? '-',
+): void {
   const input = table.input.trim().split(/\s+/)
   test.each(MODES)(`${title}: %s`, async (_, { options = {}, format = msgpack<Line>, every = 0, act }) => {
     const t = testJob(jobOf(format()), options)
@@ -76,8 +83,8 @@ export function goldenTopics(title: string, jobOf: (value: Format<Line>) => Comp
       }
       await t.end()
       const rows = t
-        .outputs<{ text: string }>('out')
-        .map((row) => `${row.key}@${row.timestampMs} ${row.value?.text ?? '-'}`)
+        .outputs<{ text: string }>(table.topic ?? 'out')
+        .map((row) => `${row.key}@${row.timestampMs} ${textOf(row.value)}`)
       expect(rows).toEqual(table.rows)
       const late = t.late<Line>().map((one) => `${one.key}@${one.timestampMs}=${one.value?.v ?? '-'}`)
       expect(late).toEqual(table.late ?? [])

@@ -43,17 +43,20 @@ export interface Golden {
   input: string
   /** Rows as `text` gives them, in the order that they are written. */
   rows: string[]
+  /** Where they are written. Default: `out`. */
+  topic?: string
   /** Counts that are not those of records accepted. */
   counts?: { late?: number; refused?: number; dead?: number; expanded?: number }
 }
 
-/** Runs a table in every mode. `text`: a row of topic `out` as the table has it, undefined to leave it out. */
+/** Runs a table in every mode. `text`: a row of the topic as the table has it, undefined to leave it out. */
 export function golden(title: string, job: CompiledJob, table: Golden, text: (row: Row) => string | undefined): void {
   const input = ticksOf(table.input)
   const { late = 0, refused = 0, dead = 0, expanded = 0 } = table.counts ?? {}
+  const { topic = 'out' } = table
   test.each([...FRAMES, ...RESTARTS])(`${title}: %s`, async (_, options) => {
     const driven = await drive(job, input, options)
-    expect(outRows(driven).flatMap((row) => text(row) ?? [])).toEqual(table.rows)
+    expect(rowsOf(driven, topic).flatMap((row) => text(row) ?? [])).toEqual(table.rows)
     const accepted = input.length + expanded - late - dead
     expect(driven.counts).toMatchObject({ in: input.length, expanded, accepted, late, refused, dead })
     expect([driven.stats.rowCount, driven.stats.keyCount]).toEqual([0, 0])
@@ -68,7 +71,7 @@ export function golden(title: string, job: CompiledJob, table: Golden, text: (ro
       await t.flush()
     }
     await t.end()
-    const rows = t.outputs('out').map((row) => text({ ...row, value: pack(row.value) }))
+    const rows = t.outputs(topic).map((row) => text({ ...row, value: row.value && pack(row.value) }))
     expect(rows.filter((row) => row !== undefined)).toEqual(table.rows)
     expect(t.counts).toMatchObject({ in: input.length, late, refused, dead })
     expect(Object.values(t.state()).flat()).toEqual([])
@@ -85,8 +88,8 @@ export function ticksOf(text: string): InputRecord[] {
     })
 }
 
-function outRows({ rows }: Driven): Row[] {
-  return rows.filter(({ topic }) => topic === 'out')
+function rowsOf({ rows }: Driven, topic: string): Row[] {
+  return rows.filter((row) => row.topic === topic)
 }
 
 /** The fields of a row. */

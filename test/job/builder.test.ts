@@ -650,6 +650,22 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "to 'out': emit is for results of an aggregate; records are written as they come",
   ],
   [
+    'a view whose rows go before their grace is over',
+    () =>
+      job('x')
+        .from(trades)
+        .keyBy('sym')
+        .window('w', tumbling('1s', { grace: '2s' }))
+        .aggregate({ n: count() })
+        .toView('v', { keep: '1999ms' }),
+    "view 'v': keep must be at least the grace of the window, 2s: its rows change until then",
+  ],
+  [
+    'a view that keeps its rows for no time',
+    () => running().toView('v', { keep: '0ms' }),
+    "view 'v': keep must be at least 1ms, not '0ms'",
+  ],
+  [
     'a view of plain records',
     () => loose(job('x').from(trades)).toView!('v'),
     "view 'v' needs an aggregate or a table: it keeps the latest row per key",

@@ -82,7 +82,9 @@ export class PaneAggregate implements StatefulStep {
       if (this.#accumulators.hasDeleted) own.merge.forget()
       this.#countRefused(run.task)
       from = to
-      if (to < chunk.count) this.#closeUpTo(run, own, watermarkAt(chunk, to, run.task, this.#outOfOrderMs))
+      if (to === chunk.count) break
+      run.task.watermarkMs = watermarkAt(chunk, to, run.task, this.#outOfOrderMs)
+      this.#closeUpTo(run, own, run.task.watermarkMs)
     }
   }
 

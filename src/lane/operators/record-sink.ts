@@ -12,6 +12,7 @@ import { TOMBSTONE } from './derived.ts'
 import { HeaderBytes } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
 import { addJobHeaders, keyBytesOf } from './row-functions.ts'
+import type { ViewKeep } from './view-keep.ts'
 
 type SinkOperator = Extract<OperatorPlan, { kind: 'to' | 'view' }>
 
@@ -23,6 +24,9 @@ export class RecordSink implements Step {
   readonly #keyFn: JobFunction | undefined
   readonly #headersFn: JobFunction | undefined
   readonly #objects: ObjectSource
+  readonly #outOfOrderMs: number
+  /** How long rows of a view stay; undefined: for good. */
+  readonly #keep: ViewKeep | undefined
   /** The value's bytes can go on as they came, unless a function changed the record. */
   readonly #isSameFormat: boolean
   readonly #headers = new HeaderBytes()
@@ -34,6 +38,7 @@ export class RecordSink implements Step {
     topics: PlanTopics,
     messageBytesMax: readonly number[],
     objects: ObjectSource,
+    keep: ViewKeep | undefined,
   ) {
     const { sink } = operator
     this.#operator = operator
@@ -42,6 +47,8 @@ export class RecordSink implements Step {
     this.#keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
     this.#headersFn = sink.headersFn === undefined ? undefined : jobFunction(job, sink.headersFn)
     this.#objects = objects
+    this.#outOfOrderMs = source.outOfOrderMs
+    this.#keep = keep
     this.#isSameFormat = source.format === sink.format && source.schemaFn === undefined
   }
 
@@ -49,7 +56,13 @@ export class RecordSink implements Step {
     const isCopied = this.#isSameFormat && !chunk.isChanged
     const isWhole =
       isCopied && chunk.carried === undefined && this.#keyFn === undefined && this.#headersFn === undefined
+    let clockMs = run.task.watermarkMs
     for (let row = 0; row < chunk.count; row++) {
+      if (this.#keep !== undefined) {
+        // The clock of the task is moved by a later step: here it is followed record by record.
+        clockMs = Math.max(clockMs, chunk.carried?.watermarksMs[row] ?? chunk.timesMs[row]! - this.#outOfOrderMs)
+        this.#keep.before(run, chunk.timesMs[row]!, clockMs)
+      }
       if (chunk.status[row] !== STATUS_OK) continue
       if (isWhole && chunk.eventIndexes[row] === SINGLE_EVENT) this.#copy(chunk, row, run)
       else this.#write(chunk, row, run, isCopied)
@@ -63,6 +76,10 @@ export class RecordSink implements Step {
     if (!this.#fits(chunk, row, bytes)) return
     run.out.appendCopy(view, at, this.#topicIndex, -1)
     run.task.tally.counts.results++
+    if (this.#keep === undefined || view.keyBytes(at) < 0) return
+    const [start, length] = [view.keyStart(at), view.keyBytes(at)]
+    if (view.valueBytes(at) < 0) this.#keep.removed(run, view.bytes, start, length)
+    else this.#keep.wrote(run, view.bytes, start, length, chunk.timesMs[row]!)
   }
 
   #write(chunk: Chunk, row: number, run: FrameRun, isCopied: boolean): void {
@@ -88,6 +105,9 @@ export class RecordSink implements Step {
     if (!this.#fits(chunk, row, (key?.length ?? 0) + (value?.length ?? 0) + headers.length)) return
     run.out.append(this.#topicIndex, -1, view.timestampMs(at), key, value, headers.packed())
     run.task.tally.counts.results++
+    if (this.#keep === undefined || key === undefined) return
+    if (value === undefined) this.#keep.removed(run, key, 0, key.length)
+    else this.#keep.wrote(run, key, 0, key.length, chunk.timesMs[row]!)
   }
 
   #object(chunk: Chunk, row: number): unknown {

@@ -3,50 +3,26 @@
 // Keeps SPEC: R8 (timestamps of rows), R9 (id, rev, phase), ROW-1 (layout of a row), SIZE-1 (sizes before producing).
 
 import { encodeValue } from '../../codec/encode.ts'
-import { createRowEncoder, type RowEncoder, type RowParts } from '../../codec/encode-row.ts'
+import type { RowParts } from '../../codec/encode-row.ts'
 import { MillraceError } from '../../core/errors.ts'
-import {
-  type CompiledJob,
-  type EmitPlan,
-  EVERY_INTERVALS_MAX,
-  type OperatorPlan,
-  type PlanTopics,
-  type SinkFormatPlan,
-} from '../../job/plan.ts'
+import { type CompiledJob, EVERY_INTERVALS_MAX, type OperatorPlan, type PlanTopics } from '../../job/plan.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { FrameRun } from '../frame-run.ts'
-import { type JobFunction, jobFunction } from '../job-function.ts'
 import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { HeaderBytes } from './header-bytes.ts'
-import { checkRowSize, messageBytesMaxOf } from './message-size.ts'
+import { checkRowSize } from './message-size.ts'
 import type { OutgoingWindow, ResultRow, RowBounds } from './result-row.ts'
-import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf, type RowFunction } from './row-functions.ts'
+import { type ResultSink, resultSinksOf } from './result-sink.ts'
+import { addJobHeaders, applyFunctions, DROPPED, keyBytesOf } from './row-functions.ts'
 import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
 import { RowsChain, type RowsChainOptions } from './rows-chain.ts'
+import type { ViewKeep } from './view-keep.ts'
 
 const textDecoder = new TextDecoder()
 
 /** A row's slot has the changed bits of the `every` intervals below this, and its rev above. */
 export const EVERY_REV_UNIT = 1 << EVERY_INTERVALS_MAX
-
-interface ResultSink {
-  name: string
-  topic: string
-  topicIndex: number
-  messageBytesMax: number
-  emit: EmitPlan
-  resultTime: 'end' | 'max' | 'start'
-  sink: SinkFormatPlan
-  encoder: RowEncoder
-  /** What lies between the aggregate and this sink. */
-  functions: readonly RowFunction[]
-  keyFn: JobFunction | undefined
-  headersFn: JobFunction | undefined
-  isDirect: boolean
-  /** A view is compacted: the broker refuses rows without a key. */
-  isView: boolean
-}
 
 export interface ResultSinksOptions {
   job: CompiledJob
@@ -61,6 +37,10 @@ export interface ResultSinksOptions {
   idBounds: IdBounds
   /** The operators after the aggregate, in order. */
   after: readonly OperatorPlan[]
+  /** The row of a window comes when the clock is so far past its end; undefined: at some record. */
+  closeDelayMs: number | undefined
+  /** How long rows stay, by the name of a view. */
+  keeps: ReadonlyMap<string, ViewKeep>
   /** The chain that takes its rows as records: final ones, of a running result each. */
   rows: RowsChainOptions | undefined
   accumulators: Accumulators
@@ -73,7 +53,7 @@ export interface ResultSinksOptions {
 export class ResultSinks {
   /** The distinct intervals of `every` sinks, ascending; a row's changed bit n belongs to interval n. */
   readonly everyMs: readonly number[]
-  /** True when some sink wants rows before the close: records are then taken one by one. */
+  /** True when some sink wants rows before the close, or a view removes some: records are then taken one by one. */
   readonly isEager: boolean
   readonly #finals: ResultSink[] = []
   readonly #updates: ResultSink[] = []
@@ -100,8 +80,8 @@ export class ResultSinks {
       numbers: accumulators.numbers,
       others: accumulators.others,
     }
-    const { sinks, rows } = this.#sinksOf(options)
-    this.#rows = rows
+    const { sinks, functions } = resultSinksOf(options)
+    this.#rows = options.rows === undefined ? undefined : new RowsChain(options.rows, functions)
     const intervals = sinks.flatMap(({ emit }) => (emit.kind === 'every' ? [emit.everyMs] : []))
     this.everyMs = [...new Set(intervals)].sort((a, b) => a - b)
     this.#every = this.everyMs.map(() => [])
@@ -110,51 +90,8 @@ export class ResultSinks {
       if (sink.emit.kind === 'updates') this.#updates.push(sink)
       if (sink.emit.kind === 'every') this.#every[this.everyMs.indexOf(sink.emit.everyMs)]!.push(sink)
     }
-    this.isEager = this.#updates.length > 0 || this.everyMs.length > 0
-  }
-
-  #sinksOf(options: ResultSinksOptions): { sinks: ResultSink[]; rows: RowsChain | undefined } {
-    const sinks: ResultSink[] = []
-    const functions: RowFunction[] = []
-    for (const operator of options.after) {
-      if (operator.kind === 'filter' || operator.kind === 'map') {
-        const fn = jobFunction(options.job, operator.fn)
-        functions.push({ kind: operator.kind, fields: operator.fields, fn })
-      } else if (operator.kind === 'to' || operator.kind === 'view') {
-        sinks.push(this.#sinkOf(options, operator, [...functions]))
-      } else if (operator.kind !== 'late') {
-        const problems = `${operator.kind} ${operator.name} cannot follow an aggregate`
-        throw new MillraceError('MR1002', { job: options.job.plan.job, problems })
-      }
-    }
-    return { sinks, rows: options.rows === undefined ? undefined : new RowsChain(options.rows, functions) }
-  }
-
-  #sinkOf(
-    options: ResultSinksOptions,
-    operator: Extract<OperatorPlan, { kind: 'to' | 'view' }>,
-    functions: readonly RowFunction[],
-  ): ResultSink {
-    const { job, topics, messageBytesMax, keyField, bounds, accumulators } = options
-    const { sink } = operator
-    const topicIndex = topics.byOperator[operator.name]!
-    const keyFn = sink.keyFn === undefined ? undefined : jobFunction(job, sink.keyFn)
-    const headersFn = sink.headersFn === undefined ? undefined : jobFunction(job, sink.headersFn)
-    return {
-      name: operator.name,
-      topic: operator.topic,
-      topicIndex,
-      messageBytesMax: messageBytesMaxOf(messageBytesMax, topicIndex),
-      emit: operator.emit,
-      resultTime: operator.kind === 'to' ? operator.resultTime : 'end',
-      sink,
-      encoder: createRowEncoder(sink.format, keyField, bounds !== undefined, accumulators.names),
-      functions,
-      keyFn,
-      headersFn,
-      isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined && !options.isReduce,
-      isView: operator.kind === 'view',
-    }
+    const isKept = sinks.some(({ keep }) => keep !== undefined)
+    this.isEager = this.#updates.length > 0 || this.everyMs.length > 0 || isKept
   }
 
   /** Some sink wants a row for each record. */
@@ -315,8 +252,18 @@ export class ResultSinks {
     const isRetracted = this.#phase === 'retracted'
     // The row that comes next has the same key.
     if (isRetracted && sink.isView && sink.keyFn === undefined) return
+    sink.keep?.before(run, run.task.eventTimeMsMax, this.#clockMs(run))
     if (sink.isDirect) this.#writeDirect(run, sink, rev, timestampMs)
     else this.#writeObject(run, sink, rev, timestampMs)
+  }
+
+  /** Where the clock is for the row at hand: a jump closes one window after the other, each at its own time. */
+  #clockMs({ task }: FrameRun): number {
+    const { closeDelayMs } = this.#options
+    const { watermarkMs } = task
+    if (closeDelayMs === undefined || this.#phase === 'early' || this.#phase === 'retracted') return watermarkMs
+    const nowMs = watermarkMs === Number.POSITIVE_INFINITY ? task.eventTimeMsMax : watermarkMs
+    return Math.min(nowMs, this.#parts.windowEndMs + closeDelayMs)
   }
 
   /** Key, value and headers go straight into the frame. */
@@ -332,6 +279,7 @@ export class ResultSinks {
     checkRowSize(sink, keyBytes + headersEnd - start)
     out.end(start, end, headersEnd - end)
     run.task.tally.counts.results++
+    sink.keep?.wrote(run, keySource, keyStart, keyBytes, this.#rowTimeMs(timestampMs))
   }
 
   #writeObject(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
@@ -348,10 +296,18 @@ export class ResultSinks {
       checkRowSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
       run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
       run.task.tally.counts.results++
+      if (sink.keep === undefined || key === undefined) return
+      if (isTombstone) sink.keep.removed(run, key, 0, key.length)
+      else sink.keep.wrote(run, key, 0, key.length, this.#rowTimeMs(timestampMs))
     } catch (error) {
       if (error instanceof MillraceError) throw error
       this.#bury(run, timestampMs, error, row)
     }
+  }
+
+  /** The time of a row of a view: the end of its window; without one that of the record that made it. */
+  #rowTimeMs(timestampMs: number): number {
+    return this.#options.bounds === undefined ? timestampMs : this.#parts.windowEndMs
   }
 
   /** A result row that a function of the job refused to handle goes to the dead letters, with the row as its value. */

@@ -42,8 +42,10 @@ export class RunningAggregate implements StatefulStep {
         task.watermarkMs = watermarkAfter(task.watermarkMs, timeMs, this.#outOfOrderMs)
       }
     }
+    const carriedMs = chunk.carried?.watermarksMs[i]
+    if (carriedMs !== undefined && carriedMs > task.watermarkMs) task.watermarkMs = carriedMs
     if (chunk.status[i] !== STATUS_OK) return
-    if (task.isEnded || chunk.carried?.watermarksMs[i] === Number.POSITIVE_INFINITY) {
+    if (task.isEnded || carriedMs === Number.POSITIVE_INFINITY) {
       chunk.status[i] = STATUS_LATE
       return
     }

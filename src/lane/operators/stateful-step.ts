@@ -19,8 +19,8 @@ export interface AggregateParts {
   capacity: number
 }
 
-/** An operator with state. */
-export interface StatefulStep extends Step {
+/** What keeps state and follows the clock. */
+export interface StatefulPart {
   /** Looks at a task that is about to run: its table and clock are those of its position. */
   open?(task: ChainState): void
   /** Closes what the task's watermark has passed; at the end of a frame, when idle, at the end of input. */
@@ -28,3 +28,6 @@ export interface StatefulStep extends Step {
   /** The first time of the wall clock that it waits for in a task, +Infinity: none. */
   wallTimerMs?(task: ChainState): number
 }
+
+/** An operator with state. */
+export interface StatefulStep extends Step, StatefulPart {}
