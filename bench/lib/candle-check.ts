@@ -3,7 +3,7 @@ import { unpack } from 'msgpackr'
 import { TRADE_KEY_BYTES } from '../../src/cli/symbols.ts'
 import type { TradeStream } from '../../src/cli/trades.ts'
 import type { FrameRecord } from '../../src/core/frame.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import type { Kafka } from '../../src/kafka/port.ts'
 import {
   BENCH_CANDLE_RULES,

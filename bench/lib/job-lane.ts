@@ -79,7 +79,15 @@ export class JobLane {
     const { subs } = topologyOf(job.plan)
     this.#sources = new Map(subs.flatMap(({ isSource, topic }, sub) => (isSource ? [[topic, sub] as const] : [])))
     this.#inputs = new Map(inputs.map((topic) => [topic, { writer: new FrameWriter(FRAME_BYTES), offset: 0 }]))
-    const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'bench', limits: LIMITS, messageBytesMax: [] }
+    const setup = {
+      lane: 0,
+      jobUrl: '',
+      stateDir: undefined,
+      instanceId: 'bench',
+      limits: LIMITS,
+      messageBytesMax: [],
+      writtenPartitions: [],
+    }
     this.#lane = new Lane(job, { ...setup, partitionCounts: inputs.map(() => 1) }, { nowMs })
   }
 

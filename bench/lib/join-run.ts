@@ -58,7 +58,15 @@ function jobOf(load: JoinLoad): CompiledJob {
 /** Making frames, and reading rows back, is not timed. */
 export async function runJoin(load: JoinLoad, isOnDisk: boolean): Promise<JoinRun> {
   const folder = isOnDisk ? mkdtempSync(joinPath(tmpdir(), 'millrace-joins-')) : undefined
-  const setup = { lane: 0, jobUrl: '', stateDir: folder, instanceId: 'bench', limits: LIMITS, messageBytesMax: [] }
+  const setup = {
+    lane: 0,
+    jobUrl: '',
+    stateDir: folder,
+    instanceId: 'bench',
+    limits: LIMITS,
+    messageBytesMax: [],
+    writtenPartitions: [],
+  }
   const lane = new Lane(jobOf(load), { ...setup, partitionCounts: [1, 1] }, { nowMs: () => 0 })
   try {
     for (const [sub, task] of TASKS.entries()) {

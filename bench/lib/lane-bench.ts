@@ -117,6 +117,7 @@ async function laneCase(
     instanceId: 'bench',
     limits: LIMITS,
     messageBytesMax: [],
+    writtenPartitions: [],
     partitionCounts: [1],
   }
   const options = { nowMs: () => 0, ...(path === undefined ? {} : { path }) }

@@ -84,7 +84,11 @@ class MeasuredLane {
 
   constructor(one: StateCase, limits: LaneLimits, stateDir: string) {
     const setup = { lane: 0, jobUrl: '', stateDir, instanceId: 'bench', limits }
-    this.#lane = new Lane(one.job, { ...setup, messageBytesMax: [], partitionCounts: [1] }, { nowMs: Date.now })
+    this.#lane = new Lane(
+      one.job,
+      { ...setup, messageBytesMax: [], writtenPartitions: [], partitionCounts: [1] },
+      { nowMs: Date.now },
+    )
     this.#limits = limits
     this.#case = one
     this.run = { ...NOTHING_YET, name: one.name, records: one.load.records }

@@ -101,7 +101,11 @@ function jobOf(window: WindowSpec): CompiledJob {
 /** Runs one case over the load. Making frames, and reading rows back, is not timed. */
 export async function runWindowCase({ window, taken }: WindowCase, load: WindowLoad): Promise<WindowRun> {
   const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'bench', limits: LIMITS }
-  const lane = new Lane(jobOf(window), { ...setup, messageBytesMax: [], partitionCounts: [1] }, { nowMs: () => 0 })
+  const lane = new Lane(
+    jobOf(window),
+    { ...setup, messageBytesMax: [], writtenPartitions: [], partitionCounts: [1] },
+    { nowMs: () => 0 },
+  )
   await lane.handle({ op: 'open', sub: 0, ...TASK, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
   await lane.handle({ op: 'ready', ...TASK, position: undefined, inputOffset: 0 })
   const { records } = load

@@ -5,7 +5,7 @@
 //     dead      date is over 2 h after date + delay: it would have arrived over 2 h too early; it moves no time
 //     late      its hour ended at or before (greatest date so far - 3 h)
 //     accepted  otherwise
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import type { Flights } from './flight-file.ts'
 
 const MINUTE_MS = 60_000

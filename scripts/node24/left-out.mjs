@@ -12,6 +12,7 @@ export const NEEDS_PUSH = [
   'test/client/react.test.ts',
   'test/push/cross-origin.test.ts',
   'test/push/gap-check.test.ts',
+  'test/push/history.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',
   'test/push/row-phase.test.ts',

@@ -1,7 +1,7 @@
 // The demo's oracle: which of the generated trades are late, worked out from the stream alone. Main thread; pure.
 // Keeps SPEC: R3 (a record is judged at its own place in its partition's order).
 
-import { partitionOfKey } from '../kafka/murmur2.ts'
+import { partitionOfKey } from '../core/murmur2.ts'
 import type { TradeStream } from './trades.ts'
 
 export interface WindowRule {

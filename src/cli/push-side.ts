@@ -1,9 +1,10 @@
 // The push side as it is configured: the views of a plan, the limits, the server. `run` and `serve` start the same. Main thread.
+// Keeps SPEC: PUSH-33 (the push server knows from the plan which views have history).
 
 import { MsgpackDecoder } from '../codec/msgpack-decode.ts'
 import { MsgpackGuard } from '../codec/msgpack-guard.ts'
 import { STATUS_OK } from '../core/record-status.ts'
-import type { Plan } from '../job/plan.ts'
+import { allOperators, type Plan } from '../job/plan.ts'
 import type { Kafka } from '../kafka/port.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
@@ -15,15 +16,21 @@ import { pushSettings } from './push-settings.ts'
 /** How the values of a view's topic are written. */
 export type RowFormat = 'json' | 'msgpack'
 
-/** The views that a job keeps. */
-export function viewsOf({ operators }: Plan): ServedView[] {
-  return operators.flatMap((operator) =>
+/**
+ * The views that a job keeps, those of all branches, in the order of the plan.
+ *
+ * @example
+ * viewsOf(plan) // [{ name: 'candles', topic: 'candles-view-candles', decode, history: true }]
+ */
+export function viewsOf(plan: Plan): ServedView[] {
+  return allOperators(plan).flatMap((operator) =>
     operator.kind === 'view'
       ? [
           {
             name: operator.view,
             topic: operator.topic,
             decode: operator.sink.format === 'msgpack' ? decodeOwn : undefined,
+            history: operator.history !== undefined,
           },
         ]
       : [],

@@ -185,6 +185,7 @@ function laneSetups(
     instanceId,
     messageBytesMax: jobTopics.messageBytesMax,
     partitionCounts: jobTopics.partitionCounts,
+    writtenPartitions: jobTopics.writtenPartitions,
     limits: {
       stateMemoryBytesMax: limits.stateMemoryBytesMax,
       unflushedBytesMax: limits.unflushedBytesMax,

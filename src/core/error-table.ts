@@ -291,7 +291,7 @@ export const ERRORS = {
     action: 'report',
     text: 'The view {view} is over its limit of {limit} {unit}; it is not served any more.',
     remedy:
-      'Raise `push.viewRowsMax` or `limits.viewBytesMax`, or make the view smaller: rows of keys that are not needed can be tombstoned.',
+      'Raise `push.viewRowsMax` or `limits.viewBytesMax`, or make the view smaller: `keep` and a shorter `history` remove what is older.',
   },
   MR7004: {
     action: 'report',
@@ -354,6 +354,11 @@ export const ERRORS = {
     remedy: 'Ask again in a moment; `GET /views` says when it is ready.',
   },
   ...ACCESS_ERRORS,
+  MR7026: {
+    action: 'report',
+    text: 'The view {view} has no history.',
+    remedy: "Its newest rows can be had without `history`; a job keeps it with `toView(name, { history: '7d' })`.",
+  },
   MR7041: {
     action: 'report',
     text: 'The client cannot connect: {reason}.',

@@ -17,6 +17,8 @@ export interface LaneSetup {
   messageBytesMax: number[]
   /** Partitions of the topic that tasks read, by sub-topology. */
   partitionCounts: number[]
+  /** Partitions of the topics that the job writes, by topic index. */
+  writtenPartitions: number[]
 }
 
 export interface LaneLimits {

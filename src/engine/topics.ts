@@ -21,6 +21,8 @@ const MESSAGE_BYTES_DEFAULT = 1_048_588
 export interface JobTopics {
   /** Partitions of the topic that tasks read, and so tasks, by sub-topology: of the source first. */
   partitionCounts: number[]
+  /** Partitions of the topics that the job writes, by topic index of PlanTopics. */
+  writtenPartitions: number[]
   /** By sub-topology. */
   changelogTopicIds: (string | undefined)[]
   /** max.message.bytes by topic index of PlanTopics. */
@@ -228,6 +230,7 @@ export async function prepareTopics(admin: Admin, options: TopicsOptions): Promi
   )
   return {
     partitionCounts,
+    writtenPartitions: topics.names.map((name) => all.get(name)?.partitionCount ?? 0),
     changelogTopicIds,
     messageBytesMax,
     batchBytesMax: Math.min(...messageBytesMax),

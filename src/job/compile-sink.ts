@@ -7,7 +7,7 @@ import { type Compilation, nextName, takeName } from './compile.ts'
 import { compileBareTopic, compileSink, sinkFormat } from './compile-source.ts'
 import type { Step } from './draft.ts'
 import { formatDuration } from './duration.ts'
-import type { EmitPlan, OperatorPlan, SinkFormatPlan } from './plan.ts'
+import type { EmitPlan, OperatorPlan, SinkFormatPlan, ViewPlan, WindowPlan } from './plan.ts'
 
 export function compileLate(c: Compilation, target: unknown): void {
   const topic = compileBareTopic(c.found, 'late', target)
@@ -50,7 +50,7 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
   const where = `view ${show(view)}`
   if (!c.isAggregated && !c.isTable && !c.isRanked)
     c.found.add(`${where} needs an aggregate or a table: it keeps the latest row per key`)
-  const options = c.found.options(where, step.options, ['emit', 'value', 'key', 'keep'])
+  const options = c.found.options(where, step.options, ['emit', 'value', 'key', 'keep', 'history'])
   const sink = sinkFormat(c.found, where, options)
   if (c.isRanked && options.key === undefined)
     c.found.add(
@@ -58,22 +58,52 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
     )
   const emit = compileEmit(c, where, options.emit, 'updates')
   checkTableKey(c, where, sink)
-  const keepMs = compileKeep(c, where, options.keep)
+  const history = compileHistory(c, where, options.history)
+  const keepMs = shorter(
+    compileKeep(c, where, 'keep', options.keep),
+    compileKeep(c, where, 'history', options.history === true ? undefined : options.history),
+  )
   const name = `view-${view}`
   takeName(c, name)
-  const keep = keepMs === undefined ? {} : { keepMs }
+  const keep = { ...(keepMs === undefined ? {} : { keepMs }), ...(history === undefined ? {} : { history }) }
   c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit, ...keep })
 }
 
-/** How long rows stay. Those of a window change until its grace is over. */
-function compileKeep(c: Compilation, where: string, given: unknown): number | undefined {
+/** The window of the rows; undefined: they have none. */
+function windowOf(c: Compilation): WindowPlan | undefined {
+  return c.isWindowed ? c.operators.findLast((operator) => operator.kind === 'window')?.window : undefined
+}
+
+function shorter(a: number | undefined, b: number | undefined): number | undefined {
+  return a === undefined ? b : Math.min(a, b ?? a)
+}
+
+/** Which time of a row tells it apart from the others of its key. */
+function compileHistory(c: Compilation, where: string, given: unknown): ViewPlan['history'] {
   if (given === undefined) return undefined
-  const keepMs = c.found.durationMs(`${where}: keep`, given, 1, 1)
-  const last = c.isWindowed ? c.operators.findLast((operator) => operator.kind === 'window') : undefined
-  const graceMs = last !== undefined && 'graceMs' in last.window ? last.window.graceMs : 0
+  if (!c.isAggregated) {
+    c.found.add(`${where}: history is for rows of an aggregate, which have a time that stays`)
+    return undefined
+  }
+  const window = windowOf(c)
+  if (window === undefined) return 'record'
+  if (window.kind === 'count' || window.kind === 'global') {
+    const what = window.kind === 'count' ? 'windows by count' : 'the global window'
+    c.found.add(`${where}: history is by the time of a window, which ${what} has not`)
+  }
+  // Those of a cumulate window begin together.
+  return window.kind === 'cumulate' ? 'end' : 'start'
+}
+
+/** How long rows stay. Those of a window change until its grace is over. */
+function compileKeep(c: Compilation, where: string, option: string, given: unknown): number | undefined {
+  if (given === undefined) return undefined
+  const keepMs = c.found.durationMs(`${where}: ${option}`, given, 1, 1)
+  const window = windowOf(c)
+  const graceMs = window !== undefined && 'graceMs' in window ? window.graceMs : 0
   if (keepMs < graceMs) {
     const grace = formatDuration(graceMs)
-    c.found.add(`${where}: keep must be at least the grace of the window, ${grace}: its rows change until then`)
+    c.found.add(`${where}: ${option} must be at least the grace of the window, ${grace}: its rows change until then`)
   }
   return keepMs
 }

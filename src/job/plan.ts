@@ -139,6 +139,8 @@ export interface ViewPlan {
   emit: EmitPlan
   /** Rows older than this, in event time, are removed. Absent: they stay. */
   keepMs?: number
+  /** The view has a row of each key and time, which is the start of the window or its end, or that of the record that made the row. */
+  history?: 'start' | 'end' | 'record'
 }
 
 /** How far the time of a record of the other side may be from that of a record of the left one. */

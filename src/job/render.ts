@@ -150,8 +150,10 @@ function gapText(gapFill: GapFillPlan | undefined): string {
   return gapFill === undefined ? '' : `, gaps filled for ${formatDuration(gapFill.forMs)} (${gapFill.fills.join(', ')})`
 }
 
-function keepText({ keepMs }: ViewPlan): string {
-  return keepMs === undefined ? '' : `, rows for ${formatDuration(keepMs)}`
+function keepText({ keepMs, history }: ViewPlan): string {
+  const what = history === undefined ? 'rows' : 'history'
+  if (keepMs === undefined) return history === undefined ? '' : ', history'
+  return `, ${what} for ${formatDuration(keepMs)}`
 }
 
 function emitText(emit: EmitPlan): string {

@@ -59,6 +59,11 @@ export interface ViewOptions<R, E> {
    * The time of a row is the end of its window, without one the time of the record that made it. Default: it stays.
    */
   readonly keep?: Duration
+  /**
+   * The view keeps a row of each key and time: that of each window by its start, without a window each by the time of its record. For
+   * so long in event time, or `true`, as long as `keep` says. For rows of an aggregate.
+   */
+  readonly history?: Duration | true
 }
 
 export interface JobOptions {

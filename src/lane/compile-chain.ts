@@ -23,6 +23,7 @@ import { expectedIn } from './operators/field-needs.ts'
 import { FieldFilter, RecordFilter } from './operators/filter.ts'
 import { Finish } from './operators/finish.ts'
 import { GlobalJoin } from './operators/global-join.ts'
+import { HistoryRows } from './operators/history-rows.ts'
 import { LateRecords } from './operators/late.ts'
 import { FieldMap, FlatMap, RecordMap } from './operators/map.ts'
 import type { Meeting } from './operators/meeting.ts'
@@ -44,6 +45,8 @@ export interface CompileOptions {
   limits: LaneLimits
   /** max.message.bytes by topic index. */
   messageBytesMax: readonly number[]
+  /** Partitions by topic index. */
+  writtenPartitions: readonly number[]
   /** Wall clock, ms since the epoch: the time of records where that is of processing. */
   nowMs: () => number
   /** `free` decodes every record though the plan needs named fields only: to compare the two paths. Default `planned`. */
@@ -107,6 +110,8 @@ export class CompiledChain {
   readonly #isCarried: boolean
   /** How long rows stay, by the name of a view. */
   readonly #keeps = new Map<string, ViewKeep>()
+  /** Views that have a row of each key and time. */
+  readonly #histories = new Map<string, HistoryRows>()
   /** Names of fields by the index in a dead record's detail: those of the source, then those after a map. */
   readonly #fieldNames: string[]
 
@@ -129,7 +134,7 @@ export class CompiledChain {
 
   compile(end: ChainEnd): void {
     const isMade = this.#options.derived !== undefined
-    for (const operator of this.#options.chain.operators) this.#addKeep(operator)
+    for (const operator of this.#options.chain.operators) this.#addKept(operator)
     this.steps = this.#compileFrom(0, this.chunk, isMade, end)
     this.statefulSteps.push(...this.#keeps.values())
     if (this.#options.derived !== undefined) this.#options.derived.steps = this.steps
@@ -247,11 +252,19 @@ export class CompiledChain {
     return isChanged ? [new ObjectFields(columns), step] : [step]
   }
 
-  #addKeep(operator: OperatorPlan): void {
-    if (operator.kind !== 'view' || operator.keepMs === undefined) return
+  #addKept(operator: OperatorPlan): void {
+    if (operator.kind !== 'view') return
     const { name, keepMs } = operator
-    const topicIndex = this.#options.topics.byOperator[name]!
-    this.#keeps.set(name, new ViewKeep({ keepMs, topicIndex, tables: this.#tablesOf(viewKeepTables(name)) }))
+    const { topics, options } = this.#options
+    const topicIndex = topics.byOperator[name]!
+    const history =
+      operator.history === undefined
+        ? undefined
+        : new HistoryRows(operator.history, options.writtenPartitions[topicIndex] ?? 1)
+    if (history !== undefined) this.#histories.set(name, history)
+    if (keepMs === undefined) return
+    const tables = this.#tablesOf(viewKeepTables(name))
+    this.#keeps.set(name, new ViewKeep({ keepMs, topicIndex, history, tables }))
   }
 
   #compileProcess(operator: Extract<OperatorPlan, { kind: 'process' }>, end: ChainEnd): Step {
@@ -349,6 +362,7 @@ export class CompiledChain {
       after: chain.operators.slice(index + 1),
       closeDelayMs: isOrdered ? delayMs : undefined,
       keeps: this.#keeps,
+      histories: this.#histories,
       rows: end.rows === undefined ? undefined : { ...end.rows, isOrdered },
       accumulators,
       isReduce: isReduce === true,

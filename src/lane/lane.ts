@@ -65,8 +65,8 @@ export class Lane {
     this.#setup = setup
     this.#options = options
     this.#topics = planTopics(job.plan)
-    const { limits, messageBytesMax } = setup
-    this.#pipelines = compilePipelines(job, { limits, messageBytesMax, ...options })
+    const { limits, messageBytesMax, writtenPartitions } = setup
+    this.#pipelines = compilePipelines(job, { limits, messageBytesMax, writtenPartitions, ...options })
     this.#planHash = planHash(job.plan)
     this.#budget = new MemoryBudget(setup.limits.stateMemoryBytesMax)
   }

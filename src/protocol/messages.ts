@@ -14,6 +14,8 @@ export interface WireRow {
   offset: number
   /** Kafka timestamp of the row, ms since the epoch. */
   timestampMs: number
+  /** Of a row of a history: the start of its window, without one the time of its record; ms since the epoch. */
+  timeMs?: number
   row: unknown
   /** The window of the row is closed, it does not change any more. */
   isFinal?: true
@@ -56,6 +58,11 @@ export interface Subscribe extends Selection {
   resume?: string
   /** Updates are at least so many ms apart; what changes meanwhile comes as its newest row. */
   minGapMs?: number
+  /**
+   * With `key` or `keys`, of a view with history: the snapshot has the newest so many rows of each key by time, and updates come of all
+   * rows of the keys, the older ones too. A row is told apart by key and `timeMs`.
+   */
+  history?: number
 }
 
 /** Client to server. */
@@ -99,6 +106,8 @@ export interface SelectionLimits {
   keysMax: number
   fieldsMax: number
   conditionsMax: number
+  /** Rows of a key in a snapshot with history. */
+  historyMax: number
 }
 
 /**
@@ -114,12 +123,14 @@ export function readClientMessage(message: unknown, limits: SelectionLimits): Cl
     return 'type must be subscribe, unsubscribe or ping'
   if (!isWhole(message.id)) return 'id must be a whole number from 0 on'
   if (message.type === 'unsubscribe') return { type: 'unsubscribe', id: message.id }
-  const { id, view, resume, minGapMs } = message
+  const { id, view, resume, minGapMs, history } = message
   if (typeof view !== 'string') return 'view must be a text'
   if (resume !== undefined && typeof resume !== 'string') return 'resume must be a position, a text'
   if (minGapMs !== undefined && !isWhole(minGapMs)) return 'minGapMs must be a whole number from 0 on'
   const selection = readSelection(message, limits)
   if (typeof selection === 'string') return selection
+  const count = history === undefined ? undefined : readHistoryCount(history, selection, limits)
+  if (typeof count === 'string') return count
   return {
     type: 'subscribe',
     id,
@@ -127,7 +138,19 @@ export function readClientMessage(message: unknown, limits: SelectionLimits): Cl
     ...selection,
     ...(resume === undefined ? {} : { resume }),
     ...(minGapMs === undefined ? {} : { minGapMs }),
+    ...(count === undefined ? {} : { history: count }),
   }
+}
+
+/** How many rows of history are wanted of each key; a text says what is wrong. */
+export function readHistoryCount(
+  given: unknown,
+  { key, keys }: Selection,
+  { historyMax }: SelectionLimits,
+): number | string {
+  if (!isWhole(given) || given < 1 || given > historyMax)
+    return `history must be a whole number from 1 to ${historyMax}`
+  return key === undefined && keys === undefined ? 'history needs key or keys' : given
 }
 
 /** Reads which rows are wanted; a text says what is wrong. */

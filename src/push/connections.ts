@@ -9,6 +9,8 @@ import { MillraceError } from '../core/errors.ts'
 import type { Log } from '../ops/log.ts'
 import { CLOSE_CODES, type Subscribe } from '../protocol/messages.ts'
 import type { Link } from './client-link.ts'
+import type { Follower } from './follower.ts'
+import { HistorySubscription } from './history-subscription.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import type { PushMetrics } from './push-metrics.ts'
@@ -34,7 +36,7 @@ export interface Connection {
   /** What it may read, and until when. */
   readonly grant: Grant
   /** By id. */
-  readonly subscriptions: Map<number, Subscription>
+  readonly subscriptions: Map<number, Follower>
   /** Monotonic; undefined while it keeps up. */
   blockedSinceMs: number | undefined
   pingedMs: number
@@ -58,11 +60,11 @@ export class Connections {
   readonly #options: ConnectionsOptions
   readonly #all = new Set<Connection>()
   readonly #byAddress = new Map<string, number>()
-  readonly #owners = new Map<Subscription, Connection>()
+  readonly #owners = new Map<Follower, Connection>()
   /** Subscriptions that have something to be told. */
-  readonly #due = new Set<Subscription>()
+  readonly #due = new Set<Follower>()
   /** Those that may be told later only. */
-  readonly #waiting = new Set<Subscription>()
+  readonly #waiting = new Set<Follower>()
   #cancelTurn: (() => void) | undefined
   #cancelWait: (() => void) | undefined
   #cancelTick: () => void
@@ -162,8 +164,16 @@ export class Connections {
       this.refuse(connection, request.id, new MillraceError('MR7012', { limit: limits.subscriptionsMax }), false)
       return
     }
-    const { link } = connection
-    const subscription = new Subscription({ view, outlet: link, request, messageCharsMax: limits.messageCharsMax })
+    const { history } = view
+    if (request.history !== undefined && history === undefined) {
+      this.refuse(connection, request.id, new MillraceError('MR7026', { view: view.name }), false)
+      return
+    }
+    const options = { view, outlet: connection.link, request, messageCharsMax: limits.messageCharsMax }
+    const subscription =
+      request.history === undefined
+        ? new Subscription(options)
+        : new HistorySubscription({ ...options, history: history! })
     connection.subscriptions.set(request.id, subscription)
     connection.hasSubscribed = true
     this.#owners.set(subscription, connection)
@@ -239,7 +249,7 @@ export class Connections {
     link.end(closeCode, error)
   }
 
-  #serve(subscription: Subscription): void {
+  #serve(subscription: Follower): void {
     const connection = this.#owners.get(subscription)
     if (connection === undefined) return
     const { link } = connection
@@ -252,7 +262,7 @@ export class Connections {
   }
 
   /** Serves it when its distance is kept. */
-  #wait(subscription: Subscription): void {
+  #wait(subscription: Follower): void {
     this.#waiting.add(subscription)
     this.#cancelWait ??= this.#options.scheduler.after(
       Math.max(1, subscription.dueMs - this.#options.clock.monotonicMs()),
@@ -271,7 +281,7 @@ export class Connections {
     for (const subscription of later) this.#wait(subscription)
   }
 
-  #changed(view: LiveView, due: Iterable<Subscription>): void {
+  #changed(view: LiveView, due: Iterable<Follower>): void {
     const { failure } = view
     if (failure !== undefined) {
       for (const subscription of [...due]) {

@@ -51,6 +51,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   keysMax: 1000,
   fieldsMax: 100,
   conditionsMax: 100,
+  historyMax: 10_000,
   clientBytesMax: 1 << 20,
   slowClientMsMax: 30_000,
   behindMsMax: 10_000,

@@ -3,12 +3,14 @@
 // position is gone on from, or there is a reason).
 
 import type { MillraceError } from '../core/errors.ts'
+import { historyPlace } from '../core/history-key.ts'
 import type { ResetReason } from '../protocol/messages.ts'
+import type { Follower } from './follower.ts'
+import type { HistoryStore } from './history-store.ts'
 import type { Offsets, PositionTokens } from './position-token.ts'
 import type { ViewCounts } from './push-metrics.ts'
 import type { Lens } from './selection.ts'
-import type { Subscription } from './subscription.ts'
-import type { ViewRow, ViewStore } from './view-store.ts'
+import type { RowRecord, ViewRow, ViewStore } from './view-store.ts'
 import type { Encoded, WireCodec } from './wire-codec.ts'
 
 /** Where a view is, as clients are told. The same text means the same rows. */
@@ -44,6 +46,8 @@ export interface LiveViewOptions {
   name: string
   topic: ViewTopic
   store: ViewStore
+  /** Undefined: the view has the newest rows alone. */
+  history: HistoryStore | undefined
   counts: ViewCounts
   messageCharsMax: number
   wallMs: () => number
@@ -52,32 +56,37 @@ export interface LiveViewOptions {
 export class LiveView {
   readonly name: string
   readonly topic: ViewTopic
+  /** The newest rows. */
   readonly store: ViewStore
+  /** Rows by key and time, where the view keeps them. */
+  readonly history: HistoryStore | undefined
   readonly counts: ViewCounts
   place: ViewPlace
   /** Set once: the view is not served from then on. */
   failure: MillraceError | undefined
   /** Called when clients have something to be told. */
-  onChange: (due: Iterable<Subscription>) => void = () => undefined
+  onChange: (due: Iterable<Follower>) => void = () => undefined
   readonly #options: LiveViewOptions
-  readonly #subscriptions = new Set<Subscription>()
+  readonly #subscriptions = new Set<Follower>()
   /** Those of all keys or of a prefix. */
-  readonly #following = new Set<Subscription>()
-  readonly #byKey = new Map<string, Set<Subscription>>()
+  readonly #following = new Set<Follower>()
+  readonly #byKey = new Map<string, Set<Follower>>()
   /** By lens and encoding, the sequence that they begin after; of the present place only. */
   readonly #shared = new Map<string, SharedUpdate>()
   /** Rows as they travel, by lens and encoding; of the present place only. */
   readonly #encoded = new Map<string, Map<ViewRow, Encoded>>()
   #toldSequence = 0
+  #toldHistory = 0
   /** Partitions whose end has not been reached since the start. */
   readonly #behind: Set<number>
 
   constructor(options: LiveViewOptions) {
-    const { name, topic, store, counts } = options
+    const { name, topic, store, history, counts } = options
     this.#options = options
     this.name = name
     this.topic = topic
     this.store = store
+    this.history = history
     this.counts = counts
     this.#behind = new Set(store.offsets.keys())
     this.place = this.#placeNow()
@@ -92,8 +101,27 @@ export class LiveView {
     if (this.#behind.delete(partition) && this.isReady) this.onChange(this.#subscriptions)
   }
 
+  /** Takes a record. Gives why it is no row, if it is none. Throws MR7003 when the view would be over its limits. */
+  apply(record: RowRecord): string | undefined {
+    if (this.history === undefined) {
+      this.store.apply(record)
+      return undefined
+    }
+    const place = historyPlace(record.key)
+    if (place === undefined) return 'its key has no time, which the rows of a history have'
+    this.history.apply(record, place, this.store)
+    return undefined
+  }
+
+  /** Moves the position over a record that is no row. */
+  skip(partition: number, offset: number): void {
+    this.store.skip(partition, offset)
+    this.history?.store.skip(partition, offset)
+  }
+
   /** Makes what was applied visible to clients. */
   publish(): void {
+    this.history?.store.publish()
     if (!this.store.publish()) return
     this.place = this.#placeNow()
     this.#shared.clear()
@@ -106,19 +134,20 @@ export class LiveView {
     if (this.failure !== undefined) return
     this.failure = failure
     this.store.clear()
+    this.history?.clear()
     this.#shared.clear()
     this.#encoded.clear()
     this.onChange(this.#subscriptions)
   }
 
-  add(subscription: Subscription): void {
+  add(subscription: Follower): void {
     const { lens } = subscription
     this.#subscriptions.add(subscription)
     if (lens.keys === undefined) this.#following.add(subscription)
     else for (const key of lens.keys) this.#setOf(key).add(subscription)
   }
 
-  remove(subscription: Subscription): void {
+  remove(subscription: Follower): void {
     if (!this.#subscriptions.delete(subscription)) return
     this.#following.delete(subscription)
     for (const key of subscription.lens.keys ?? []) {
@@ -172,15 +201,15 @@ export class LiveView {
   }
 
   /** What changed since a position; `behind`: this server is not that far yet. */
-  changesFrom(position: string): ViewRow[] | ResetReason | 'behind' {
+  changesFrom(position: string, store = this.store): ViewRow[] | ResetReason | 'behind' {
     const { tokens, openedMs, removalMs } = this.topic
     const place = tokens.read(position)
     if (typeof place === 'string') return place
-    if (place.offsets.length !== this.store.offsets.length) return 'other-topic'
+    if (place.offsets.length !== store.offsets.length) return 'other-topic'
     // What was removed between the position and the opening of the view may be gone from the topic by then.
     if (place.timeMs < openedMs - removalMs / 2) return 'too-old'
-    if (!this.store.hasReached(place.offsets)) return 'behind'
-    return this.store.changesFrom(place.offsets) ?? 'forgotten'
+    if (!store.hasReached(place.offsets)) return 'behind'
+    return store.changesFrom(place.offsets) ?? 'forgotten'
   }
 
   #placeNow(): ViewPlace {
@@ -189,7 +218,7 @@ export class LiveView {
     return { offsets, timeMs, text: this.topic.tokens.write({ offsets, timeMs }) }
   }
 
-  #setOf(key: string): Set<Subscription> {
+  #setOf(key: string): Set<Follower> {
     let set = this.#byKey.get(key)
     if (set === undefined) {
       set = new Set()
@@ -199,26 +228,35 @@ export class LiveView {
   }
 
   /** Whom the changes since the last time concern. */
-  #markDue(): Iterable<Subscription> {
+  #markDue(): Iterable<Follower> {
     const { sequence } = this.store
+    const historySequence = this.history?.store.sequence ?? 0
     const from = this.#toldSequence
+    const historyFrom = this.#toldHistory
     this.#toldSequence = sequence
-    if (sequence === from) return []
-    if (this.#byKey.size === 0) return this.#following
-    const due = new Set(this.#following)
-    for (const subscription of this.#concerned(from)) {
-      subscription.mark()
-      due.add(subscription)
+    this.#toldHistory = historySequence
+    if (sequence === from && historySequence === historyFrom) return []
+    if (this.#byKey.size === 0) return sequence === from ? [] : this.#following
+    const due = new Set(sequence === from ? [] : this.#following)
+    for (const follower of this.#concerned(this.store.changesSince(from)?.rows, false)) {
+      follower.mark(from)
+      due.add(follower)
+    }
+    if (this.history === undefined) return due
+    for (const follower of this.#concerned(this.history.store.changesSince(historyFrom)?.rows, true)) {
+      follower.mark(historyFrom)
+      due.add(follower)
     }
     return due
   }
 
-  /** Those whose keys have changed since a sequence. */
-  *#concerned(sequence: number): Iterable<Subscription> {
-    const changes = this.store.changesSince(sequence)
+  /** Those whose keys have changed, of one kind. */
+  *#concerned(rows: readonly ViewRow[] | undefined, hasHistory: boolean): Iterable<Follower> {
     // So many that some are forgotten: each looks for itself.
-    if (changes === undefined) for (const subscriptions of this.#byKey.values()) yield* subscriptions
-    else for (const { key } of changes.rows) yield* this.#byKey.get(key) ?? []
+    const sets = rows?.map(({ key, place }) => this.#byKey.get(place?.key ?? key)) ?? this.#byKey.values()
+    for (const followers of sets) {
+      for (const follower of followers ?? []) if (follower.hasHistory === hasHistory) yield follower
+    }
   }
 }
 

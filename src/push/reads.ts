@@ -13,7 +13,7 @@ import { rowJson } from './wire-codec.ts'
 
 const ROWS_DEFAULT = 1000
 /** Rows that are looked at for a page; a filter that matches few gives short pages. */
-const LOOKED_AT_MAX = 100_000
+export const LOOKED_AT_MAX = 100_000
 
 /** The selection that a query says, `select` as JSON or single names. Throws MR7006. */
 export function selectionOf({ query }: HttpRequest, limits: PushLimits): Selection {
@@ -97,10 +97,10 @@ export function readRow(view: LiveView, selection: KeySelection, reply: HttpRepl
   reply.send(200, JSON_TYPE, rowJson(row, lens.rowJson(row)), { etag: `"${tag}"` })
 }
 
-const JSON_TYPE = 'application/json; charset=utf-8'
+export const JSON_TYPE = 'application/json; charset=utf-8'
 
 /** Answers 304 to one who has it. */
-function isKnown(reply: HttpReply, request: HttpRequest, tag: string): boolean {
+export function isKnown(reply: HttpReply, request: HttpRequest, tag: string): boolean {
   const etag = `"${tag}"`
   const known = request.header('if-none-match').split(',')
   if (!known.some((one) => one.trim() === etag)) return false
@@ -108,7 +108,7 @@ function isKnown(reply: HttpReply, request: HttpRequest, tag: string): boolean {
   return true
 }
 
-function limitOf(text: string | null, max: number): number {
+export function limitOf(text: string | null, max: number): number {
   if (text === null) return Math.min(ROWS_DEFAULT, max)
   const limit = Number(text)
   if (Number.isInteger(limit) && limit >= 1 && limit <= max) return limit

@@ -5,10 +5,11 @@ import { MillraceError } from '../core/errors.ts'
 import type { Selection } from '../protocol/messages.ts'
 import { streamEvents } from './event-streams.ts'
 import { forBearers, forOwnPages } from './gate.ts'
+import { readHistory } from './history-reads.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
 import type { LiveView } from './live-view.ts'
-import { readRow, readRows, selectionOf } from './reads.ts'
+import { type KeySelection, readRow, readRows, selectionOf } from './reads.ts'
 import { type Rights, refusalOf } from './rights.ts'
 import { deny, noView, permittedViews, type Serving } from './serving.ts'
 import type { Grant } from './token-check.ts'
@@ -22,6 +23,7 @@ export function makeApp(uws: Uws, serving: Serving): UwsApp {
   app.get('/views', forBearers(serving, listViews))
   app.get('/views/:view', forBearers(serving, pageOfRows))
   app.get('/views/:view/:key', forBearers(serving, oneRow))
+  app.get('/views/:view/:key/history', forBearers(serving, historyOfKey))
   for (const path of serving.assets.keys()) app.get(path, forOwnPages(serving, sendAsset))
   app.options('/*', forOwnPages(serving, allowCrossing))
   app.any('/*', forOwnPages(serving, nothingThere))
@@ -36,9 +38,19 @@ function pageOfRows(serving: Serving, reply: HttpReply, request: HttpRequest, { 
 }
 
 function oneRow(serving: Serving, reply: HttpReply, request: HttpRequest, { rights }: Grant): void {
-  const selection = { ...selectionOf(request, serving.limits), key: request.parameters[1]! }
+  const selection = selectionOfKey(serving, request)
   const view = viewToRead(serving, reply, request.parameters[0]!, selection, rights)
   if (view !== undefined) readRow(view, selection, reply, request)
+}
+
+function historyOfKey(serving: Serving, reply: HttpReply, request: HttpRequest, { rights }: Grant): void {
+  const selection = selectionOfKey(serving, request)
+  const view = viewToRead(serving, reply, request.parameters[0]!, selection, rights)
+  if (view !== undefined) readHistory(view, selection, serving.limits, reply, request)
+}
+
+function selectionOfKey({ limits }: Serving, request: HttpRequest): KeySelection {
+  return { ...selectionOf(request, limits), key: request.parameters[1]! }
 }
 
 /** The view, when this of it may be read and it can be served; else the answer is given. */

@@ -5,6 +5,7 @@
 // are not any more), PUSH-15 (updates keep their distance).
 
 import type { Subscribe } from '../protocol/messages.ts'
+import type { Follower } from './follower.ts'
 import type { LiveView } from './live-view.ts'
 import { type Lens, lensOf } from './selection.ts'
 import type { ViewRow } from './view-store.ts'
@@ -26,10 +27,11 @@ export interface SubscriptionOptions {
   messageCharsMax: number
 }
 
-export class Subscription {
+export class Subscription implements Follower {
   readonly view: LiveView
   readonly id: number
   readonly lens: Lens
+  readonly hasHistory = false
   /** Monotonic ms; it is told nothing before. */
   dueMs = Number.NEGATIVE_INFINITY
   /** Monotonic ms since when this server is behind the position that it is to go on at. */

@@ -15,6 +15,7 @@ import {
   type TopicDescription,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
+import { HistoryStore } from './history-store.ts'
 import type { PushLimits } from './limits.ts'
 import { LiveView, type ViewTopic } from './live-view.ts'
 import { type Offsets, PositionTokens } from './position-token.ts'
@@ -27,6 +28,8 @@ export interface ServedView {
   topic: string
   /** Value bytes to a row; may throw. Default: JSON. */
   decode?: ((value: Uint8Array) => unknown) | undefined
+  /** Its records are rows by key and time: see core/history-key.ts. Default: the newest record of a key is its row. */
+  history?: boolean | undefined
 }
 
 export interface FeedOptions {
@@ -123,7 +126,7 @@ async function openViews(options: FeedOptions, topics: Map<string, OpenedTopic>,
   reader.assign(
     [...starts].flatMap(([topic, start]) => start.map((offset, partition) => ({ topic, partition, offset }))),
   )
-  return options.views.map(({ name, topic }) => {
+  return options.views.map(({ name, topic, history = false }) => {
     const { topicId = topic, removalMs } = topics.get(topic)!
     const tokens = new PositionTokens(name, topicId, options.positionSecret)
     const viewTopic: ViewTopic = { name: topic, tokens, openedMs, removalMs }
@@ -132,6 +135,7 @@ async function openViews(options: FeedOptions, topics: Map<string, OpenedTopic>,
       name,
       topic: viewTopic,
       store: new ViewStore(name, starts.get(topic)!, limits),
+      history: history ? new HistoryStore(name, starts.get(topic)!, limits) : undefined,
       counts: metrics.ofView(name),
       messageCharsMax: limits.messageCharsMax,
       wallMs: () => clock.wallMs(),
@@ -215,15 +219,16 @@ class FeedLoop {
       const row = rowOf(frame, at, decode)
       const { partition } = batch
       const offset = frame.offset(at)
-      if (typeof row === 'string') this.#skip(view, partition, offset, row)
-      else view.store.apply({ partition, offset, timestampMs: frame.timestampMs(at), ...row })
+      const timestampMs = frame.timestampMs(at)
+      const reason = typeof row === 'string' ? row : view.apply({ partition, offset, timestampMs, ...row })
+      if (reason !== undefined) this.#skip(view, partition, offset, reason)
     }
     view.counts.rowsRead.add(frame.recordCount)
   }
 
   /** A record that is no row is counted and named once a view; the rows around it are right without it. */
   #skip(view: LiveView, partition: number, offset: number, reason: string): void {
-    view.store.skip(partition, offset)
+    view.skip(partition, offset)
     view.counts.undecodable.add(1)
     if (this.#undecodableLogged.has(view.name)) return
     this.#undecodableLogged.add(view.name)

@@ -3,6 +3,7 @@
 // position is known, or known not to be).
 
 import { MillraceError } from '../core/errors.ts'
+import type { HistoryPlace } from '../core/history-key.ts'
 import { KeyOrder } from './key-order.ts'
 import type { Offsets } from './position-token.ts'
 
@@ -22,6 +23,8 @@ export interface ViewRow {
   /** Its window is closed. */
   readonly isFinal: boolean
   isCurrent: boolean
+  /** Of a row of a history, whose key is that of its record. */
+  readonly place: HistoryPlace | undefined
 }
 
 /** What a client has to be told since a sequence. */
@@ -44,6 +47,8 @@ export interface RowRecord {
   json: string | undefined
   /** Its window is closed. */
   isFinal?: boolean
+  /** Of a record of a history. */
+  place?: HistoryPlace
 }
 
 export interface ViewStoreLimits {
@@ -95,10 +100,9 @@ export class ViewStore {
   }
 
   /** Takes a row. Throws MR7003 when the view would be over its limits. */
-  apply({ partition, offset, timestampMs, key, json, isFinal = false }: RowRecord): void {
+  apply({ partition, offset, timestampMs, key, json, isFinal = false, place }: RowRecord): void {
     this.skip(partition, offset)
     const old = this.rows.get(key)
-    if (json === undefined && old === undefined) return
     const row: ViewRow = {
       key,
       partition,
@@ -110,12 +114,12 @@ export class ViewStore {
       isRemoval: json === undefined,
       isFinal: isFinal && json !== undefined,
       isCurrent: true,
+      place,
     }
     if (old !== undefined) this.#supersede(old)
-    if (row.isRemoval) {
-      this.rows.delete(key)
-      this.order.delete(key)
-    } else this.#keep(row)
+    // One of a key that is not here is remembered too: its row may have been compacted away, and clients that have it are to be told.
+    if (!row.isRemoval) this.#keep(row)
+    else if (this.rows.delete(key)) this.order.delete(key)
     this.#remember(row)
   }
 

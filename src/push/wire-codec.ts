@@ -43,9 +43,11 @@ export function bytesOf(message: Encoded): Uint8Array {
 }
 
 /** A WireRow whose row is JSON already. Of one that is not there, or not selected, nothing is final. */
-export function rowJson({ key, partition, offset, timestampMs, isFinal }: ViewRow, json: string): string {
+export function rowJson({ key, partition, offset, timestampMs, isFinal, place }: ViewRow, json: string): string {
+  const time = place === undefined ? '' : `"timeMs":${place.timeMs},`
   const more = isFinal && json !== 'null' ? ',"isFinal":true' : ''
-  return `{"key":${JSON.stringify(key)},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},"row":${json}${more}}`
+  const name = JSON.stringify(place?.key ?? key)
+  return `{"key":${name},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},${time}"row":${json}${more}}`
 }
 
 const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -71,8 +73,10 @@ export const msgpackCodec: WireCodec = {
   },
 }
 
-function packedRow({ key, partition, offset, timestampMs, isFinal }: ViewRow, row: unknown): Uint8Array {
-  return packr.pack({ key, partition, offset, timestampMs, row, ...(isFinal && row !== null ? { isFinal } : {}) })
+function packedRow({ key, partition, offset, timestampMs, isFinal, place }: ViewRow, row: unknown): Uint8Array {
+  const more = isFinal && row !== null ? { isFinal } : {}
+  if (place === undefined) return packr.pack({ key, partition, offset, timestampMs, row, ...more })
+  return packr.pack({ key: place.key, partition, offset, timestampMs, timeMs: place.timeMs, row, ...more })
 }
 
 /** A map of one field more, an array of what is packed already. */

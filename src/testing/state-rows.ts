@@ -51,7 +51,12 @@ export function stateRows(
 
 /** The one place that knows where the operators of a job keep what: by unit. */
 function storedTables(job: CompiledJob): TableLayout[][] {
-  const { all } = compilePipelines(job, { limits: testLimits({}), messageBytesMax: [], nowMs: () => 0 })
+  const { all } = compilePipelines(job, {
+    limits: testLimits({}),
+    messageBytesMax: [],
+    writtenPartitions: [],
+    nowMs: () => 0,
+  })
   return all.map(({ stateful }) => stateful?.tables.flat() ?? [])
 }
 

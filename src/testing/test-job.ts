@@ -354,8 +354,8 @@ export class TestJob {
   }
 
   #laneSetup(lane: number, limits: TestLimits, jobTopics: JobTopics): Omit<LaneSetup, 'stateDir' | 'instanceId'> {
-    const { messageBytesMax, partitionCounts } = jobTopics
-    return { lane, jobUrl: '', limits: laneLimits(limits), messageBytesMax, partitionCounts }
+    const { messageBytesMax, partitionCounts, writtenPartitions } = jobTopics
+    return { lane, jobUrl: '', limits: laneLimits(limits), messageBytesMax, partitionCounts, writtenPartitions }
   }
 
   #stateFolder(): string {

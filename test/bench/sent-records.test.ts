@@ -5,8 +5,8 @@ import { readSumRows } from '../../bench/lib/latency-reader.ts'
 import { intendedMs, machineMs } from '../../bench/lib/paced.ts'
 import { SentRecords, SumCheck, type SumRow } from '../../bench/lib/sent-records.ts'
 import { sinkRecords } from '../../src/core/frame.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
 
 const PARTITIONS = 3
 const SENT = { seed: 9, recordsPerSecond: 1_000, startMs: 5_000, startWallMs: 1_790_000_000_000 }

@@ -1,8 +1,24 @@
-// Golden tables of views that keep their rows for a time. Holds SPEC: VIEW-1, VIEW-2, R3, R9.
+// Golden tables of views that keep their rows for a time. Holds SPEC: VIEW-1, VIEW-2, VIEW-3, R3, R9.
+import { testJob } from 'millrace/test'
 import { unpack } from 'msgpackr'
-import { describe } from 'vitest'
-import { type Duration, hopping, job, kafka, msgpack, session, sum, table, tumbling } from '../../src/index.ts'
+import { describe, expect, it } from 'vitest'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
+import {
+  cumulate,
+  type Duration,
+  hopping,
+  job,
+  kafka,
+  msgpack,
+  session,
+  sum,
+  table,
+  tumbling,
+  type WindowSpec,
+} from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
+import type { ViewOptions, WindowEmit } from '../../src/job/stages.ts'
+import type { TumblingSpec } from '../../src/job/windows.ts'
 import type { Row } from '../lane/lane-driver.ts'
 import { golden, type Tick } from './golden.ts'
 import { goldenTopics, type Line } from './golden-topics.ts'
@@ -135,6 +151,108 @@ describe('rows of windows', () => {
     },
     text,
   )
+})
+
+/*
+ *   a    ●1        ●12  ●2 late             a row of each window: `a:0` is that of [0, 10)
+ *   ├─────────┼─────────┼─────────>
+ */
+describe('history', () => {
+  const history = (
+    options: Pick<ViewOptions<never, WindowEmit>, 'emit' | 'keep' | 'history'>,
+    window: WindowSpec,
+  ): CompiledJob =>
+    ticks()
+      .window('w', window as TumblingSpec)
+      .aggregate({ v: sum('value') })
+      .toView('v', options)
+      .build()
+
+  golden(
+    'each window has a row of its own, and an older one may change',
+    history({ history: true }, tumbling('10ms', { grace: '15ms' })),
+    {
+      topic: TOPIC,
+      input: 'a@1=5 a@12=1 a@2=2',
+      rows: ['a:0=5 @1', 'a:10=1 @12', 'a:0=7 @2', 'a:0=7 @9', 'a:10=1 @19'],
+    },
+    text,
+  )
+  golden(
+    'for a time: each row goes when it is older',
+    history({ history: '20ms', emit: 'final', keep: '1h' }, tumbling('10ms')),
+    {
+      topic: TOPIC,
+      input: 'a@1=5 a@12=1 b@45=1',
+      rows: ['a:0=5 @9', 'a:10=1 @19', 'a:0 - @30', 'a:10 - @40', 'b:40=1 @49'],
+    },
+    text,
+  )
+  golden(
+    'a session has the time that it was opened at; one that another takes up is no more',
+    history({ history: '50ms' }, session('5ms', { grace: '20ms' })),
+    {
+      topic: TOPIC,
+      input: 'a@10=1 a@18=2 a@14=4 a@7=8',
+      rows: [
+        'a:10=1 @10',
+        'a:18=2 @18',
+        'a:18 x @18',
+        'a:10 x @10',
+        'a:10=7 @18',
+        'a:10 x @18',
+        'a:10=15 @18',
+        'a:10=15 @18',
+      ],
+    },
+    text,
+  )
+  golden(
+    'windows that begin together have the times of their ends',
+    history({ history: true, emit: 'final' }, cumulate('20ms', '10ms')),
+    { topic: TOPIC, input: 'a@1=5 a@12=1', rows: ['a:10=5 @9', 'a:20=6 @19'] },
+    text,
+  )
+  golden(
+    'with a key of its own, which may have colons',
+    ticks()
+      .window('w', tumbling('10ms'))
+      .aggregate({ v: sum('value') })
+      .map(({ key, v }) => ({ id: `${key}:x`, v }))
+      .toView('v', { history: '10ms', emit: 'final', key: ({ id }) => id })
+      .build(),
+    { topic: TOPIC, input: 'a@1=5 b@31=1', rows: ['a:x:0=5 @9', 'a:x:0 - @20', 'b:x:30=1 @39'] },
+    text,
+  )
+
+  it('is in the partition of the key of the view, removed rows too', async () => {
+    const t = testJob(history({ history: '20ms' }, tumbling('10ms')), { partitions: 3 })
+    const keys = ['a', 'b', 'c', 'd', 'e']
+    for (const ts of [1, 11, 52]) t.send('in', ...keys.map((key) => ({ value: { key, ts, value: 1 } })))
+    await t.end()
+    const rows = t.outputs('v')
+    expect(rows.filter(({ value }) => value === undefined)).toHaveLength(10)
+    for (const { key, partition } of rows) {
+      expect(partition).toBe(partitionOfKey(new TextEncoder().encode(key!.split(':')[0]), 3))
+    }
+    expect(new Set(rows.map(({ partition }) => partition)).size).toBeGreaterThan(1)
+    expect(t.state()['view-v']).toEqual([])
+  })
+
+  it('of a running result has a row for the time of each record', async () => {
+    const running = ticks()
+      .aggregate({ v: sum('value') })
+      .toView('v', { history: true })
+    const t = testJob(running)
+    t.send('in', ...[1, 5, 5, 3].map((ts) => ({ value: { key: 'a', ts, value: 1 } })))
+    await t.flush()
+    expect(t.outputs<{ v: number }>('v').map(({ key, value }) => `${key}=${value.v}`)).toEqual([
+      'a:1=1',
+      'a:5=2',
+      'a:5=3',
+      'a:5=4',
+    ])
+  })
 })
 
 describe('rows without a window', () => {

@@ -100,6 +100,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
       limits,
       messageBytesMax: jobTopics.messageBytesMax,
       partitionCounts: jobTopics.partitionCounts,
+      writtenPartitions: jobTopics.writtenPartitions,
     }
   })
   const counts = noCounts()

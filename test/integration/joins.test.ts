@@ -2,7 +2,7 @@
 // kill -9, to the end, and again after a reset. Holds SPEC: JOIN-1, JOIN-5.
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import { BrokerJob } from '../harness/broker-job.ts'
 import type { CommandProcess } from '../harness/command-process.ts'
 

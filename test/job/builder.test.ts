@@ -37,8 +37,9 @@ import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { compiledJobOf } from '../../src/job/compiled-job.ts'
-import type { CompiledJob } from '../../src/job/plan.ts'
+import type { CompiledJob, ViewPlan } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan-topics.ts'
+import type { ViewOptions } from '../../src/job/stages.ts'
 import { inputTopics } from '../../src/job/topology.ts'
 
 interface Trade {
@@ -348,6 +349,20 @@ const running = () => job('x').from(trades).keyBy('sym').aggregate({ n: count() 
 
 const inWindow = (window: WindowSpec, emit: 'final' | 'updates' = 'final') =>
   job('x').from(trades).keyBy('sym').window('w', window).aggregate({ n: count() }).to(kafka('out'), { emit })
+
+const viewOf = (window: WindowSpec, options: Pick<ViewOptions<never, never>, 'keep' | 'history'>) =>
+  job('x').from(trades).keyBy('sym').window('w', window).aggregate({ n: count() }).toView('v', options)
+
+test('history is by the time that the rows of a window keep, and is as short as keep', () => {
+  const planOf = (window: WindowSpec, options: Parameters<typeof viewOf>[1]): unknown => {
+    const { keepMs, history } = viewOf(window, options).build().plan.operators.at(-1) as ViewPlan
+    return [history, keepMs]
+  }
+  expect(planOf(tumbling('1s'), { history: true })).toEqual(['start', undefined])
+  expect(planOf(tumbling('1s'), { history: true, keep: '1h' })).toEqual(['start', 3_600_000])
+  expect(planOf(session('1s'), { history: '2h', keep: '1h' })).toEqual(['start', 3_600_000])
+  expect(planOf(cumulate('2s', '1s'), { history: '1h', keep: '2h' })).toEqual(['end', 3_600_000])
+})
 
 test('overlapping windows share panes where final rows alone are wanted and all can be merged', () => {
   const paneOf = (stage: { build(): CompiledJob }): unknown => {
@@ -659,6 +674,22 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
         .aggregate({ n: count() })
         .toView('v', { keep: '1999ms' }),
     "view 'v': keep must be at least the grace of the window, 2s: its rows change until then",
+  ],
+  [
+    'a history by number',
+    () => viewOf(countWindow(2), { history: true }),
+    "view 'v': history is by the time of a window, which windows by count has not",
+  ],
+  [
+    'a history of a table',
+    () =>
+      loose(job('x').table(kafka('t', { key: 'k', value: msgpack<{ k: string }>() }))).toView!('v', { history: '1d' }),
+    "view 'v': history is for rows of an aggregate, which have a time that stays",
+  ],
+  [
+    'a history that is not as long as the grace',
+    () => viewOf(tumbling('1s', { grace: '2s' }), { history: '1s', keep: '1h' }),
+    "view 'v': history must be at least the grace of the window, 2s: its rows change until then",
   ],
   [
     'a view that keeps its rows for no time',

@@ -3,7 +3,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { type FrameRecord, FrameView, sourceRecords } from '../../src/core/frame.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import {
   type Bench,
   CALL_MS,

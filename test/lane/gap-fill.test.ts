@@ -35,7 +35,11 @@ test('records behind the end of the input, in one frame with it, are late, and n
     .to(kafka('out', { value: msgpack() }), { emit: 'updates' })
     .build()
   const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 't', limits: LIMITS }
-  const lane = new Lane(filled, { ...setup, messageBytesMax: [], partitionCounts: [1, 1] }, { nowMs: () => 0 })
+  const lane = new Lane(
+    filled,
+    { ...setup, messageBytesMax: [], writtenPartitions: [], partitionCounts: [1, 1] },
+    { nowMs: () => 0 },
+  )
   const task = { taskId: '1_0', attempt: 0 }
   await lane.handle({ op: 'open', sub: 1, ...task, partition: 0, changelogTopicId: 'c', changelogLow: 0 })
   await lane.handle({ op: 'ready', ...task, position: undefined, inputOffset: 0 })

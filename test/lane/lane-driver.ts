@@ -105,6 +105,7 @@ export class LaneDriver {
       limits: { ...LIMITS, ...this.#options.limits },
       messageBytesMax: this.#options.messageBytesMax ?? [],
       partitionCounts: [4],
+      writtenPartitions: this.topics.names.map(() => 4),
     }
     const { path } = this.#options
     return new Lane(this.#job, setup, { nowMs: () => 1_000, ...(path === undefined ? {} : { path }) })

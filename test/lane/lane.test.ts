@@ -222,6 +222,7 @@ describe('a lane', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      writtenPartitions: [],
       partitionCounts: [1],
     }
     const wrong = { plan: { ...compiled.plan, functionCount: 5 }, functions: compiled.functions }
@@ -271,7 +272,15 @@ describe('a task before a repartition topic', () => {
   }
 
   async function ready(more: Partial<Extract<LaneRequest, { op: 'ready' }>> = {}): Promise<Lane> {
-    const setup = { lane: 0, jobUrl: '', stateDir: undefined, instanceId: 'i', limits: LIMITS, messageBytesMax: [] }
+    const setup = {
+      lane: 0,
+      jobUrl: '',
+      stateDir: undefined,
+      instanceId: 'i',
+      limits: LIMITS,
+      messageBytesMax: [],
+      writtenPartitions: [],
+    }
     const lane = new Lane(moved, { ...setup, partitionCounts: [1, 2] }, { nowMs: () => 0 })
     await lane.handle({ op: 'open', sub: 0, ...task, partition: 0, changelogTopicId: undefined, changelogLow: 0 })
     await lane.handle({ op: 'ready', ...task, position: undefined, inputOffset: 0, ...more })
@@ -328,6 +337,7 @@ describe('a changed plan', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      writtenPartitions: [],
       partitionCounts: [1],
     }
     const lane = new Lane(compiled, setup, { nowMs: () => 0 })
@@ -383,6 +393,7 @@ describe('a lane on a worker thread', () => {
       instanceId: 'i',
       limits: LIMITS,
       messageBytesMax: [],
+      writtenPartitions: [],
       partitionCounts: [1],
     }
     return new Piscina({

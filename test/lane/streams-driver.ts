@@ -71,6 +71,7 @@ export class StreamsDriver {
       instanceId: 'test',
       limits: { ...LIMITS, ...limits },
       messageBytesMax,
+      writtenPartitions: [],
       partitionCounts: this.#topicsRead.map(() => 4),
     }
     return new Lane(this.#job, setup, { nowMs: () => 1_000, ...(path === undefined ? {} : { path }) })

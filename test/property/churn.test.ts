@@ -153,7 +153,12 @@ class ChurnedTask {
   }
 
   static async open(churn: Churn, folder: string | undefined): Promise<ChurnedTask> {
-    const [pipeline] = compilePipelines(churn.job, { limits: LIMITS, messageBytesMax: [], nowMs: () => 0 }).all
+    const [pipeline] = compilePipelines(churn.job, {
+      limits: LIMITS,
+      messageBytesMax: [],
+      writtenPartitions: [],
+      nowMs: () => 0,
+    }).all
     const opened = await openStore({
       folder,
       taskId: TASK_ID,

@@ -2,9 +2,9 @@
 // Holds SPEC: TABLE-1, TABLE-2, TABLE-3, TABLE-4, COUNT-1, R3, STATE-4.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 import { job, kafka, msgpack, table } from '../../src/index.ts'
 import type { CompiledJob } from '../../src/job/plan.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
 import { type TestJob, type TestJobOptions, testJob } from '../../src/testing/index.ts'
 
 interface Line {

@@ -7,11 +7,19 @@ import { lensOf } from '../../src/push/selection.ts'
 import type { ViewRow } from '../../src/push/view-store.ts'
 import { jsonCodec, msgpackCodec, type WireCodec } from '../../src/push/wire-codec.ts'
 
-const LIMITS = { keysMax: 3, fieldsMax: 2, conditionsMax: 3 }
+const LIMITS = { keysMax: 3, fieldsMax: 2, historyMax: 100, conditionsMax: 3 }
 
 function viewRow(key: string, row: unknown, offset = 0): ViewRow {
   const times = { partition: 1, offset, timestampMs: 5, sequence: 1, revision: 1 }
-  return { key, ...times, json: JSON.stringify(row), isRemoval: false, isFinal: false, isCurrent: true }
+  return {
+    key,
+    ...times,
+    json: JSON.stringify(row),
+    isRemoval: false,
+    isFinal: false,
+    isCurrent: true,
+    place: undefined,
+  }
 }
 
 function decoded(codec: WireCodec, message: string | Uint8Array): unknown {
@@ -69,6 +77,7 @@ describe('messages of a client', () => {
       { keys: ['a', 'b'], fields: ['x'] },
       { prefix: '', where: { x: 1, y: { gt: 1, lte: 'z' } }, resume: 'p', minGapMs: 100 },
       { where: { x: { in: [1, null] } } },
+      { key: 'a', history: 100 },
     ]) {
       expect(ask(more)).toEqual({ type: 'subscribe', id: 1, view: 'v', ...more })
     }
@@ -94,6 +103,11 @@ describe('messages of a client', () => {
     { where: { a: 1, b: 1, c: 1, d: 1 } },
     { resume: 1 },
     { minGapMs: 0.5 },
+    { key: 'a', history: 0 },
+    { key: 'a', history: 101 },
+    { key: 'a', history: true },
+    { prefix: 'a', history: 5 },
+    { history: 5 },
     { type: 'dance' },
   ])('are refused with a reason: %j', (more) => {
     expect(typeof ask(more)).toBe('string')

@@ -138,6 +138,7 @@ describe('a selection', () => {
       isRemoval: false,
       isFinal: false,
       isCurrent: true,
+      place: undefined,
     }
     expect(lens.accepts({ key: 'k', ...place, json: JSON.stringify(row) })).toBe(isTaken)
     expect(lens.accepts({ key: 'k', ...place, json: '5' })).toBe(
@@ -399,6 +400,7 @@ it('whatever is selected, a client holds what the view has of it in the end', as
             isRemoval: false,
             isFinal: false,
             isCurrent: true,
+            place: undefined,
           }
           return lens.hasKey(one) && lens.accepts({ key: one, json: JSON.stringify(row), ...text })
         })

@@ -1,4 +1,4 @@
-// The transcripts of docs/protocol.md, said to a real server in both encodings. Holds SPEC: PUSH-1, PUSH-12, PUSH-13, PUSH-14.
+// The transcripts of docs/protocol.md, said to a real server in both encodings. Holds SPEC: PUSH-1, PUSH-12, PUSH-13, PUSH-14, PUSH-34.
 import { readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
 import type { Registry } from '../../src/ops/metrics.ts'
@@ -6,8 +6,9 @@ import { JSON_PROTOCOL, MSGPACK_PROTOCOL } from '../../src/protocol/messages.ts'
 import { eventually, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
 
 const text = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
-const transcripts = [...text.matchAll(/```transcript\n(.*?)```/gs)].map(([, lines], i) => ({
+const transcripts = [...text.matchAll(/```transcript( history)?\n(.*?)```/gs)].map(([, kind, lines], i) => ({
   name: `transcript ${i + 1}`,
+  history: kind !== undefined,
   lines: lines!.trim().split('\n'),
 }))
 
@@ -54,8 +55,8 @@ test('there are transcripts', () => {
 
 test.each(transcripts.flatMap((one) => [JSON_PROTOCOL, MSGPACK_PROTOCOL].map((protocol) => ({ ...one, protocol }))))(
   '$name, $protocol',
-  async ({ lines, protocol }) => {
-    rig = await startRig({}, 1)
+  async ({ lines, history, protocol }) => {
+    rig = await startRig({ views: [{ name: 'candles', topic: TOPIC, history }] }, 1)
     const { push, kafka, wsUrl, metrics } = rig
     const watcher = new Watcher(wsUrl, undefined, {}, { 'sec-websocket-protocol': protocol })
     await eventually(() => push.isReady())

@@ -4,7 +4,7 @@ import { type TestJob, testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
 import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
-import { partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { partitionOfKey } from '../../src/core/murmur2.ts'
 
 const trade = (sym: string, ts: number, price: number, qty = 1) => ({ value: { sym, ts, price, qty } })
 

@@ -4,7 +4,7 @@
 
 import type { Clock, Scheduler } from '../../core/clock.ts'
 import { decodeHeaders, encodeHeaders, type FrameRecord, type RecordHeader } from '../../core/frame.ts'
-import { partitionOfKey } from '../murmur2.ts'
+import { partitionOfKey } from '../../core/murmur2.ts'
 import type { Admin, CommittedOffset, GroupConsumerOptions, Kafka, ReaderOptions } from '../port.ts'
 import { Broker } from './broker.ts'
 import { kafkaError } from './failure.ts'

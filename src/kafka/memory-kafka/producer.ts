@@ -4,7 +4,7 @@
 
 import { within } from '../../core/clock.ts'
 import { decodeHeaders, FrameView } from '../../core/frame.ts'
-import { partitionOfKey } from '../murmur2.ts'
+import { partitionOfKey } from '../../core/murmur2.ts'
 import {
   type DeliveryFailure,
   type GroupMetadata,

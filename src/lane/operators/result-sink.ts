@@ -6,6 +6,7 @@ import { createRowEncoder, type RowEncoder } from '../../codec/encode-row.ts'
 import { MillraceError } from '../../core/errors.ts'
 import type { CompiledJob, EmitPlan, OperatorPlan, SinkFormatPlan } from '../../job/plan.ts'
 import { type JobFunction, jobFunction } from '../job-function.ts'
+import type { HistoryRows } from './history-rows.ts'
 import { messageBytesMaxOf } from './message-size.ts'
 import type { ResultSinksOptions } from './result-sinks.ts'
 import type { RowFunction } from './row-functions.ts'
@@ -29,6 +30,8 @@ export interface ResultSink {
   isView: boolean
   /** How long rows of a view stay; undefined: for good. */
   keep: ViewKeep | undefined
+  /** Of a view that has a row of each key and time. */
+  history: HistoryRows | undefined
 }
 
 /** The sinks of an aggregate, and the functions behind all of them. Throws MR1002 for what cannot follow an aggregate. */
@@ -54,7 +57,7 @@ function sinkOf(
   operator: Extract<OperatorPlan, { kind: 'to' | 'view' }>,
   functions: readonly RowFunction[],
 ): ResultSink {
-  const { job, topics, messageBytesMax, keyField, bounds, accumulators, keeps } = options
+  const { job, topics, messageBytesMax, keyField, bounds, accumulators, keeps, histories } = options
   const { sink } = operator
   const topicIndex = topics.byOperator[operator.name]!
   const keyFn = functionOf(job, sink.keyFn)
@@ -74,6 +77,7 @@ function sinkOf(
     isDirect: functions.length === 0 && keyFn === undefined && headersFn === undefined && !options.isReduce,
     isView: operator.kind === 'view',
     keep: keeps.get(operator.name),
+    history: histories.get(operator.name),
   }
 }
 

@@ -11,6 +11,7 @@ import type { FrameRun } from '../frame-run.ts'
 import { type Accumulators, type AggregateRows, SLOT_COUNT, SLOT_EVENT_TIME_MAX, SLOT_EVERY } from './accumulators.ts'
 import type { DeadLetters } from './dead-letters.ts'
 import { HeaderBytes } from './header-bytes.ts'
+import type { HistoryRows } from './history-rows.ts'
 import { checkRowSize } from './message-size.ts'
 import type { OutgoingWindow, ResultRow, RowBounds } from './result-row.ts'
 import { type ResultSink, resultSinksOf } from './result-sink.ts'
@@ -41,6 +42,8 @@ export interface ResultSinksOptions {
   closeDelayMs: number | undefined
   /** How long rows stay, by the name of a view. */
   keeps: ReadonlyMap<string, ViewKeep>
+  /** Views that have a row of each key and time, by their names. */
+  histories: ReadonlyMap<string, HistoryRows>
   /** The chain that takes its rows as records: final ones, of a running result each. */
   rows: RowsChainOptions | undefined
   accumulators: Accumulators
@@ -251,9 +254,9 @@ export class ResultSinks {
   #write(run: FrameRun, sink: ResultSink, rev: number, timestampMs: number): void {
     const isRetracted = this.#phase === 'retracted'
     // The row that comes next has the same key.
-    if (isRetracted && sink.isView && sink.keyFn === undefined) return
+    if (isRetracted && sink.isView && sink.keyFn === undefined && sink.history === undefined) return
     sink.keep?.before(run, run.task.eventTimeMsMax, this.#clockMs(run))
-    if (sink.isDirect) this.#writeDirect(run, sink, rev, timestampMs)
+    if (sink.isDirect && !(isRetracted && sink.isView)) this.#writeDirect(run, sink, rev, timestampMs)
     else this.#writeObject(run, sink, rev, timestampMs)
   }
 
@@ -271,9 +274,17 @@ export class ResultSinks {
     const { out } = run
     const parts = this.#parts
     const rowHeaders = this.#rowHeaders
-    const { keySource, keyStart, keyBytes } = parts
+    const { history } = sink
+    let { keySource, keyStart, keyBytes } = parts
     const bytesMax = sink.encoder.prepare(parts) + rowHeaders.bytesMax(keyBytes)
-    const start = out.begin(sink.topicIndex, -1, timestampMs, keySource, keyStart, keyBytes, bytesMax)
+    if (history !== undefined) {
+      history.write(keySource, keyStart, keyBytes, this.#historyMs(history, timestampMs))
+      keySource = history.bytes
+      keyStart = 0
+      keyBytes = history.length
+    }
+    const partition = history?.partition ?? -1
+    const start = out.begin(sink.topicIndex, partition, timestampMs, keySource, keyStart, keyBytes, bytesMax)
     const end = sink.encoder.write(out.bytes, start, parts)
     const headersEnd = rowHeaders.write(out.bytes, end, parts, rev, this.#phase)
     checkRowSize(sink, keyBytes + headersEnd - start)
@@ -288,13 +299,18 @@ export class ResultSinks {
     try {
       const value = applyFunctions(sink.functions, row, this.#phase === 'retracted' && sink.emit.kind === 'every')
       if (value === DROPPED) return
-      const key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
+      let key = sink.keyFn === undefined ? this.#keyCopy() : keyBytesOf(sink.keyFn(value))
       if (key === undefined && sink.isView) throw new TypeError('the key of a row of a view is undefined')
       if (sink.headersFn !== undefined) addJobHeaders(this.#headers, sink.headersFn(value))
+      const { history } = sink
+      if (history !== undefined && key !== undefined) {
+        history.write(key, 0, key.length, this.#historyMs(history, timestampMs))
+        key = history.bytes.subarray(0, history.length)
+      }
       const isTombstone = this.#phase === 'retracted' && sink.isView
       const encoded = isTombstone ? undefined : encodeValue(sink.sink.format, value)
       checkRowSize(sink, (key?.length ?? 0) + (encoded?.length ?? 0) + this.#headers.length)
-      run.out.append(sink.topicIndex, -1, timestampMs, key, encoded, this.#headers.packed())
+      run.out.append(sink.topicIndex, history?.partition ?? -1, timestampMs, key, encoded, this.#headers.packed())
       run.task.tally.counts.results++
       if (sink.keep === undefined || key === undefined) return
       if (isTombstone) sink.keep.removed(run, key, 0, key.length)
@@ -308,6 +324,12 @@ export class ResultSinks {
   /** The time of a row of a view: the end of its window; without one that of the record that made it. */
   #rowTimeMs(timestampMs: number): number {
     return this.#options.bounds === undefined ? timestampMs : this.#parts.windowEndMs
+  }
+
+  /** The time that tells a row apart from the others of its key; of a session that it was opened at, which stays. */
+  #historyMs({ time }: HistoryRows, timestampMs: number): number {
+    if (time === 'record') return timestampMs
+    return time === 'end' ? this.#parts.windowEndMs : this.#parts.idMs
   }
 
   /** A result row that a function of the job refused to handle goes to the dead letters, with the row as its value. */

@@ -16,6 +16,7 @@ import type { ChainState, TableLayout } from '../chain-state.ts'
 import type { FrameRun } from '../frame-run.ts'
 import { operatorIdOf } from '../operator-id.ts'
 import { Deadlines } from './deadlines.ts'
+import type { HistoryRows } from './history-rows.ts'
 import type { StatefulPart } from './stateful-step.ts'
 
 const SLOTS = 2
@@ -29,6 +30,8 @@ export interface ViewKeepOptions {
   keepMs: number
   /** Of the view's topic. */
   topicIndex: number
+  /** Of a view with history: where its rows are. */
+  history: HistoryRows | undefined
   /** Its tables in a task. */
   tables: (task: ChainState) => SlabTable[]
 }
@@ -147,7 +150,8 @@ export class ViewKeep implements StatefulPart {
   #remove({ out, task }: FrameRun, keys: SlabTable, keyId: number, dueMs: number): void {
     const start = keys.keyStart(keyId)
     const key = keys.keyArena.subarray(start, start + keys.keyBytes(keyId))
-    out.append(this.#options.topicIndex, -1, Math.floor(dueMs), key, undefined, HEADERS)
+    const { topicIndex, history } = this.#options
+    out.append(topicIndex, history?.partitionOf(key) ?? -1, Math.floor(dueMs), key, undefined, HEADERS)
     task.tally.counts.results++
   }
 }

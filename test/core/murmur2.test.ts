@@ -1,6 +1,6 @@
 // The partitioner against the vectors of Kafka's own Java client.
 import { describe, expect, it } from 'vitest'
-import { murmur2, partitionOfKey } from '../../src/kafka/murmur2.ts'
+import { murmur2, partitionOfKey } from '../../src/core/murmur2.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
