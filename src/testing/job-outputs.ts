@@ -42,6 +42,8 @@ export class JobOutputs {
   readonly #kafka: MemoryKafka
   readonly #topics: PlanTopics
   readonly #formats: ReadonlyMap<string, ValueFormat>
+  /** Topics of views with history. */
+  readonly #histories: ReadonlySet<string>
   /** Of records of the source, before and behind a repartition topic. */
   readonly #sourceFormats: readonly ValueFormat[]
   readonly #job: string
@@ -54,6 +56,7 @@ export class JobOutputs {
     this.#job = job.plan.job
     this.#topics = planTopics(job.plan)
     this.#formats = sinkFormats(job)
+    this.#histories = historyTopics(job)
     this.#sourceFormats = topologyOf(job.plan).subs.map(({ source }) => source.format)
   }
 
@@ -133,6 +136,11 @@ export class JobOutputs {
     return topic
   }
 
+  /** The view has a row of each key and time. */
+  hasHistory(view: string): boolean {
+    return this.#histories.has(this.viewTopic(view))
+  }
+
   #topicOf(topicOrView: string): string {
     if (this.#formats.has(topicOrView)) return topicOrView
     const view = `${this.#job}-view-${topicOrView}`
@@ -176,4 +184,9 @@ function sinkFormats(job: CompiledJob): Map<string, ValueFormat> {
     if (operator.kind === 'to' || operator.kind === 'view') formats.set(operator.topic, operator.sink.format)
   }
   return formats
+}
+
+function historyTopics({ plan }: CompiledJob): Set<string> {
+  const views = allOperators(plan).filter((operator) => operator.kind === 'view')
+  return new Set(views.flatMap(({ topic, history }) => (history === undefined ? [] : [topic])))
 }

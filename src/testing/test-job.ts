@@ -23,6 +23,7 @@ import { type SentRecord, sentRecord, type TestRecord } from './sent-records.ts'
 import { readSlice, type SliceRecord } from './slice-file.ts'
 import { type StateRow, stateRows } from './state-rows.ts'
 import { engineLimits, laneLimits, type TestLimits, testLimits } from './test-limits.ts'
+import { type HistoryRow, historyRows, latestRows } from './view-rows.ts'
 import { VirtualTime } from './virtual-time.ts'
 
 /** Kafka's default of max.message.bytes. */
@@ -230,12 +231,14 @@ export class TestJob {
 
   /** The latest committed row of each key of a view. Throws RangeError when the job has no such view. */
   view<T = Record<string, unknown>>(name: string): Map<string, OutputRow<T>> {
-    const rows = new Map<string, OutputRow<T>>()
-    for (const row of this.outputs<T>(this.#outputs.viewTopic(name))) {
-      if (row.value === undefined) rows.delete(row.key ?? '')
-      else rows.set(row.key ?? '', row)
-    }
-    return rows
+    return latestRows(this.outputs<T>(this.#outputs.viewTopic(name)), this.#outputs.hasHistory(name))
+  }
+
+  /** The committed rows of a key of a view with history, by time. Throws RangeError when the job has no such view, or it has none. */
+  history<T = Record<string, unknown>>(view: string, key: string): HistoryRow<T>[] {
+    const rows = this.outputs<T>(this.#outputs.viewTopic(view))
+    if (!this.#outputs.hasHistory(view)) throw new RangeError(`the view ${view} has no history`)
+    return historyRows(rows).filter((row) => row.key === key)
   }
 
   /** The committed rows that each stateful operator keeps: none of it is left when all windows are closed. */
