@@ -11,6 +11,8 @@ export const NEEDS_PUSH = [
   'test/client/guide.test.ts',
   'test/client/react.test.ts',
   'test/push/cross-origin.test.ts',
+  'test/client/view-client.test.ts',
+  'test/push/feed.test.ts',
   'test/push/gap-check.test.ts',
   'test/push/history.test.ts',
   'test/push/readiness.test.ts',

@@ -15,7 +15,7 @@ const DRAIN_SHARE_OF_STOP = 0.5
 /** Who may connect and read, and the limits of push that are configured. */
 export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config): PushSettings {
   const { connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax } = push
-  const { clientBytesMax, slowClientMsMax, subscribeMsMax } = push
+  const { clientBytesMax, slowClientMsMax, subscribeMsMax, staleAfterMs, behindAfterMs, rowLagMsMax } = push
   return {
     allowedOrigins: originsOf(push.allowedOrigins),
     positionSecret: push.positionSecret ?? '',
@@ -23,7 +23,7 @@ export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config)
     trustedProxies: push.trustedProxies,
     limits: {
       ...{ connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax, viewBytesMax },
-      ...{ clientBytesMax, slowClientMsMax, subscribeMsMax },
+      ...{ clientBytesMax, slowClientMsMax, subscribeMsMax, staleAfterMs, behindAfterMs, rowLagMsMax },
       drainMs: Math.min(push.drainMs, stopMs * DRAIN_SHARE_OF_STOP),
     },
   }

@@ -29,6 +29,7 @@ export function viewsOf(plan: Plan): ServedView[] {
           {
             name: operator.view,
             topic: operator.topic,
+            group: plan.job,
             decode: operator.sink.format === 'msgpack' ? decodeOwn : undefined,
             history: operator.history !== undefined,
           },

@@ -120,4 +120,30 @@ export const PUSH_ROWS = [
     reason:
       'A stop tells the clients to move to another server and closes their connections spread over this time, so that they do not all come there at once; at most half of `limits.stopMs`.',
   },
+  {
+    key: 'push.staleAfterMs',
+    type: 'ms',
+    default: 30_000,
+    min: 100,
+    max: 86_400_000,
+    reason: 'A view without a record for so long is quiet, and its clients are told; Kafka is asked why.',
+  },
+  {
+    key: 'push.behindAfterMs',
+    type: 'ms',
+    default: 10_000,
+    min: 100,
+    max: 86_400_000,
+    reason:
+      'What was the end of the topic of a view so long ago and is not read yet: the view is behind, and its clients are told.',
+  },
+  {
+    key: 'push.rowLagMsMax',
+    type: 'ms',
+    default: 0,
+    min: 0,
+    max: 8_640_000_000,
+    reason:
+      'A view whose newest row is older than this by its timestamp is behind too; 0: not looked at, since rows of windows are as old as their windows.',
+  },
 ] as const satisfies readonly ConfigRow[]

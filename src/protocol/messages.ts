@@ -71,6 +71,27 @@ export type ClientMessage = Subscribe | { type: 'unsubscribe'; id: number } | { 
 /** Why a subscription could not go on where it was. */
 export type ResetReason = 'forgotten' | 'other-topic' | 'not-valid' | 'too-old'
 
+/**
+ * Whether the rows of a view are fresh: `quiet` none came for a while and all is read, `behind` the server has not read what there
+ * is or rows are old, `cut` it cannot reach Kafka.
+ */
+export type FeedState = 'live' | 'quiet' | 'behind' | 'cut'
+
+export const FEED_STATES: readonly FeedState[] = ['live', 'quiet', 'behind', 'cut']
+
+/** How a view is fed. */
+export interface Feed {
+  state: FeedState
+  /** Since when, ms since the epoch. Of `quiet` the last record. */
+  sinceMs: number
+  /** Offsets between what was read and the end of the topic, as far as it is known. */
+  lagRecords: number
+  /** How old the newest row is by its timestamp, null without one. */
+  lagMs: number | null
+  /** Of `quiet` and `behind`: whether the group of the job that writes the view has members. Absent: not known. */
+  job?: 'running' | 'absent'
+}
+
 /** Server to client. `position` is opaque. */
 export type ServerMessage =
   /** A part of all rows that are selected. The first part replaces all that was there; with the last it is whole. */
@@ -84,6 +105,8 @@ export type ServerMessage =
   | { type: 'reset'; id: number; reason: ResetReason }
   /** With `id` the end of a subscription, without it of the connection. `canRetry`: asking again may help. */
   | { type: 'error'; id?: number; code: string; message: string; canRetry: boolean }
+  /** How the view is fed from now on. A subscription that has been told nothing is `live`. */
+  | ({ type: 'feed'; id: number } & Feed)
   /** Sent when nothing else was for a while, and as the answer to a client's ping. */
   | { type: 'ping'; timeMs: number }
   /** The server is about to stop: this connection is closed within the time, with 4009; until then all goes on. */
@@ -203,7 +226,7 @@ function whereProblem(where: unknown, max: number): string | undefined {
 /** Takes a server's message, which is decoded; undefined when it is none of this version. */
 export function readServerMessage(message: unknown): ServerMessage | undefined {
   if (!isObject(message)) return undefined
-  const { type, id, position, prev, rows, timeMs, withinMs, code, reason } = message
+  const { type, id, position, prev, rows, timeMs, withinMs, code, reason, state } = message
   const isRight =
     type === 'snapshot'
       ? isWhole(id) && typeof position === 'string' && areRows(rows)
@@ -213,7 +236,9 @@ export function readServerMessage(message: unknown): ServerMessage | undefined {
           ? isWhole(id) && typeof reason === 'string'
           : type === 'error'
             ? typeof code === 'string'
-            : (type === 'ping' && typeof timeMs === 'number') || (type === 'drain' && isWhole(withinMs))
+            : type === 'feed'
+              ? isWhole(id) && FEED_STATES.includes(state as FeedState)
+              : (type === 'ping' && typeof timeMs === 'number') || (type === 'drain' && isWhole(withinMs))
   return isRight ? (message as unknown as ServerMessage) : undefined
 }
 

@@ -1,7 +1,8 @@
 // Every limit of push, with its unit and reason. Main thread.
 import type { SelectionLimits } from '../protocol/messages.ts'
+import type { FeedLimits } from './feed-facts.ts'
 
-export interface PushLimits extends SelectionLimits {
+export interface PushLimits extends SelectionLimits, FeedLimits {
   /** Rows of a view in memory. */
   viewRowsMax: number
   /** Bytes of a view's rows in memory, counted as UTF-16. */
@@ -64,4 +65,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   pollRecordsMax: 5000,
   pollBytesMax: 4 << 20,
   readRowsMax: 10_000,
+  staleAfterMs: 30_000,
+  behindAfterMs: 10_000,
+  rowLagMsMax: 0,
 }

@@ -1,10 +1,10 @@
 // A view as it is served: its rows, where it is, whether it has caught up, why it failed, and who follows it. Main thread.
 // Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read), PUSH-12 (a
-// position is gone on from, or there is a reason).
+// position is gone on from, or there is a reason), PUSH-17 (how it is fed).
 
 import type { MillraceError } from '../core/errors.ts'
 import { historyPlace } from '../core/history-key.ts'
-import type { ResetReason } from '../protocol/messages.ts'
+import type { Feed, ResetReason } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
 import type { HistoryStore } from './history-store.ts'
 import type { Offsets, PositionTokens } from './position-token.ts'
@@ -64,6 +64,8 @@ export class LiveView {
   place: ViewPlace
   /** Set once: the view is not served from then on. */
   failure: MillraceError | undefined
+  /** How it is fed, for those who ask; clients are told when the state or the job of it changes. */
+  feed: Feed = { state: 'live', sinceMs: 0, lagRecords: 0, lagMs: null }
   /** Called when clients have something to be told. */
   onChange: (due: Iterable<Follower>) => void = () => undefined
   readonly #options: LiveViewOptions
@@ -138,6 +140,12 @@ export class LiveView {
     this.#shared.clear()
     this.#encoded.clear()
     this.onChange(this.#subscriptions)
+  }
+
+  takeFeed(feed: Feed): void {
+    const { state, job } = this.feed
+    this.feed = feed
+    if (feed.state !== state || feed.job !== job) this.onChange(this.#subscriptions)
   }
 
   add(subscription: Follower): void {

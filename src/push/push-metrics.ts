@@ -1,6 +1,7 @@
 // The metrics of push. Main thread.
 
 import type { Cell, Registry } from '../ops/metrics.ts'
+import { FEED_STATES, type FeedState } from '../protocol/messages.ts'
 
 /** The numbers of one view. */
 export interface ViewCounts {
@@ -22,6 +23,8 @@ export interface PushMetrics {
   closed(code: string): Pick<Cell, 'add'>
   /** Requests and subscriptions that were refused or ended because of `code`. */
   refused(code: string): Pick<Cell, 'add'>
+  /** How a view is fed. */
+  feed(view: string, state: FeedState, lagRecords: number): void
   clients: Pick<Cell, 'set'>
   subscriptions: Pick<Cell, 'set'>
 }
@@ -51,6 +54,11 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
     'millrace_push_refused_total',
     'Requests and subscriptions refused or ended, by error code.',
   )
+  const feed = registry.gauge('millrace_push_feed', 'How a view is fed: 1 of the state that it is in, 0 of the others.')
+  const lag = registry.gauge(
+    'millrace_push_lag_records',
+    'Offsets of the topic of a view that are not read, as far as known.',
+  )
   const clients = registry.gauge('millrace_push_clients', 'Connected clients, WebSocket and SSE.').with()
   const subscriptions = registry.gauge('millrace_push_subscriptions', 'Subscriptions of all clients.').with()
   return {
@@ -66,6 +74,10 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
     }),
     closed: (code) => dropped.with({ code }),
     refused: (code) => refused.with({ code }),
+    feed: (view, state, lagRecords) => {
+      for (const each of FEED_STATES) feed.with({ view, state: each }).set(each === state ? 1 : 0)
+      lag.with({ view }).set(lagRecords)
+    },
     clients,
     subscriptions,
   }
@@ -79,6 +91,7 @@ const NO_METRICS: PushMetrics = {
   }),
   closed: () => NO_CELL,
   refused: () => NO_CELL,
+  feed: () => undefined,
   clients: NO_CELL,
   subscriptions: NO_CELL,
 }

@@ -1,5 +1,5 @@
 // The push server: views over WebSocket and SSE, the list of views, and the page. Main thread.
-// Keeps SPEC: PUSH-1 to PUSH-16.
+// Keeps SPEC: PUSH-1 to PUSH-17.
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'

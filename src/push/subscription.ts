@@ -2,7 +2,7 @@
 // cursor and no queue: what a slow client misses is found in the view, newest row per key. Main thread.
 // Keeps SPEC: PUSH-1 (every update names the position before it), PUSH-2 (the newest row of a key is always delivered),
 // PUSH-4 (order per key is monotone), PUSH-12 (it goes on at a position, or says why not), PUSH-13 (rows that are selected, and that some
-// are not any more), PUSH-15 (updates keep their distance).
+// are not any more), PUSH-15 (updates keep their distance), PUSH-36 (it is told how the view is fed).
 
 import type { Subscribe } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
@@ -58,6 +58,8 @@ export class Subscription implements Follower {
   #isFirstPart = true
   #needsSnapshot = false
   #resumeAt: string | undefined
+  /** State and job of the feed as the client knows them. */
+  #toldFeed = 'live'
 
   constructor({ view, outlet, request, messageCharsMax }: SubscriptionOptions) {
     const { id, resume, minGapMs = 0 } = request
@@ -84,10 +86,21 @@ export class Subscription implements Follower {
 
   /** Tells the client what it can take now. */
   flush(nowMs: number): void {
-    if (!this.view.isReady || this.view.failure !== undefined || nowMs < this.dueMs) return
+    if (this.view.failure !== undefined || nowMs < this.dueMs) return
+    this.#tellFeed()
+    if (!this.view.isReady) return
     let hasSent = false
     while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
     if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs
+  }
+
+  /** How the view is fed, before rows that may be old by that. A view that is being read has no rows yet: only that Kafka is gone. */
+  #tellFeed(): void {
+    const { feed, isReady } = this.view
+    const told = feed.job === undefined ? feed.state : `${feed.state} ${feed.job}`
+    if (told === this.#toldFeed || !this.#outlet.isOpen() || !(isReady || feed.state === 'cut')) return
+    this.#toldFeed = told
+    this.#outlet.send(this.codec.message({ type: 'feed', id: this.id, ...feed }))
   }
 
   /** Lets the client know how far the view is, though nothing of its rows has changed. */

@@ -15,6 +15,7 @@ import {
   type TopicDescription,
 } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
+import { FeedWatch } from './feed-watch.ts'
 import { HistoryStore } from './history-store.ts'
 import type { PushLimits } from './limits.ts'
 import { LiveView, type ViewTopic } from './live-view.ts'
@@ -30,6 +31,8 @@ export interface ServedView {
   decode?: ((value: Uint8Array) => unknown) | undefined
   /** Its records are rows by key and time: see core/history-key.ts. Default: the newest record of a key is its row. */
   history?: boolean | undefined
+  /** The consumer group of the job that writes it: whether that runs is asked when the view is quiet. */
+  group?: string | undefined
 }
 
 export interface FeedOptions {
@@ -154,6 +157,7 @@ class FeedLoop {
   readonly #ended: Promise<void>
   #becameReady: () => void = () => undefined
   #hasFailed: (failure: MillraceError) => void = () => undefined
+  readonly #watch: FeedWatch
   #isClosed = false
   #undecodableLogged = new Set<string>()
 
@@ -164,11 +168,14 @@ class FeedLoop {
     this.#decoders = new Map(options.views.map((view) => [view.name, view.decode ?? decodeJson]))
     this.ready = new Promise((resolve) => (this.#becameReady = resolve))
     this.failed = new Promise((resolve) => (this.#hasFailed = resolve))
+    const groups = new Map(options.views.flatMap(({ name, group }) => (group === undefined ? [] : [[name, group]])))
+    this.#watch = new FeedWatch({ ...options, views, reader, groups })
     this.#ended = this.#run()
   }
 
   async close(): Promise<void> {
     this.#isClosed = true
+    await this.#watch.close()
     await this.#reader.close()
     await this.#ended
   }
@@ -181,7 +188,10 @@ class FeedLoop {
         const { batches, ends, errors } = await this.#reader.poll(limits)
         for (const batch of batches) this.#take(batch)
         for (const view of this.#views) view.publish()
-        for (const end of ends) for (const view of this.#of(end.topic)) view.reachedEnd(end.partition)
+        for (const end of ends) {
+          this.#watch.atEnd(end)
+          for (const view of this.#of(end.topic)) view.reachedEnd(end.partition)
+        }
         for (const error of errors) this.#report(error)
         const served = this.#views.filter(({ failure }) => failure === undefined)
         if (served.length > 0 && served.every(({ isReady }) => isReady)) this.#becameReady()
@@ -191,6 +201,7 @@ class FeedLoop {
           this.#failAll(error)
           return
         }
+        this.#watch.failed(error.failure, true)
         this.#options.log.warn({ err: error }, 'reading the views failed, trying again')
         await delay(this.#options.scheduler, RETRY_AFTER_MS)
       }
@@ -202,6 +213,7 @@ class FeedLoop {
   }
 
   #take(batch: SourceBatch): void {
+    this.#watch.took(batch)
     for (const view of this.#of(batch.topic)) {
       try {
         this.#applyAll(view, batch)
@@ -238,6 +250,7 @@ class FeedLoop {
 
   #report(error: KafkaFailure): void {
     const { log } = this.#options
+    this.#watch.failed(error, false)
     if (error.topic === undefined || !FINAL_ERRORS.has(error.name)) {
       log.warn({ failure: error }, 'Kafka reports a problem with the views')
       return

@@ -205,7 +205,7 @@ describe('problems', () => {
     const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...rest } = push
     const { trustedProxies, ...others } = rest
     const limits = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('auth.')))
-    expect(Object.keys(limits)).toHaveLength(9)
+    expect(Object.keys(limits)).toHaveLength(12)
     expect(trustedProxies).toBe(0)
     expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })

@@ -390,7 +390,9 @@ describe('HTTP', () => {
     for (const [, path] of page.body.matchAll(/(?:src|href)="(\/[^"]+)"/g)) expect((await get(path!)).status).toBe(200)
     await eventually(async () => (await get('/views')).body.includes('"rows":1'))
     expect(JSON.parse((await get('/views')).body)).toEqual({
-      views: [{ name: 'candles', topic: TOPIC, rows: 1, isReady: true }],
+      views: [
+        { name: 'candles', topic: TOPIC, rows: 1, isReady: true, feed: expect.objectContaining({ state: 'live' }) },
+      ],
     })
   })
 
