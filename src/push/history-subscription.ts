@@ -1,6 +1,7 @@
 // A subscription to the history of some keys: the newest rows of each by time, then every row of theirs that changes, older ones too.
 // Like the other kind it holds a cursor and no queue. Main thread.
-// Keeps SPEC: PUSH-1, PUSH-2, PUSH-12, PUSH-13, PUSH-15 (as subscriptions to the newest rows), PUSH-34 (no gap between history and updates).
+// Keeps SPEC: PUSH-1, PUSH-2, PUSH-12, PUSH-13, PUSH-15 (as subscriptions to the newest rows), PUSH-34 (no gap between history and updates),
+// PUSH-36 (it is told how the view is fed).
 
 import type { Subscribe } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
@@ -8,6 +9,7 @@ import type { HistoryStore } from './history-store.ts'
 import type { LiveView } from './live-view.ts'
 import { type Lens, lensOf } from './selection.ts'
 import type { Outlet, SubscriptionOptions } from './subscription.ts'
+import { ToldFeed } from './told-feed.ts'
 import type { ViewRow } from './view-store.ts'
 import type { Encoded } from './wire-codec.ts'
 
@@ -33,6 +35,7 @@ export class HistorySubscription implements Follower {
   readonly hasHistory = true
   dueMs = Number.NEGATIVE_INFINITY
   behindSinceMs: number | undefined
+  readonly #toldFeed = new ToldFeed()
   readonly #history: HistoryStore
   readonly #outlet: Outlet
   readonly #keys: readonly string[]
@@ -72,7 +75,9 @@ export class HistorySubscription implements Follower {
   }
 
   flush(nowMs: number): void {
-    if (!this.view.isReady || this.view.failure !== undefined || nowMs < this.dueMs) return
+    if (this.view.failure !== undefined || nowMs < this.dueMs) return
+    this.#toldFeed.tell(this.view, this.id, this.#outlet)
+    if (!this.view.isReady) return
     let hasSent = false
     while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
     if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs

@@ -77,6 +77,8 @@ function listViews(serving: Serving, reply: HttpReply, _request: HttpRequest, { 
     topic: view.topic.name,
     rows: view.store.rows.size,
     isReady: view.isReady && !serving.connections.isDraining,
+    feed: view.feed,
+    ...(view.history === undefined ? {} : { historyRows: view.history.store.rows.size }),
     ...(view.failure === undefined ? {} : { failure: view.failure.code }),
   }))
   reply.json(200, { views })

@@ -8,6 +8,7 @@ import type { Subscribe } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
 import type { LiveView } from './live-view.ts'
 import { type Lens, lensOf } from './selection.ts'
+import { ToldFeed } from './told-feed.ts'
 import type { ViewRow } from './view-store.ts'
 import { bytesOf, type Encoded, type WireCodec } from './wire-codec.ts'
 
@@ -58,8 +59,7 @@ export class Subscription implements Follower {
   #isFirstPart = true
   #needsSnapshot = false
   #resumeAt: string | undefined
-  /** State and job of the feed as the client knows them. */
-  #toldFeed = 'live'
+  readonly #toldFeed = new ToldFeed()
 
   constructor({ view, outlet, request, messageCharsMax }: SubscriptionOptions) {
     const { id, resume, minGapMs = 0 } = request
@@ -87,20 +87,11 @@ export class Subscription implements Follower {
   /** Tells the client what it can take now. */
   flush(nowMs: number): void {
     if (this.view.failure !== undefined || nowMs < this.dueMs) return
-    this.#tellFeed()
+    this.#toldFeed.tell(this.view, this.id, this.#outlet)
     if (!this.view.isReady) return
     let hasSent = false
     while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
     if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs
-  }
-
-  /** How the view is fed, before rows that may be old by that. A view that is being read has no rows yet: only that Kafka is gone. */
-  #tellFeed(): void {
-    const { feed, isReady } = this.view
-    const told = feed.job === undefined ? feed.state : `${feed.state} ${feed.job}`
-    if (told === this.#toldFeed || !this.#outlet.isOpen() || !(isReady || feed.state === 'cut')) return
-    this.#toldFeed = told
-    this.#outlet.send(this.codec.message({ type: 'feed', id: this.id, ...feed }))
   }
 
   /** Lets the client know how far the view is, though nothing of its rows has changed. */

@@ -3,7 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
-import { MSGPACK_PROTOCOL, type ServerMessage } from '../../src/protocol/messages.ts'
+import { MSGPACK_PROTOCOL, type ServerMessage, type Subscribe } from '../../src/protocol/messages.ts'
 import type { PushLimits } from '../../src/push/limits.ts'
 import type { ServedView } from '../../src/push/view-feed.ts'
 import { VirtualTime } from '../../src/testing/virtual-time.ts'
@@ -11,7 +11,10 @@ import { eventually, type Rig, startRig, TOPIC, Watcher } from './push-fixture.t
 
 const START_MS = Date.UTC(2026, 0, 5, 9)
 const LIMITS: Partial<PushLimits> = { staleAfterMs: 30_000, behindAfterMs: 10_000 }
-const VIEWS: ServedView[] = [{ name: 'candles', topic: TOPIC, group: 'job' }]
+const VIEWS: ServedView[] = [
+  { name: 'candles', topic: TOPIC, group: 'job' },
+  { name: 'past', topic: TOPIC, group: 'job', history: true },
+]
 
 let time: VirtualTime
 let kafka: MemoryKafka
@@ -39,8 +42,8 @@ async function start(limits: Partial<PushLimits> = {}): Promise<void> {
   await time.until(() => rig!.push.isReady(), 10_000)
 }
 
-async function watch(headers: Record<string, string> = {}): Promise<Watcher> {
-  const watcher = new Watcher(rig!.wsUrl, 'candles', {}, headers)
+async function watch(headers: Record<string, string> = {}, more: Partial<Subscribe> = {}): Promise<Watcher> {
+  const watcher = new Watcher(rig!.wsUrl, more.history === undefined ? 'candles' : 'past', more, headers)
   watchers.push(watcher)
   await watcher.until(() => watcher.isLoaded)
   return watcher
@@ -192,6 +195,16 @@ describe('a view that is cut off', () => {
     await until(watcher, () => states(watcher).at(-1) === 'live')
     expect(rig!.metrics.text()).toContain('millrace_push_feed{state="cut",view="candles"} 0')
   })
+})
+
+it('those who follow a history are told too', async () => {
+  await start()
+  const watcher = await watch({}, { key: 'A', history: 10 })
+  await time.pass(33_000)
+  await until(watcher, () => states(watcher).at(-1) === 'quiet absent')
+  kafka.append(TOPIC, { key: 'A:1', value: '{"close":1}', timestampMs: time.wallMs() })
+  await time.settle()
+  await until(watcher, () => states(watcher).at(-1) === 'live')
 })
 
 it('GET /views and SSE say the same', async () => {
