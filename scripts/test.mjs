@@ -24,6 +24,11 @@ const SUITES = [
     command: ['node_modules/@biomejs/biome/bin/biome', 'check', '--diagnostic-level=error'],
   },
   { name: 'typecheck', budgetSeconds: 60, command: ['node_modules/typescript/bin/tsc', '--noEmit'] },
+  {
+    name: 'typecheck-page',
+    budgetSeconds: 60,
+    command: ['node_modules/typescript/bin/tsc', '--noEmit', '-p', 'examples/candles/page'],
+  },
   { name: 'quick', budgetSeconds: 60, project: 'quick' },
   { name: 'property', budgetSeconds: 120, project: 'property' },
   { name: 'types', budgetSeconds: 60, project: 'types' },

@@ -1,5 +1,5 @@
-// Candles of one second per symbol, with volume, VWAP and the number of trades.
-// Run: npx millrace run examples/candles/job.ts
+// Candles of one second, one minute and one hour per symbol, with volume, VWAP and the number of trades, and what each symbol has
+// done today. The page beside it (page/) shows them. Run: npx millrace run examples/candles/job.ts
 import { count, first, job, kafka, last, max, min, msgpack, sum, tumbling, weightedMean } from 'millrace'
 
 interface Trade {
@@ -8,6 +8,35 @@ interface Trade {
   qty: number
   /** Event time, ms since the epoch. */
   ts: number
+}
+
+const DAY_MS = 86_400_000
+const dayOf = (timeMs: number): number => Math.floor(timeMs / DAY_MS) * DAY_MS
+
+/**
+ * A view has so many places for the candles of a symbol, `ABC/0`, `ABC/1` and so on, and a candle takes that of the one that is so many
+ * windows older: a view has the newest candles of all symbols, and does not grow beyond them.
+ */
+const placeOf =
+  (places: number) =>
+  ({ sym, windowStart, windowEnd }: { sym: string; windowStart: number; windowEnd: number }): string =>
+    `${sym}/${(windowStart / (windowEnd - windowStart)) % places}`
+
+/** A row whose volumes add up to 0 has no VWAP; the filter lets none such through, but the type cannot know. */
+const priced = <C extends { vwap: number | null; close: number }>(candle: C): C & { vwap: number } => ({
+  ...candle,
+  vwap: candle.vwap ?? candle.close,
+})
+
+/** A candle of several: the minute's from its seconds, the hour's from its minutes. */
+const merged = {
+  open: first('open'),
+  high: max('high'),
+  low: min('low'),
+  close: last('close'),
+  volume: sum('volume'),
+  vwap: weightedMean('vwap', 'volume'),
+  n: sum('n'),
 }
 
 export default job('candles')
@@ -26,4 +55,37 @@ export default job('candles')
   })
   .late(kafka('candles-late'))
   .to(kafka('candles-1s', { value: msgpack() }), { emit: 'final' })
-  .toView('candles', { emit: 'updates' })
+  .toView('candles', { emit: 'updates', key: placeOf(180) })
+
+  // The day of a symbol so far (UTC), second by second; each second goes on with it.
+  .keyBy('sym')
+  .map((second) => ({
+    ...priced(second),
+    dayStart: dayOf(second.windowStart),
+    dayOpen: second.open,
+    dayHigh: second.high,
+    dayLow: second.low,
+    dayVolume: second.volume,
+  }))
+  .reduce('day', (before, second) =>
+    before.dayStart !== second.dayStart
+      ? second
+      : {
+          ...second,
+          dayOpen: before.dayOpen,
+          dayHigh: Math.max(before.dayHigh, second.dayHigh),
+          dayLow: Math.min(before.dayLow, second.dayLow),
+          dayVolume: before.dayVolume + second.dayVolume,
+        },
+  )
+  .toView('movers')
+
+  .keyBy('sym')
+  .window('1m', tumbling('1m'))
+  .aggregate(merged)
+  .toView('candles-1m', { key: placeOf(120) })
+  .keyBy('sym')
+  .map((minute) => priced(minute))
+  .window('1h', tumbling('1h'))
+  .aggregate(merged)
+  .toView('candles-1h', { key: placeOf(72) })

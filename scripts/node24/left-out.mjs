@@ -18,6 +18,7 @@ export const NEEDS_PUSH = [
   'test/push/gap-check.test.ts',
   'test/push/history.test.ts',
   'test/push/limits.test.ts',
+  'test/push/page.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',
   'test/push/rights.test.ts',

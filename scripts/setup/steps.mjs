@@ -170,7 +170,7 @@ const addon = {
 const distStamp = join(root, 'dist/.stamp')
 const distKey = () =>
   hashOf(
-    ['src', 'workers', 'package.json', 'scripts/build.mjs'].map((path) => join(root, path)),
+    ['src', 'workers', 'examples', 'package.json', 'scripts/build.mjs'].map((path) => join(root, path)),
     process.version,
   )
 const dist = {

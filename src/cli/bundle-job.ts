@@ -37,7 +37,8 @@ export async function bundleJob(file: string, sourceFile: string): Promise<strin
   }
 }
 
-function failureText(error: unknown): string {
+/** All errors of a bundle, each with its place. */
+export function failureText(error: unknown): string {
   const errors = (error as Partial<BuildFailure>).errors
   return errors === undefined || errors.length === 0 ? String(error) : errors.map(messageText).join('; ')
 }

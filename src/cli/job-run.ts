@@ -9,14 +9,6 @@ import type { Terminal } from './terminal.ts'
 
 const STATUS_EVERY_MS = 1000
 
-/** The rows that the status line counts, by the name it gives them. */
-export interface CountedRows {
-  name: string
-  of(snapshot: JobSnapshot): number
-}
-
-const RESULTS: CountedRows = { name: 'results', of: ({ results }) => results }
-
 /** The log of a command: above its status line. */
 export function commandLog(config: Config, terminal: Terminal): Log {
   return createLog({ ...config.log, isTerminal: terminal.isTerminal, write: (text) => terminal.write(text) })
@@ -30,16 +22,11 @@ export function runToEnd(
   start: () => RunningJob,
   terminal: Terminal,
   whileRunning: (job: RunningJob, info: ReadyInfo) => void = () => {},
-  rows: CountedRows = RESULTS,
 ): Promise<RunSummary> {
   let endStatus = () => {}
   const begun = (job: RunningJob, info: ReadyInfo): void => {
     sayReady(info, terminal)
-    endStatus = drawStatus(
-      () => job.snapshot(),
-      terminal,
-      (before, now) => statusLine(before, now, rows),
-    )
+    endStatus = drawStatus(() => job.snapshot(), terminal, statusLine)
     whileRunning(job, info)
   }
   return liveToEnd(start, terminal, begun).finally(() => endStatus())
@@ -102,11 +89,11 @@ export function drawStatus<S>(snapshot: () => S, terminal: Terminal, line: (befo
 }
 
 /** The status line from two snapshots a second apart. */
-export function statusLine(before: JobSnapshot, now: JobSnapshot, rows: CountedRows = RESULTS): string {
-  const rowsPerSecond = Math.max(0, ((rows.of(now) - rows.of(before)) * 1000) / STATUS_EVERY_MS)
+export function statusLine(before: JobSnapshot, now: JobSnapshot): string {
+  const rowsPerSecond = Math.max(0, ((now.results - before.results) * 1000) / STATUS_EVERY_MS)
   const words = [
     `${count(now.recordsPerSecond)} records/s`,
-    `${count(rowsPerSecond)} ${rows.name}/s`,
+    `${count(rowsPerSecond)} results/s`,
     `latency p50 ${millis(now.latencyMsP50)} p99 ${millis(now.latencyMsP99)} ms`,
     `lag ${count(now.lagRecords)}`,
   ]

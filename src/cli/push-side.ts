@@ -9,6 +9,7 @@ import type { Kafka } from '../kafka/port.ts'
 import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
+import type { Page } from '../push/page-assets.ts'
 import { type PushServer, startPush } from '../push/server.ts'
 import type { ServedView } from '../push/view-feed.ts'
 import { pushSettings } from './push-settings.ts'
@@ -51,13 +52,16 @@ export interface PushSide {
   config: Config
   registry: Registry
   log: Log
+  /** Undefined: the page that Millrace has. */
+  page: Page | undefined
 }
 
 /** Throws what `startPush` throws. */
-export function startPushSide({ kafka, views, config, registry, log }: PushSide): Promise<PushServer> {
+export function startPushSide({ kafka, views, config, registry, log, page }: PushSide): Promise<PushServer> {
   return startPush({
     kafka,
     views,
+    page,
     host: config.push.host,
     port: config.push.port,
     log,

@@ -12,6 +12,7 @@ import type { Log } from '../ops/log.ts'
 import { Registry } from '../ops/metrics.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
+import type { Page } from '../push/page-assets.ts'
 import type { PushServer } from '../push/server.ts'
 import type { ServedView } from '../push/view-feed.ts'
 import { type Closings, type LivingEngine, live, type Opened } from './job-life.ts'
@@ -23,6 +24,8 @@ const LOOK_EVERY_MS = 500
 export interface ServeOptions {
   views: readonly ServedView[]
   config: Config
+  /** Undefined: the page that Millrace has. */
+  page?: Page | undefined
   /** How long topics that are missing are waited for. */
   waitMs: number
   log: Log
@@ -92,7 +95,7 @@ async function open(
   stopping: AbortSignal,
   closings: Closings,
 ): Promise<Opened<ServingInfo>> {
-  const { config, log, views, waitMs } = options
+  const { config, log, views, waitMs, page } = options
   const kafka = openRdKafka({
     brokers: config.brokers,
     settings: config.kafka,
@@ -109,7 +112,7 @@ async function open(
   const times = { waitMs, callMs, clock: systemClock, scheduler: systemScheduler, stopping }
   await untilThere(kafka, topics, times, (missing) => serving.missing(missing))
   stopping.throwIfAborted()
-  const push = await startPushSide({ kafka, views, config, registry, log })
+  const push = await startPushSide({ kafka, views, config, registry, log, page })
   closings.add('push server', () => push.close())
   serving.serve(push)
   const names = views.map(({ name }) => name)

@@ -22,10 +22,12 @@ import { Registry } from '../ops/metrics.ts'
 import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
+import type { Page } from '../push/page-assets.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
 import { type LoadedJob, loadJob } from './load-job.ts'
+import { pageFor } from './page.ts'
 import { startPushSide, viewsOf } from './push-side.ts'
 import { readiness } from './readiness.ts'
 import type { ReadyInfo, RunningJob } from './running-job.ts'
@@ -71,8 +73,9 @@ async function open(
   const { config, log } = options
   sayFitted(config, log)
   const loaded = await loadJob(options.jobFile)
-  stopping.throwIfAborted()
   const { plan } = loaded.job
+  const page = viewsOf(plan).length === 0 ? undefined : await pageFor(config.push.page, options.jobFile)
+  stopping.throwIfAborted()
   const stateDir = join(config.stateDir, plan.job)
   const lock = await lockStateDir(stateDir, config.instanceId)
   closings.add('state folder', () => lock.release())
@@ -116,7 +119,7 @@ async function open(
     observer: monitor,
   })
   monitor.watch(engine)
-  const urls = await startServers(plan, kafka, config, registry, monitor, engine, log, stopping, closings)
+  const urls = await startServers(plan, page, kafka, config, registry, monitor, engine, log, stopping, closings)
   return { engine, info: { partitions: mostTasks(jobTopics), lanes: laneCount, urls } }
 }
 
@@ -223,6 +226,7 @@ function engineLimits(config: Config): EngineLimits {
 
 async function startServers(
   plan: Plan,
+  page: Page | undefined,
   kafka: Kafka,
   config: Config,
   registry: Registry,
@@ -245,7 +249,7 @@ async function startServers(
   closings.add('admin server', () => admin.close())
   const views = viewsOf(plan)
   if (views.length === 0) return { admin: admin.url, push: undefined }
-  const push = await startPushSide({ kafka, views, config, registry, log })
+  const push = await startPushSide({ kafka, views, config, registry, log, page })
   closings.add('push server', () => push.close())
   viewsStatus = () =>
     push.isDraining ? 'clients move to another server' : push.isReady() ? undefined : 'views are being read'

@@ -375,6 +375,17 @@ export const ERRORS = {
     text: 'The server closed the connection with code {closeCode} and takes none like it.',
     remedy: 'docs/protocol.md has the codes; client and server may be of different versions.',
   },
+  MR7044: {
+    action: 'stop',
+    text: 'The page {page} cannot be built: {reason}',
+    remedy: 'Correct the file at that place; a page is bundled as TypeScript for browsers at the start of the job.',
+  },
+  MR7045: {
+    action: 'stop',
+    text: 'The page {page} cannot be served: {reason}.',
+    remedy:
+      'A page is a folder with an index.html, beside it main.ts (or what it needs, ready-made); `--push-page none` goes without.',
+  },
 } as const satisfies Record<string, ErrorRow>
 
 export type ErrorCode = keyof typeof ERRORS

@@ -23,6 +23,13 @@ export const PUSH_ROWS = [
     reason: 'Port of the push server; 0 takes any free one.',
   },
   {
+    key: 'push.page',
+    type: 'string',
+    default: undefined,
+    reason:
+      'Folder of the page at `/`, see [push](push.md#a-page-of-your-own); `none` is the page that Millrace has. Default: `page` beside the job file, where there is one.',
+  },
+  {
     key: 'push.allowedOrigins',
     type: 'string',
     default: undefined,

@@ -3,11 +3,11 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { timeOf } from './history-store.ts'
-import type { HttpReply } from './http-reply.ts'
+import { type HttpReply, isKnown } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
-import { isKnown, JSON_TYPE, type KeySelection, LOOKED_AT_MAX, limitOf } from './reads.ts'
+import { JSON_TYPE, type KeySelection, LOOKED_AT_MAX, limitOf } from './reads.ts'
 import { type Lens, lensOf } from './selection.ts'
 import type { ViewRow } from './view-store.ts'
 import { rowJson } from './wire-codec.ts'
@@ -41,7 +41,7 @@ export function readHistory(
     return
   }
   const tag = `${changed.partition}-${changed.offset}`
-  if (isKnown(reply, request, tag)) return
+  if (isKnown(reply, request, tag, JSON_TYPE)) return
   const all = history.between(key, fromMs ?? Number.NEGATIVE_INFINITY, toMs)
   const { page, next } = fromMs === undefined ? lastOf(all, lens, limit) : firstOf(all, lens, limit)
   const rows = page.map((row) => rowJson(row, lens.rowJson(row)))

@@ -48,7 +48,7 @@ export class HttpReply {
     })
   }
 
-  send(status: number, contentType: string, body: string, headers: Record<string, string> = {}): void {
+  send(status: number, contentType: string, body: string | Uint8Array, headers: Record<string, string> = {}): void {
     if (this.isDone) return
     this.isDone = true
     this.isTaken = true
@@ -112,6 +112,16 @@ export class HttpReply {
     for (const [name, value] of Object.entries({ ...this.headers, ...headers })) this.#res.writeHeader(name, value)
     this.#res.writeHeader('content-type', contentType)
   }
+}
+
+/** Answers 304 to one who has what `tag` stands for; true: it did. */
+export function isKnown(reply: HttpReply, request: HttpRequest, tag: string, contentType: string): boolean {
+  const etag = `"${tag}"`
+  const known = request.header('if-none-match').split(',')
+  // A proxy that compresses makes a tag a weak one.
+  if (!known.some((one) => one.trim().replace(/^W\//, '') === etag)) return false
+  reply.send(304, contentType, '', { etag })
+  return true
 }
 
 /** `context` is uWebSockets' own, of an upgrade. What a handler does after its first await is guarded as well. */

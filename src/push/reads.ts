@@ -3,7 +3,7 @@
 
 import { MillraceError } from '../core/errors.ts'
 import { isObject, parsedJson, readSelection, type Selection } from '../protocol/messages.ts'
-import type { HttpReply } from './http-reply.ts'
+import { type HttpReply, isKnown } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
@@ -48,7 +48,7 @@ export function readRows(
   const from = query.get('from') ?? ''
   const to = query.get('to')
   const limit = limitOf(query.get('limit'), limits.readRowsMax)
-  if (isKnown(reply, request, view.place.text)) return
+  if (isKnown(reply, request, view.place.text, JSON_TYPE)) return
   const keys = lens.keys === undefined ? undefined : [...lens.keys].sort()
   const first = from < prefix ? prefix : from
   const rows: ViewRow[] = []
@@ -93,20 +93,11 @@ export function readRow(view: LiveView, selection: KeySelection, reply: HttpRepl
     return
   }
   const tag = `${row.partition}-${row.offset}`
-  if (isKnown(reply, request, tag)) return
+  if (isKnown(reply, request, tag, JSON_TYPE)) return
   reply.send(200, JSON_TYPE, rowJson(row, lens.rowJson(row)), { etag: `"${tag}"` })
 }
 
 export const JSON_TYPE = 'application/json; charset=utf-8'
-
-/** Answers 304 to one who has it. */
-export function isKnown(reply: HttpReply, request: HttpRequest, tag: string): boolean {
-  const etag = `"${tag}"`
-  const known = request.header('if-none-match').split(',')
-  if (!known.some((one) => one.trim() === etag)) return false
-  reply.send(304, JSON_TYPE, '', { etag })
-  return true
-}
 
 export function limitOf(text: string | null, max: number): number {
   if (text === null) return Math.min(ROWS_DEFAULT, max)

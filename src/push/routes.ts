@@ -9,6 +9,7 @@ import { readHistory } from './history-reads.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { HttpRequest } from './http-request.ts'
 import type { LiveView } from './live-view.ts'
+import { sendAsset } from './page-assets.ts'
 import { type KeySelection, readRow, readRows, selectionOf } from './reads.ts'
 import { type Rights, refusalOf } from './rights.ts'
 import { deny, noView, permittedViews, type Serving } from './serving.ts'
@@ -24,7 +25,11 @@ export function makeApp(uws: Uws, serving: Serving): UwsApp {
   app.get('/views/:view', forBearers(serving, pageOfRows))
   app.get('/views/:view/:key', forBearers(serving, oneRow))
   app.get('/views/:view/:key/history', forBearers(serving, historyOfKey))
-  for (const path of serving.assets.keys()) app.get(path, forOwnPages(serving, sendAsset))
+  for (const [path, asset] of serving.page)
+    app.get(
+      path,
+      forOwnPages(serving, (_serving, reply, request) => sendAsset(asset, reply, request)),
+    )
   app.options('/*', forOwnPages(serving, allowCrossing))
   app.any('/*', forOwnPages(serving, nothingThere))
   return app
@@ -82,11 +87,6 @@ function listViews(serving: Serving, reply: HttpReply, _request: HttpRequest, { 
     ...(view.failure === undefined ? {} : { failure: view.failure.code }),
   }))
   reply.json(200, { views })
-}
-
-function sendAsset(serving: Serving, reply: HttpReply, request: HttpRequest): void {
-  const { contentType, body } = serving.assets.get(request.path)!
-  reply.send(200, contentType, body)
 }
 
 /** What a browser asks before a page of another origin says a token or where it was. */

@@ -10,7 +10,7 @@ import { systemClock, systemScheduler } from '../ops/system-clock.ts'
 import { Connections } from './connections.ts'
 import { LateUpgrade } from './late-upgrade.ts'
 import { DEFAULT_PUSH_LIMITS, type PushLimits } from './limits.ts'
-import { loadAssets } from './page-assets.ts'
+import { ownPage, type Page } from './page-assets.ts'
 import { pushMetrics } from './push-metrics.ts'
 import { makeApp } from './routes.ts'
 import { type AuthOptions, TokenCheck } from './token-check.ts'
@@ -25,6 +25,8 @@ export interface PushOptions {
   /** 0 takes any free one. */
   port: number
   log: Log
+  /** At `/`. Default: the page that Millrace has. */
+  page?: Page | undefined
   /** Origins that may connect beside the page's own, e.g. `https://desk.example`; `*` allows all. */
   allowedOrigins?: readonly string[]
   /** Tokens are wanted of all who read the views; without it everybody may. */
@@ -64,7 +66,7 @@ export interface PushServer {
 
 const CALL_MS_DEFAULT = 10_000
 /**
- * Serves views. Throws MR3005 (uWebSockets or the page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
+ * Serves views. Throws MR3005 (uWebSockets or its own page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
  * (the keys of tokens).
  *
  * @example
@@ -79,7 +81,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   const limits = { ...DEFAULT_PUSH_LIMITS, ...options.limits }
   const metrics = pushMetrics(options.metrics)
   const host = options.host ?? '127.0.0.1'
-  const assets = loadAssets()
+  const page = options.page ?? ownPage()
   const tokens = options.auth === undefined ? undefined : new TokenCheck(options.auth, clock)
   const { kafka, views, log } = options
   const feed = await startFeed({
@@ -105,7 +107,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     limits,
     views: byName,
     connections,
-    assets,
+    page,
     metrics,
     log,
     wallMs: () => clock.wallMs(),

@@ -6,7 +6,7 @@ import type { Connections } from './connections.ts'
 import type { HttpReply } from './http-reply.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
-import type { Asset } from './page-assets.ts'
+import type { Page } from './page-assets.ts'
 import type { PushMetrics } from './push-metrics.ts'
 import { type Rights, rightTo } from './rights.ts'
 import type { TokenCheck } from './token-check.ts'
@@ -25,8 +25,7 @@ export interface Serving {
   /** By name. */
   views: ReadonlyMap<string, LiveView>
   connections: Connections
-  /** By path. */
-  assets: ReadonlyMap<string, Asset>
+  page: Page
   metrics: PushMetrics
   log: Log
   wallMs: () => number

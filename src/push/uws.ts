@@ -66,7 +66,7 @@ export interface UwsResponse {
   writeHeader(name: string, value: string): UwsResponse
   /** False: the rest is buffered (without limit); wait for onWritable. */
   write(chunk: string | Uint8Array): boolean
-  end(body?: string, closeConnection?: boolean): UwsResponse
+  end(body?: string | Uint8Array, closeConnection?: boolean): UwsResponse
   close(): UwsResponse
   getRemoteAddressAsText(): ArrayBuffer
   cork(run: () => void): UwsResponse

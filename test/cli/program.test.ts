@@ -82,7 +82,7 @@ describe('explain', () => {
 
 describe('plan', () => {
   test('shows the plan of the example with the path of each operator, without a broker', async () => {
-    const { code, json } = await called('plan', 'examples/candles/job.ts', '--json')
+    const { code, json } = await called('plan', 'test/harness/candles-job.ts', '--json')
     expect(code).toBe(0)
     expect(json).toMatchObject({
       command: 'plan',
@@ -104,7 +104,7 @@ describe('plan', () => {
   })
 
   test('tells people the same in lines', async () => {
-    const { stdout } = await called('plan', 'examples/candles/job.ts')
+    const { stdout } = await called('plan', 'test/harness/candles-job.ts')
     expect(stdout).toMatch(
       /^job candles\nfrom trades +msgpack, key sym, event time ts, out of order 2s.*\n└─ filter-1 \(qty\) +fast +reads qty from the bytes\n/,
     )

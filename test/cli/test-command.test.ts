@@ -8,7 +8,7 @@ import { runCli } from '../../src/cli/program.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'millrace-lines-'))
 afterAll(() => rmSync(folder, { recursive: true }))
-const candles = resolve(import.meta.dirname, '../../examples/candles/job.ts')
+const candles = resolve(import.meta.dirname, '../harness/candles-job.ts')
 
 async function called(job: string, ...flags: string[]) {
   const written = { stdout: '', stderr: '' }

@@ -33,7 +33,6 @@ import {
   type WindowSpec,
 } from 'millrace'
 import { expect, test } from 'vitest'
-import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { compiledJobOf } from '../../src/job/compiled-job.ts'
@@ -41,6 +40,7 @@ import type { CompiledJob, ViewPlan } from '../../src/job/plan.ts'
 import { planTopics } from '../../src/job/plan-topics.ts'
 import type { ViewOptions } from '../../src/job/stages.ts'
 import { inputTopics } from '../../src/job/topology.ts'
+import candles from '../harness/candles-job.ts'
 
 interface Trade {
   sym: string

@@ -29,8 +29,8 @@ import {
   type WindowSpec,
 } from 'millrace'
 import { expect, test } from 'vitest'
-import candles from '../../examples/candles/job.ts'
 import { planHash, stateMeaning } from '../../src/job/plan-hash.ts'
+import candles from '../harness/candles-job.ts'
 
 interface Trade {
   sym: string

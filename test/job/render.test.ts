@@ -19,10 +19,10 @@ import {
   type WindowSpec,
 } from 'millrace'
 import { expect, test } from 'vitest'
-import candles from '../../examples/candles/job.ts'
 import { operatorPaths } from '../../src/job/paths.ts'
 import { planHash } from '../../src/job/plan-hash.ts'
 import { describePlan, renderPlan } from '../../src/job/render.ts'
+import candles from '../harness/candles-job.ts'
 
 interface Trade {
   sym: string

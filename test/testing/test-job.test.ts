@@ -2,9 +2,9 @@
 import { count, custom, envelope, first, job, json, kafka, msgpack, sum, tumbling } from 'millrace'
 import { type TestJob, testJob } from 'millrace/test'
 import { expect, test } from 'vitest'
-import candles from '../../examples/candles/job.ts'
 import runningSum from '../../examples/running-sum/job.ts'
 import { partitionOfKey } from '../../src/core/murmur2.ts'
+import candles from '../harness/candles-job.ts'
 
 const trade = (sym: string, ts: number, price: number, qty = 1) => ({ value: { sym, ts, price, qty } })
 

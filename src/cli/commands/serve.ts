@@ -58,13 +58,15 @@ export const serve: CommandSpec = {
     const plain = ((options.view ?? []) as string[]).map(topicViewOf)
     if (jobFile === undefined && plain.length === 0) throw badLine('a job file or --view is needed')
     const views = await viewsToServe(jobFile, plain, config)
+    const { pageFor } = await import('../page.ts')
+    const page = await pageFor(config.push.page, jobFile)
     const names = views.map(({ name }) => name)
     terminal.say(`millrace ${packageVersion()}, views ${names.join(', ')}, brokers ${config.brokers}`)
     const log = commandLog(config, terminal)
     const { serveViews } = await import('../serve-views.ts')
     let endStatus = () => {}
     const summary = await liveToEnd(
-      () => serveViews({ views, config, waitMs, log }),
+      () => serveViews({ views, config, page, waitMs, log }),
       terminal,
       (serving, info) => {
         sayReady(info, terminal)

@@ -1,0 +1,2 @@
+// Styles are bundled: what is imported of them is nothing.
+declare module '*.css'
