@@ -9,6 +9,7 @@ export const NEEDS_PUSH = [
   'test/client/client.test.ts',
   'test/client/event-stream.test.ts',
   'test/client/guide.test.ts',
+  'test/client/history.test.ts',
   'test/client/react.test.ts',
   'test/push/auth.test.ts',
   'test/push/cross-origin.test.ts',

@@ -5,6 +5,11 @@
 import type { ClientError } from './client-error.ts'
 import type { ChangedRow, HeldRow, ViewEvent } from './view.ts'
 
+/** What tells rows of a subscription apart: the key, and in a history the time. */
+export function idOf({ key, timeMs }: { readonly key: string; readonly timeMs?: number }): string {
+  return timeMs === undefined ? key : `${key}:${timeMs}`
+}
+
 /** Whose events they are. */
 interface Origin<R> {
   readonly rows: ReadonlyMap<string, HeldRow<R>>
@@ -38,8 +43,9 @@ export class EventBuffer<R> implements AsyncIterator<ViewEvent<R>, undefined> {
   put(changed: readonly ChangedRow<R>[]): void {
     if (!this.#isAll) {
       for (const row of changed) {
-        this.#changed.delete(row.key) // so that it stands where its newest change does
-        this.#changed.set(row.key, row)
+        const id = idOf(row)
+        this.#changed.delete(id) // so that it stands where its newest change does
+        this.#changed.set(id, row)
       }
       if (this.#changed.size > this.#rowsMax) this.putAll()
     }

@@ -54,11 +54,15 @@ export class EventStreamLink implements Link {
     lost()
   }
 
-  #ask({ view, resume, minGapMs, id: _, type: __, ...select }: Subscribe, signal: AbortSignal): Promise<Response> {
+  #ask(
+    { view, resume, minGapMs, history, id: _, type: __, ...select }: Subscribe,
+    signal: AbortSignal,
+  ): Promise<Response> {
     const { url, token } = this.#options
     const query = new URLSearchParams({ select: JSON.stringify(select) })
     if (resume !== undefined) query.set('resume', resume)
     if (minGapMs !== undefined) query.set('minGapMs', String(minGapMs))
+    if (history !== undefined) query.set('history', String(history))
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
     return fetch(`${url}/events/${encodeURIComponent(view)}?${query}`, { headers, signal })
   }

@@ -6,12 +6,12 @@
 import type { ServerMessage, Subscribe, WireRow } from '../protocol/messages.ts'
 import type { ClientError } from './client-error.ts'
 import type { Connection, Subscriber } from './connection.ts'
-import { EventBuffer } from './event-buffer.ts'
+import { EventBuffer, idOf } from './event-buffer.ts'
 import type { ChangedRow, HeldRow, RowState, ViewEvent, ViewHandlers, ViewState } from './view.ts'
 
 /** What a client follows; it ends with `close()`, and with an error that no further try may mend. */
 export interface Subscription<R> extends AsyncIterable<ViewEvent<R>> {
-  /** The rows by key, as of the last message. While the connection is lost they are those of before. */
+  /** The rows by key, those of a history by `<key>:<timeMs>`, as of the last message. While the connection is lost they are those of before. */
   readonly rows: ReadonlyMap<string, HeldRow<R>>
   readonly state: ViewState
   /** Why it has ended, where that was an error. */
@@ -118,7 +118,7 @@ export class ViewSubscription<R> implements Subscription<R>, Subscriber {
       this.#mend()
       return
     }
-    for (const row of message.rows) arriving.set(row.key, held<R>(row))
+    for (const row of message.rows) arriving.set(idOf(row), held<R>(row))
     if (!message.isLast) return
     this.#arriving = undefined
     this.#rows = arriving
@@ -135,11 +135,11 @@ export class ViewSubscription<R> implements Subscription<R>, Subscriber {
     const changed: ChangedRow<R>[] = []
     for (const row of message.rows) {
       if (row.row === null) {
-        this.#rows.delete(row.key)
+        this.#rows.delete(idOf(row))
         changed.push({ ...row, row: null, state: stateOf(row) })
       } else {
         const now = held<R>(row)
-        this.#rows.set(row.key, now)
+        this.#rows.set(idOf(row), now)
         changed.push(now)
       }
     }

@@ -21,9 +21,11 @@ export interface HeldRow<R> {
   readonly state: RowState
   /** Kafka timestamp of the row, ms since the epoch. */
   readonly timestampMs: number
-  /** Where it lies in the view's topic; of one key the offsets only grow. */
+  /** Where it lies in the view's topic; of one key, and of one time of a history, the offsets only grow. */
   readonly partition: number
   readonly offset: number
+  /** Of a row of a history: the start of its window, without one the time of its record; ms since the epoch. */
+  readonly timeMs?: number
 }
 
 /** Says that a key is no more, or that its row is not selected any more. */
@@ -93,6 +95,11 @@ export type ViewSelection<R, F extends string = FieldOf<R>> = KeyChoice & {
   readonly fields?: readonly F[]
   /** Updates are at least so many ms apart; what changes meanwhile comes as its newest row. */
   readonly minGapMs?: number
+  /**
+   * With `key` or `keys`, of a view with history: first the newest so many rows of each key by time, then all of them that change or go.
+   * A row is told apart by key and `timeMs`.
+   */
+  readonly history?: number
 }
 
 /** A view of the job by its name. */
