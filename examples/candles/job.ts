@@ -13,15 +13,6 @@ interface Trade {
 const DAY_MS = 86_400_000
 const dayOf = (timeMs: number): number => Math.floor(timeMs / DAY_MS) * DAY_MS
 
-/**
- * A view has so many places for the candles of a symbol, `ABC/0`, `ABC/1` and so on, and a candle takes that of the one that is so many
- * windows older: a view has the newest candles of all symbols, and does not grow beyond them.
- */
-const placeOf =
-  (places: number) =>
-  ({ sym, windowStart, windowEnd }: { sym: string; windowStart: number; windowEnd: number }): string =>
-    `${sym}/${(windowStart / (windowEnd - windowStart)) % places}`
-
 /** A row whose volumes add up to 0 has no VWAP; the filter lets none such through, but the type cannot know. */
 const priced = <C extends { vwap: number | null; close: number }>(candle: C): C & { vwap: number } => ({
   ...candle,
@@ -55,7 +46,7 @@ export default job('candles')
   })
   .late(kafka('candles-late'))
   .to(kafka('candles-1s', { value: msgpack() }), { emit: 'final' })
-  .toView('candles', { emit: 'updates', key: placeOf(180) })
+  .toView('candles', { history: '3m' })
 
   // The day of a symbol so far (UTC), second by second; each second goes on with it.
   .keyBy('sym')
@@ -83,9 +74,9 @@ export default job('candles')
   .keyBy('sym')
   .window('1m', tumbling('1m'))
   .aggregate(merged)
-  .toView('candles-1m', { key: placeOf(120) })
+  .toView('candles-1m', { history: '3h' })
   .keyBy('sym')
   .map((minute) => priced(minute))
   .window('1h', tumbling('1h'))
   .aggregate(merged)
-  .toView('candles-1h', { key: placeOf(72) })
+  .toView('candles-1h', { history: '7d' })

@@ -157,9 +157,9 @@ export class Chart {
     return this.#starts.length
   }
 
-  /** The newest one may change; an older one is closed as far as this page is told. */
-  isOpen(candle: KnownCandle): boolean {
-    return candle.state !== 'final' && candle.windowStart === this.#starts.at(-1)
+  /** It may still change: also one before the newest does, as long as late trades are waited for. */
+  isOpen({ state }: KnownCandle): boolean {
+    return state !== 'final'
   }
 
   /** From the series themselves, not from what they were given. */
@@ -177,13 +177,13 @@ export class Chart {
     }
   }
 
-  /** One by one: a candle that was the newest is drawn as a closed one. */
-  #drawSome(candles: readonly KnownCandle[], before: number): void {
-    const starts = [...new Set([before, ...candles.map(({ windowStart }) => windowStart)])].sort((a, b) => a - b)
+  /** One by one, those that are older than `newest` in their places. */
+  #drawSome(candles: readonly KnownCandle[], newest: number): void {
+    const starts = [...new Set(candles.map(({ windowStart }) => windowStart))].sort((a, b) => a - b)
     const shades = shadesNow()
     for (const start of starts) {
       const candle = this.#known.get(start)!
-      const isOlder = start < before
+      const isOlder = start < newest
       this.#candles.update(this.#bar(candle, shades), isOlder)
       this.#volumes.update(this.#volume(candle, shades), isOlder)
       this.#vwaps.update(vwapOf(candle), isOlder)

@@ -3,10 +3,11 @@ import { createClient, type HeldRow, type RowState, type Subscription, type View
 import type job from '../job.ts'
 
 export type Interval = '1s' | '1m' | '1h'
-export const INTERVALS: Readonly<Record<Interval, { sizeMs: number; places: number }>> = {
-  '1s': { sizeMs: 1000, places: 180 },
-  '1m': { sizeMs: 60_000, places: 120 },
-  '1h': { sizeMs: 3_600_000, places: 72 },
+/** How long a candle is, and how many of them are shown: as many as the views of the job keep. */
+export const INTERVALS: Readonly<Record<Interval, { sizeMs: number; candles: number }>> = {
+  '1s': { sizeMs: 1000, candles: 180 },
+  '1m': { sizeMs: 60_000, candles: 180 },
+  '1h': { sizeMs: 3_600_000, candles: 168 },
 }
 const VIEWS = { '1s': 'candles', '1m': 'candles-1m', '1h': 'candles-1h' } as const
 
@@ -100,17 +101,14 @@ export interface CandleHandlers {
   onChange(candles: readonly KnownCandle[]): void
 }
 
-/**
- * Follows the candles of a symbol, in place of those followed before. The first paint is what the view has: the newest candles of the
- * symbol, in the places that the job gives them.
- */
+/** Follows the candles of a symbol, in place of those followed before: first the newest ones that its view keeps, then all that changes. */
 export function followCandles(sym: string, interval: Interval, handlers: CandleHandlers): void {
   const subscription = client.view(VIEWS[interval]).subscribe(
-    { prefix: `${sym}/` },
+    { key: sym, history: INTERVALS[interval].candles },
     {
       onSnapshot: (rows) => {
         took(rows.length)
-        handlers.onAll(historyOf(rows, interval))
+        handlers.onAll(rows.map(known))
       },
       onUpdate: (rows) => {
         took(rows.length)
@@ -119,14 +117,6 @@ export function followCandles(sym: string, interval: Interval, handlers: CandleH
     },
   )
   watch.set('candles', subscription)
-}
-
-/** In order, without those that stayed in their places from long ago. */
-function historyOf(rows: readonly HeldRow<Candle>[], interval: Interval): KnownCandle[] {
-  const { sizeMs, places } = INTERVALS[interval]
-  const candles = rows.map(known).sort((a, b) => a.windowStart - b.windowStart)
-  const newest = candles.at(-1)?.windowStart ?? 0
-  return candles.filter(({ windowStart }) => windowStart > newest - places * sizeMs)
 }
 
 function known({ row, state, timestampMs }: HeldRow<Candle>): KnownCandle {

@@ -118,7 +118,7 @@ function frame(): void {
   if (changed.length > 0 && isLoaded) {
     const drawnNow = changed
     changed = []
-    chart.change(drawnNow, INTERVALS[interval].places)
+    chart.change(drawnNow, INTERVALS[interval].candles)
     measure(drawnNow)
   }
   if (isMoversDue) {
@@ -135,8 +135,7 @@ function frame(): void {
 /** A row of the close has the time of its window's end, whenever it comes: it tells nothing of the way to the screen. */
 function measure(candles: readonly KnownCandle[]): void {
   const nowMs = Date.now()
-  for (const { timestampMs, windowEnd, state: phase } of candles)
-    if (phase !== 'final' && timestampMs !== windowEnd - 1) latency.add(nowMs, nowMs - timestampMs)
+  for (const { timestampMs, state: phase } of candles) if (phase !== 'final') latency.add(nowMs, nowMs - timestampMs)
 }
 
 function showDay(): void {
