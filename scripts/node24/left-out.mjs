@@ -28,6 +28,7 @@ export const NEEDS_PUSH = [
   'test/push/subscriptions.test.ts',
   'test/push/transcripts.test.ts',
   'test/push/uws.test.ts',
+  'test/push/view-copy.test.ts',
 ]
 
 /** Files about the machine that the native parts are built on; the Debian 13 has no compiler. */

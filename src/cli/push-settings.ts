@@ -7,18 +7,19 @@ import type { AuthOptions } from '../push/token-check.ts'
 import type { KeySource } from '../push/token-keys.ts'
 
 type PushSettings = Required<Pick<PushOptions, 'allowedOrigins' | 'limits' | 'positionSecret' | 'trustedProxies'>> &
-  Pick<PushOptions, 'auth'>
+  Pick<PushOptions, 'auth' | 'copyDir'>
 
 /** Of the time that a stop may take. */
 const DRAIN_SHARE_OF_STOP = 0.5
 
-/** Who may connect and read, and the limits of push that are configured. */
+/** Who may connect and read, the folder of copies, and the limits of push that are configured. */
 export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config): PushSettings {
   const { connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax } = push
   const { clientBytesMax, slowClientMsMax, subscribeMsMax, staleAfterMs, behindAfterMs, rowLagMsMax } = push
   return {
     allowedOrigins: originsOf(push.allowedOrigins),
     positionSecret: push.positionSecret ?? '',
+    copyDir: push.dir,
     auth: authOf(push),
     trustedProxies: push.trustedProxies,
     limits: {

@@ -31,6 +31,7 @@ export function viewsOf(plan: Plan): ServedView[] {
             name: operator.view,
             topic: operator.topic,
             group: plan.job,
+            format: operator.sink.format,
             decode: operator.sink.format === 'msgpack' ? decodeOwn : undefined,
             history: operator.history !== undefined,
           },
@@ -43,7 +44,7 @@ export function viewsOf(plan: Plan): ServedView[] {
 export function topicView(name: string, topic: string, format: RowFormat, { limits }: Config): ServedView {
   if (format === 'json') return { name, topic }
   const guard = new MsgpackGuard(limits.decodeDepthMax, limits.decodeNodesMax)
-  return { name, topic, decode: (value) => decodeForeign(value, guard) }
+  return { name, topic, format, decode: (value) => decodeForeign(value, guard) }
 }
 
 export interface PushSide {

@@ -2,6 +2,7 @@
 // Keeps SPEC: ERR-1 (table, docs and code are equal), ERR-2 (nobody matches on messages).
 
 import { ACCESS_ERRORS } from './access-errors.ts'
+import { COPY_ERRORS } from './copy-errors.ts'
 import type { ErrorRow } from './error-row.ts'
 import { RECORD_ERRORS } from './record-errors.ts'
 
@@ -359,6 +360,7 @@ export const ERRORS = {
     text: 'The view {view} has no history.',
     remedy: "Its newest rows can be had without `history`; a job keeps it with `toView(name, { history: '7d' })`.",
   },
+  ...COPY_ERRORS,
   MR7041: {
     action: 'report',
     text: 'The client cannot connect: {reason}.',

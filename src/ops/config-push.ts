@@ -30,6 +30,13 @@ export const PUSH_ROWS = [
       'Folder of the page at `/`, see [push](push.md#a-page-of-your-own); `none` is the page that Millrace has. Default: `page` beside the job file, where there is one.',
   },
   {
+    key: 'push.dir',
+    type: 'string',
+    default: undefined,
+    reason:
+      'Local folder for copies of views without history, of this process alone, never on NFS: rows beyond the memory are read from there, and a start reads only what came since. Without it views are in memory alone.',
+  },
+  {
     key: 'push.allowedOrigins',
     type: 'string',
     default: undefined,
@@ -92,7 +99,8 @@ export const PUSH_ROWS = [
     default: 1_000_000,
     min: 1,
     max: 100_000_000,
-    reason: 'Rows of a view in memory; a view with more is not served any more (MR7003).',
+    reason:
+      'Rows of a view in memory; one with more is not served any more (MR7003), or with `push.dir` read from its copy.',
   },
   {
     key: 'push.recentRowsMax',

@@ -251,7 +251,7 @@ export const CONFIG_ROWS = [
     min: MIB,
     max: 65_536 * MIB,
     reason:
-      'Rows of one view in the memory of this process (as UTF-16); a view that needs more is not served any more (MR7003).',
+      'Rows of one view in the memory of this process (as UTF-16); a view that needs more is not served any more (MR7003), or with `push.dir` read from its copy.',
   },
   {
     key: 'limits.memoryBytesMax',

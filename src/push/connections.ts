@@ -255,7 +255,7 @@ export class Connections {
     const { link } = connection
     const nowMs = this.#options.clock.monotonicMs()
     if (nowMs < subscription.dueMs) this.#wait(subscription)
-    else subscription.flush(nowMs)
+    else subscription.view.reading(() => subscription.flush(nowMs))
     if (link.isBroken) this.#endSlow(connection)
     else if (link.isOpen()) connection.blockedSinceMs = undefined
     else connection.blockedSinceMs ??= nowMs
@@ -330,7 +330,9 @@ export class Connections {
         this.#endSlow(connection)
       else if (nowMs - connection.pingedMs >= limits.pingMs) {
         connection.pingedMs = nowMs
-        for (const subscription of connection.subscriptions.values()) subscription.touch(nowMs)
+        for (const subscription of connection.subscriptions.values()) {
+          subscription.view.reading(() => subscription.touch(nowMs))
+        }
         link.ping(wallMs)
       }
       this.#endBehind(connection, nowMs)

@@ -35,6 +35,13 @@ export class KeyOrder {
     return this.#sorted.slice(start, start + limit)
   }
 
+  /** All keys from `first` to `last`, both included; `last` undefined: to the end. */
+  between(first: string, last: string | undefined): string[] {
+    this.#settle()
+    const end = last === undefined ? this.#sorted.length : this.#placeOf(`${last}\0`)
+    return this.#sorted.slice(this.#placeOf(first), end)
+  }
+
   /** What came and went is merged in: in a view whose keys stay there is nothing to do. */
   #settle(): void {
     if (this.#added.size === 0 && this.#gone.size === 0) return

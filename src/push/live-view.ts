@@ -2,7 +2,7 @@
 // Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read), PUSH-12 (a
 // position is gone on from, or there is a reason), PUSH-17 (how it is fed).
 
-import type { MillraceError } from '../core/errors.ts'
+import { MillraceError } from '../core/errors.ts'
 import { historyPlace } from '../core/history-key.ts'
 import type { Feed, ResetReason } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
@@ -68,6 +68,8 @@ export class LiveView {
   feed: Feed = { state: 'live', sinceMs: 0, lagRecords: 0, lagMs: null }
   /** Called when clients have something to be told. */
   onChange: (due: Iterable<Follower>) => void = () => undefined
+  /** Called when rows cannot be read any more: makes the view fail. */
+  onBroken: (failure: MillraceError) => void = (failure) => this.fail(failure)
   readonly #options: LiveViewOptions
   readonly #subscriptions = new Set<Follower>()
   /** Those of all keys or of a prefix. */
@@ -146,6 +148,16 @@ export class LiveView {
     const { state, job } = this.feed
     this.feed = feed
     if (feed.state !== state || feed.job !== job) this.onChange(this.#subscriptions)
+  }
+
+  /** Does what reads rows. Where their copy cannot be read the view fails, and nothing of it was told. */
+  reading(read: () => void): void {
+    try {
+      read()
+    } catch (error) {
+      if (!(error instanceof MillraceError && error.code === 'MR7032')) throw error
+      this.onBroken(error)
+    }
   }
 
   add(subscription: Follower): void {

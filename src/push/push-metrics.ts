@@ -15,6 +15,16 @@ export interface ViewCounts {
   readDelay: { record(value: number): void }
   rowsConflated: { add(amount: number): void }
   undecodable: { add(amount: number): void }
+  copy: CopyCounts
+}
+
+/** The numbers of a view's copy on disk. */
+export interface CopyCounts {
+  /** Of rows in memory. */
+  memoryBytes: Pick<Cell, 'set'>
+  rowsWritten: Pick<Cell, 'add'>
+  /** Rows that were read from the copy because they are not in memory. */
+  rowsReadBack: Pick<Cell, 'add'>
 }
 
 export interface PushMetrics {
@@ -49,6 +59,12 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
     'Changes that a client was not sent because a newer one of the same key replaced them.',
   )
   const undecodable = registry.counter('millrace_push_undecodable_total', 'Records of a view that are no row of it.')
+  const memoryBytes = registry.gauge(
+    'millrace_push_memory_bytes',
+    'Rows of a view with a copy that are in memory, as their limit counts them.',
+  )
+  const written = registry.counter('millrace_push_copy_rows_written_total', 'Rows and removals written to the copy.')
+  const readBack = registry.counter('millrace_push_copy_rows_read_total', 'Rows read from the copy, beyond memory.')
   const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
   const refused = registry.counter(
     'millrace_push_refused_total',
@@ -71,6 +87,11 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
       readDelay: readDelay.with({ view }),
       rowsConflated: conflated.with({ view }),
       undecodable: undecodable.with({ view }),
+      copy: {
+        memoryBytes: memoryBytes.with({ view }),
+        rowsWritten: written.with({ view }),
+        rowsReadBack: readBack.with({ view }),
+      },
     }),
     closed: (code) => dropped.with({ code }),
     refused: (code) => refused.with({ code }),
@@ -88,6 +109,7 @@ const NO_METRICS: PushMetrics = {
   ofView: () => ({
     ...{ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL },
     ...{ messages: NO_CELL, bytes: NO_CELL, rowDelay: NO_CELL, readDelay: NO_CELL },
+    copy: { memoryBytes: NO_CELL, rowsWritten: NO_CELL, rowsReadBack: NO_CELL },
   }),
   closed: () => NO_CELL,
   refused: () => NO_CELL,

@@ -1,5 +1,6 @@
 // What is where: the views as plain requests, streams and WebSockets, and the files of the page. Main thread.
-// Keeps SPEC: PUSH-3, PUSH-11 (a view that is not whole is not served), PUSH-16 (plain reads), PUSH-26 (rights).
+// Keeps SPEC: PUSH-3, PUSH-11 (a view that is not whole is not served), PUSH-16 (plain reads), PUSH-26 (rights),
+// PUSH-40 (a copy that cannot be read is told).
 
 import { MillraceError } from '../core/errors.ts'
 import type { Selection } from '../protocol/messages.ts'
@@ -39,23 +40,30 @@ function pageOfRows(serving: Serving, reply: HttpReply, request: HttpRequest, { 
   const { limits } = serving
   const selection = selectionOf(request, limits)
   const view = viewToRead(serving, reply, request.parameters[0]!, selection, rights)
-  if (view !== undefined) readRows(view, selection, limits, reply, request)
+  if (view !== undefined) reading(serving, view, reply, () => readRows(view, selection, limits, reply, request))
 }
 
 function oneRow(serving: Serving, reply: HttpReply, request: HttpRequest, { rights }: Grant): void {
   const selection = selectionOfKey(serving, request)
   const view = viewToRead(serving, reply, request.parameters[0]!, selection, rights)
-  if (view !== undefined) readRow(view, selection, reply, request)
+  if (view !== undefined) reading(serving, view, reply, () => readRow(view, selection, reply, request))
 }
 
 function historyOfKey(serving: Serving, reply: HttpReply, request: HttpRequest, { rights }: Grant): void {
   const selection = selectionOfKey(serving, request)
   const view = viewToRead(serving, reply, request.parameters[0]!, selection, rights)
-  if (view !== undefined) readHistory(view, selection, serving.limits, reply, request)
+  if (view !== undefined)
+    reading(serving, view, reply, () => readHistory(view, selection, serving.limits, reply, request))
 }
 
 function selectionOfKey({ limits }: Serving, request: HttpRequest): KeySelection {
   return { ...selectionOf(request, limits), key: request.parameters[1]! }
+}
+
+/** A view whose copy cannot be read fails, before anything was answered. */
+function reading(serving: Serving, view: LiveView, reply: HttpReply, read: () => void): void {
+  view.reading(read)
+  if (view.failure !== undefined) deny(serving, reply, 503, view.failure)
 }
 
 /** The view, when this of it may be read and it can be served; else the answer is given. */

@@ -8,6 +8,8 @@ export interface Lens {
   id: string
   /** Undefined: all keys, or those of a prefix. */
   keys: readonly string[] | undefined
+  /** Of all keys; empty: none. */
+  prefix: string
   /** Whether a row may go out of what is selected while its key stays. */
   isConditional: boolean
   hasKey(key: string): boolean
@@ -30,6 +32,7 @@ export function lensOf({ key, keys, prefix, where, fields }: Selection): Lens {
   return {
     id: JSON.stringify([prefix ?? null, where ?? null, fields ?? null]),
     keys: known === undefined ? undefined : [...known],
+    prefix: prefix ?? '',
     isConditional: test !== undefined,
     hasKey: (one) => known?.has(one) ?? (prefix === undefined || one.startsWith(prefix)),
     accepts: (row) => test === undefined || test(objectOf(row)),

@@ -34,6 +34,8 @@ export interface PushOptions {
   /** Proxies in front, whose `X-Forwarded-For` says whose connection it is. Default 0: it is not looked at. */
   trustedProxies?: number
   limits?: Partial<PushLimits>
+  /** Folder for copies of the views, of this process alone: rows beyond memory, and a start that reads what came since. Default: none. */
+  copyDir?: string | undefined
   /** Signs positions; the same on all servers of a view. Default: none, the id of the topic alone signs. */
   positionSecret?: string
   /** One call to Kafka; default 10 s. */
@@ -67,7 +69,7 @@ export interface PushServer {
 const CALL_MS_DEFAULT = 10_000
 /**
  * Serves views. Throws MR3005 (uWebSockets or its own page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
- * (the keys of tokens).
+ * (the keys of tokens), MR7030 and MR7031 (the folder of copies).
  *
  * @example
  * const push = await startPush({ kafka, views: [{ name: 'candles', topic: 'job-view-candles' }], port: 0, log })
@@ -88,6 +90,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     kafka,
     views,
     limits,
+    copyDir: options.copyDir,
     positionSecret: options.positionSecret ?? '',
     callMs: options.callMs ?? CALL_MS_DEFAULT,
     metrics,

@@ -175,9 +175,9 @@ export class Subscription implements Follower {
 
   *#selected(): Generator<ViewRow, undefined> {
     const { rows } = this.view.store
-    const { keys } = this.lens
+    const { keys, prefix } = this.lens
     if (keys === undefined) {
-      for (const row of rows.values()) if (this.lens.hasKey(row.key)) yield row
+      for (const row of rows.values(prefix)) yield row
     } else {
       for (const key of keys) {
         const row = rows.get(key)

@@ -4,29 +4,23 @@
 import { type Clock, delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
 import { encodeHeaders, FrameView } from '../core/frame.ts'
-import { untilLed } from '../kafka/leader-wait.ts'
-import {
-  type Admin,
-  type Kafka,
-  KafkaError,
-  type KafkaFailure,
-  type Reader,
-  type SourceBatch,
-  type TopicDescription,
-} from '../kafka/port.ts'
+import { type Kafka, KafkaError, type KafkaFailure, type Reader, type SourceBatch } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
+import { lockCopies } from './copied-view.ts'
+import { KEY_BYTES_MAX } from './copy-codec.ts'
+import type { CopyKeeper } from './copy-keeper.ts'
 import { FeedWatch } from './feed-watch.ts'
-import { HistoryStore } from './history-store.ts'
 import type { PushLimits } from './limits.ts'
-import { LiveView, type ViewTopic } from './live-view.ts'
-import { type Offsets, PositionTokens } from './position-token.ts'
+import type { LiveView } from './live-view.ts'
+import { describeTopics, type OpenedView, openViews } from './open-views.ts'
 import type { PushMetrics } from './push-metrics.ts'
-import { ViewStore } from './view-store.ts'
 
 /** A view to serve. */
 export interface ServedView {
   name: string
   topic: string
+  /** What `decode` reads, for copies on disk: one of another format is not used. Default: json. */
+  format?: string | undefined
   /** Value bytes to a row; may throw. Default: JSON. */
   decode?: ((value: Uint8Array) => unknown) | undefined
   /** Its records are rows by key and time: see core/history-key.ts. Default: the newest record of a key is its row. */
@@ -39,6 +33,8 @@ export interface FeedOptions {
   kafka: Kafka
   views: readonly ServedView[]
   limits: PushLimits
+  /** Folder of the copies of views, of this process alone; undefined: views are in memory. */
+  copyDir: string | undefined
   positionSecret: string
   /** One call to Kafka. */
   callMs: number
@@ -73,77 +69,32 @@ const RETRY_AFTER_MS = 500
 const keyDecoder = new TextDecoder('utf-8', { fatal: true })
 const valueDecoder = new TextDecoder()
 
-/** Opens the reader and starts the loop. Throws MR4002 when a topic is missing, KafkaError when Kafka fails. */
+/**
+ * Opens the reader and starts the loop. Throws MR4002 when a topic is missing, MR7030 and MR7031 when the folder of copies cannot be used,
+ * KafkaError when Kafka fails.
+ */
 export async function startFeed(options: FeedOptions): Promise<ViewFeed> {
   const topics = await describeTopics(options)
-  const reader = await options.kafka.openReader({})
+  const unlock = options.copyDir === undefined ? undefined : await lockCopies(options.copyDir)
+  const opened: OpenedView[] = []
+  let reading: { close(): Promise<void> } | undefined
+  const close = async (): Promise<void> => {
+    await reading?.close()
+    for (const { keeper } of opened.splice(0)) await keeper?.close()
+    await unlock?.()
+  }
   try {
-    const views = await openViews(options, topics, reader)
-    const loop = new FeedLoop(options, views, reader)
-    return { views, ready: loop.ready, failed: loop.failed, close: () => loop.close() }
+    const reader = await options.kafka.openReader({})
+    reading = reader
+    await openViews(options, topics, reader, opened)
+    const views = opened.map(({ view }) => view)
+    const loop = new FeedLoop(options, [...opened], reader)
+    reading = loop
+    return { views, ready: loop.ready, failed: loop.failed, close }
   } catch (error) {
-    await reader.close()
+    await close()
     throw error
   }
-}
-
-/** What is known of a topic before it is read. */
-interface OpenedTopic extends TopicDescription {
-  /** See ViewTopic. */
-  removalMs: number
-}
-
-async function describeTopics({ kafka, views, callMs }: FeedOptions): Promise<Map<string, OpenedTopic>> {
-  const admin = await kafka.openAdmin()
-  try {
-    const names = [...new Set(views.map((view) => view.topic))]
-    const found = new Map((await admin.describe(names, callMs)).map((topic) => [topic.name, topic]))
-    const missing = names.filter((topic) => !found.has(topic))
-    if (missing.length > 0) throw new MillraceError('MR4002', { topic: missing.join(' and no topic ') })
-    const opened = new Map<string, OpenedTopic>()
-    for (const [name, topic] of found) opened.set(name, { ...topic, removalMs: await removalMs(admin, topic, callMs) })
-    return opened
-  } finally {
-    await admin.close()
-  }
-}
-
-/** 0 where this principal may not see it: a position from before the start is not gone on from then. */
-async function removalMs(admin: Admin, { name, operations }: TopicDescription, callMs: number): Promise<number> {
-  if (operations !== undefined && !operations.includes('DESCRIBE_CONFIGS')) return 0
-  return Number((await admin.config(name, callMs))['delete.retention.ms'] ?? 0)
-}
-
-/** Makes the stores and points the reader at the first offset of every partition. */
-async function openViews(options: FeedOptions, topics: Map<string, OpenedTopic>, reader: Reader): Promise<LiveView[]> {
-  const openedMs = options.clock.wallMs()
-  const starts = new Map<string, Offsets>()
-  for (const { name, partitionCount } of topics.values()) {
-    const start: number[] = []
-    for (let partition = 0; partition < partitionCount; partition++) {
-      const marks = await untilLed((leftMs) => reader.watermarks({ topic: name, partition }, leftMs), options.callMs)
-      start.push(marks.low)
-    }
-    starts.set(name, start)
-  }
-  reader.assign(
-    [...starts].flatMap(([topic, start]) => start.map((offset, partition) => ({ topic, partition, offset }))),
-  )
-  return options.views.map(({ name, topic, history = false }) => {
-    const { topicId = topic, removalMs } = topics.get(topic)!
-    const tokens = new PositionTokens(name, topicId, options.positionSecret)
-    const viewTopic: ViewTopic = { name: topic, tokens, openedMs, removalMs }
-    const { limits, metrics, clock } = options
-    return new LiveView({
-      name,
-      topic: viewTopic,
-      store: new ViewStore(name, starts.get(topic)!, limits),
-      history: history ? new HistoryStore(name, starts.get(topic)!, limits) : undefined,
-      counts: metrics.ofView(name),
-      messageCharsMax: limits.messageCharsMax,
-      wallMs: () => clock.wallMs(),
-    })
-  })
 }
 
 class FeedLoop {
@@ -152,6 +103,7 @@ class FeedLoop {
   readonly failed: Promise<MillraceError>
   readonly #options: FeedOptions
   readonly #views: readonly LiveView[]
+  readonly #keepers: ReadonlyMap<LiveView, CopyKeeper>
   readonly #reader: Reader
   readonly #decoders: Map<string, (value: Uint8Array) => unknown>
   readonly #ended: Promise<void>
@@ -161,15 +113,18 @@ class FeedLoop {
   #isClosed = false
   #undecodableLogged = new Set<string>()
 
-  constructor(options: FeedOptions, views: readonly LiveView[], reader: Reader) {
+  constructor(options: FeedOptions, opened: readonly OpenedView[], reader: Reader) {
     this.#options = options
-    this.#views = views
+    this.#views = opened.map(({ view }) => view)
+    this.#keepers = new Map(opened.flatMap(({ view, keeper }) => (keeper === undefined ? [] : [[view, keeper]])))
+    for (const view of this.#views) view.onBroken = (failure) => this.#fail(view, failure)
+    for (const [view, keeper] of this.#keepers) keeper.onFailed = view.onBroken
     this.#reader = reader
     this.#decoders = new Map(options.views.map((view) => [view.name, view.decode ?? decodeJson]))
     this.ready = new Promise((resolve) => (this.#becameReady = resolve))
     this.failed = new Promise((resolve) => (this.#hasFailed = resolve))
     const groups = new Map(options.views.flatMap(({ name, group }) => (group === undefined ? [] : [[name, group]])))
-    this.#watch = new FeedWatch({ ...options, views, reader, groups })
+    this.#watch = new FeedWatch({ ...options, views: this.#views, reader, groups })
     this.#ended = this.#run()
   }
 
@@ -190,11 +145,12 @@ class FeedLoop {
         for (const view of this.#views) view.publish()
         for (const end of ends) {
           this.#watch.atEnd(end)
-          for (const view of this.#of(end.topic)) view.reachedEnd(end.partition)
+          for (const view of this.#of(end.topic)) this.#reachedEnd(view, end.partition)
         }
         for (const error of errors) this.#report(error)
         const served = this.#views.filter(({ failure }) => failure === undefined)
         if (served.length > 0 && served.every(({ isReady }) => isReady)) this.#becameReady()
+        for (const keeper of this.#keepers.values()) await keeper.turn()
       } catch (error) {
         if (this.#isClosed) return
         if (!(error instanceof KafkaError && error.failure.isRetriable)) {
@@ -212,6 +168,11 @@ class FeedLoop {
     return this.#views.filter((view) => view.topic.name === topic && view.failure === undefined)
   }
 
+  #reachedEnd(view: LiveView, partition: number): void {
+    this.#keepers.get(view)?.reachedEnd(partition)
+    view.reachedEnd(partition)
+  }
+
   #take(batch: SourceBatch): void {
     this.#watch.took(batch)
     for (const view of this.#of(batch.topic)) {
@@ -227,15 +188,20 @@ class FeedLoop {
   #applyAll(view: LiveView, batch: SourceBatch): void {
     const decode = this.#decoders.get(view.name)!
     const frame = new FrameView(batch.frame)
+    const { partition } = batch
+    const next = view.store.nextOffset(partition)
+    let readCount = 0
     for (let i = 0, at = frame.firstAt; i < frame.recordCount; i++, at = frame.nextAt(at)) {
-      const row = rowOf(frame, at, decode)
-      const { partition } = batch
       const offset = frame.offset(at)
+      // Another view of the topic begins further back.
+      if (offset < next) continue
+      readCount++
+      const row = rowOf(frame, at, decode)
       const timestampMs = frame.timestampMs(at)
       const reason = typeof row === 'string' ? row : view.apply({ partition, offset, timestampMs, ...row })
       if (reason !== undefined) this.#skip(view, partition, offset, reason)
     }
-    view.counts.rowsRead.add(frame.recordCount)
+    view.counts.rowsRead.add(readCount)
   }
 
   /** A record that is no row is counted and named once a view; the rows around it are right without it. */
@@ -260,6 +226,7 @@ class FeedLoop {
   }
 
   #fail(view: LiveView, failure: MillraceError): void {
+    if (view.failure !== undefined) return
     this.#end(view, failure)
     const { name: topic } = view.topic
     if (this.#of(topic).length > 0) return
@@ -276,6 +243,7 @@ class FeedLoop {
 
   #end(view: LiveView, failure: MillraceError): void {
     this.#options.log.error({ err: failure, view: view.name }, failure.remedy)
+    this.#keepers.get(view)?.stop()
     view.fail(failure)
     if (this.#views.every((each) => each.failure !== undefined)) this.#hasFailed(failure)
   }
@@ -293,6 +261,7 @@ function rowOf(
 ): { key: string; json: string | undefined; isFinal: boolean } | string {
   const key = frame.key(at)
   if (key === undefined) return 'it has no key'
+  if (key.length > KEY_BYTES_MAX) return `its key is longer than ${KEY_BYTES_MAX} bytes`
   const value = frame.value(at)
   try {
     const json = value === undefined ? undefined : JSON.stringify(decode(value), plainValue)

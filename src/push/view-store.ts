@@ -2,10 +2,10 @@
 // Keeps SPEC: PUSH-2 (the newest row of a key is always delivered), PUSH-3 (memory of a view is limited), PUSH-12 (what changed since a
 // position is known, or known not to be).
 
-import { MillraceError } from '../core/errors.ts'
 import type { HistoryPlace } from '../core/history-key.ts'
-import { KeyOrder } from './key-order.ts'
+import type { Change, ChangeBatch } from './copy-codec.ts'
 import type { Offsets } from './position-token.ts'
+import { MemoryRows, type RowTable, type ViewRows } from './row-table.ts'
 
 /** The latest state of a key, or its removal. Superseded rows stay in the ring without their text. */
 export interface ViewRow {
@@ -57,42 +57,79 @@ export interface ViewStoreLimits {
   recentRowsMax: number
 }
 
+/** Where a view is, and what it remembers of how it got there. */
+export interface Remembered {
+  sequence: number
+  /** By partition: the next offset to come. */
+  offsets: Offsets
+  /** Changes up to this sequence are not remembered, by partition those before these offsets. */
+  forgottenSequence: number
+  forgotten: Offsets
+  /** The same of removals of keys that are gone still. */
+  forgottenRemovals: Offsets
+}
+
+/** What a write to a copy says beside the rows. */
+export interface StoreCut {
+  state: Remembered
+  batch: ChangeBatch | undefined
+}
+
 /** What a row travels with, about. */
 const WIRE_CHARS = 80
+/** When memory is short so much of the changes is forgotten at a time. */
+const FORGET_SHARE = 1 / 16
 
 export class ViewStore {
   readonly view: string
   /** Changes so far. */
-  sequence = 0
+  sequence: number
   /** By key. */
-  readonly rows = new Map<string, ViewRow>()
+  readonly rows: ViewRows
   /** Keys of the rows. */
-  readonly order = new KeyOrder()
-  readonly #limits: ViewStoreLimits
+  readonly order: { from(first: string, limit: number): string[] }
+  readonly #table: RowTable
   readonly #ring: (ViewRow | undefined)[]
   /** The last removal of keys that are gone, as long as the ring holds it. */
   readonly #removals = new Map<string, ViewRow>()
-  /** By partition: where the topic began when it was opened; changes and removals before these are not remembered. */
-  readonly #begin: Offsets
+  #forgottenSequence: number
   readonly #forgotten: number[]
   readonly #forgottenRemovals: number[]
   readonly #next: number[]
   #offsets: Offsets
-  #bytes = 0
+  /** As of the last cut. */
+  #cutSequence: number
 
-  constructor(view: string, begin: Offsets, limits: ViewStoreLimits) {
+  /** `begin`: by partition where the topic begins. `known` and `recent`, its rows that are remembered in order: from a copy. */
+  constructor(
+    view: string,
+    begin: Offsets,
+    limits: ViewStoreLimits,
+    table: RowTable = new MemoryRows(view, limits),
+    known: Remembered = nothingKnown(begin),
+    recent: readonly ViewRow[] = [],
+  ) {
     this.view = view
-    this.#limits = limits
+    this.#table = table
+    this.rows = table
+    this.order = { from: (first, limit) => table.keysFrom(first, limit) }
     this.#ring = new Array<ViewRow | undefined>(limits.recentRowsMax)
-    this.#begin = begin
-    this.#forgotten = [...begin]
-    this.#forgottenRemovals = [...begin]
-    this.#next = [...begin]
-    this.#offsets = begin
+    this.sequence = known.sequence
+    this.#cutSequence = known.sequence
+    this.#forgottenSequence = known.forgottenSequence
+    this.#forgotten = [...known.forgotten]
+    this.#forgottenRemovals = [...known.forgottenRemovals]
+    this.#next = [...known.offsets]
+    this.#offsets = known.offsets
+    for (const row of recent) {
+      this.#ring[row.sequence % this.#ring.length] = row
+      if (row.isRemoval) this.#removals.set(row.key, row)
+    }
   }
 
+  /** Of the rows in memory. */
   get bytes(): number {
-    return this.#bytes
+    return this.#table.bytes
   }
   /** As of the last `publish`. */
   get offsets(): Offsets {
@@ -109,18 +146,18 @@ export class ViewStore {
       offset,
       timestampMs,
       sequence: ++this.sequence,
-      revision: (this.latest(key)?.revision ?? 0) + 1,
+      revision: ((old ?? this.#removals.get(key))?.revision ?? 0) + 1,
       json: json ?? 'null',
       isRemoval: json === undefined,
       isFinal: isFinal && json !== undefined,
       isCurrent: true,
       place,
     }
-    if (old !== undefined) this.#supersede(old)
+    this.#remember(row, old)
     // One of a key that is not here is remembered too: its row may have been compacted away, and clients that have it are to be told.
-    if (!row.isRemoval) this.#keep(row)
-    else if (this.rows.delete(key)) this.order.delete(key)
-    this.#remember(row)
+    if (row.isRemoval) this.#table.remove(row, old)
+    else this.#table.put(row, old)
+    if (old !== undefined) old.json = ''
   }
 
   /** Moves the position over a record that changes nothing. */
@@ -149,8 +186,8 @@ export class ViewStore {
     const rows: ViewRow[] = []
     let endSequence = sequence
     for (let chars = 0; endSequence < this.sequence && chars < charsMax; ) {
-      const row = this.#ring[++endSequence % this.#ring.length]!
-      if (!row.isCurrent) continue
+      const row = this.#ring[++endSequence % this.#ring.length]
+      if (row?.isCurrent !== true) continue
       rows.push(row)
       chars += row.json.length + row.key.length + WIRE_CHARS
     }
@@ -159,21 +196,19 @@ export class ViewStore {
 
   /** True when every change after `sequence` is remembered, removals too. */
   reaches(sequence: number): boolean {
-    return this.sequence - sequence <= this.#limits.recentRowsMax
+    return sequence >= this.#forgottenSequence
   }
 
   /** The newest rows and removals from these offsets on, in the order of the changes; undefined when removals may be missing. */
   changesFrom(offsets: Offsets): ViewRow[] | undefined {
     const isLater = ({ partition, offset }: ViewRow): boolean => offset >= offsets[partition]!
     if (offsets.every((offset, partition) => offset >= this.#forgotten[partition]!)) {
-      const first = Math.max(0, this.sequence - this.#ring.length)
-      return this.changesSince(first)!.rows.filter(isLater)
+      return this.changesSince(this.#forgottenSequence)!.rows.filter(isLater)
     }
-    const isKnown = offsets.every(
-      (offset, partition) => offset >= this.#forgottenRemovals[partition]! && offset >= this.#begin[partition]!,
-    )
-    if (!isKnown) return undefined
-    const rows = [...this.rows.values(), ...this.#removals.values()].filter(isLater)
+    if (offsets.some((offset, partition) => offset < this.#forgottenRemovals[partition]!)) return undefined
+    const all = this.#table.allInMemory()
+    if (all === undefined) return undefined
+    const rows = [...all, ...this.#removals.values()].filter(isLater)
     return rows.sort((a, b) => a.sequence - b.sequence)
   }
 
@@ -182,56 +217,78 @@ export class ViewStore {
     return this.rows.get(key) ?? this.#removals.get(key)
   }
 
-  /** Lets go of all rows: the view is not served any more. */
-  clear(): void {
-    this.rows.clear()
-    this.order.clear()
-    this.#removals.clear()
-    this.#ring.fill(undefined)
-    this.#bytes = 0
+  /** The next offset of a partition, of what was applied. */
+  nextOffset(partition: number): number {
+    return this.#next[partition]!
   }
 
-  #keep(row: ViewRow): void {
-    const { viewRowsMax, viewBytesMax } = this.#limits
-    if (!this.rows.has(row.key)) this.order.add(row.key)
-    this.rows.set(row.key, row)
-    this.#bytes += bytesOf(row)
-    if (this.rows.size > viewRowsMax) throw this.#overLimit(viewRowsMax, 'rows')
-    if (this.#bytes > viewBytesMax) throw this.#overLimit(viewBytesMax, 'bytes')
+  /** What was applied so far, for a copy that has what the cut before had. */
+  cut(): StoreCut {
+    const { sequence } = this
+    const first = Math.max(this.#cutSequence, this.#forgottenSequence) + 1
+    this.#cutSequence = sequence
+    const changes: Change[] = []
+    for (let at = first; at <= sequence; at++) {
+      const row = this.#ring[at % this.#ring.length]
+      if (row?.isCurrent !== true) continue
+      changes.push([at, row.partition, row.offset, row.timestampMs, row.isRemoval, row.key])
+    }
+    const offsets = [...this.#next]
+    const state: Remembered = {
+      sequence,
+      offsets,
+      forgottenSequence: this.#forgottenSequence,
+      forgotten: [...this.#forgotten],
+      forgottenRemovals: [...this.#forgottenRemovals],
+    }
+    return { state, batch: changes.length === 0 ? undefined : { first, last: sequence, offsets, changes } }
+  }
+
+  /** Forgets some of the changes up to a sequence; false: none of these is remembered. */
+  forgetSome(sequence: number): boolean {
+    if (this.#forgottenSequence >= sequence) return false
+    const some = this.#forgottenSequence + Math.ceil(this.#ring.length * FORGET_SHARE)
+    this.#forgetUpTo(Math.min(sequence, some))
+    return true
+  }
+
+  /** Lets go of all rows: the view is not served any more. */
+  clear(): void {
+    this.#table.clear()
+    this.#removals.clear()
+    this.#ring.fill(undefined)
   }
 
   /** A removal must stay tellable while the ring holds it, until the key comes back. */
-  #remember(row: ViewRow): void {
-    const place = row.sequence % this.#ring.length
-    const evicted = this.#ring[place]
-    if (evicted !== undefined) this.#forget(evicted)
-    this.#ring[place] = row
+  #remember(row: ViewRow, old: ViewRow | undefined): void {
+    this.#forgetUpTo(row.sequence - this.#ring.length)
+    this.#ring[row.sequence % this.#ring.length] = row
+    if (old !== undefined) old.isCurrent = false
     const removal = this.#removals.get(row.key)
     if (removal !== undefined) removal.isCurrent = false
     if (row.isRemoval) this.#removals.set(row.key, row)
     else this.#removals.delete(row.key)
   }
 
+  #forgetUpTo(sequence: number): void {
+    while (this.#forgottenSequence < sequence) {
+      const place = ++this.#forgottenSequence % this.#ring.length
+      const row = this.#ring[place]
+      this.#ring[place] = undefined
+      if (row !== undefined) this.#forget(row)
+    }
+  }
+
   #forget(row: ViewRow): void {
     this.#forgotten[row.partition] = row.offset + 1
+    if (row.isCurrent && !row.isRemoval) this.#table.leftRing(row)
     // One whose key has come back needs not be told.
     if (this.#removals.get(row.key) !== row) return
     this.#removals.delete(row.key)
     this.#forgottenRemovals[row.partition] = row.offset + 1
   }
-
-  #supersede(old: ViewRow): void {
-    this.#bytes -= bytesOf(old)
-    old.isCurrent = false
-    old.json = ''
-  }
-
-  #overLimit(limit: number, unit: string): MillraceError {
-    return new MillraceError('MR7003', { view: this.view, limit, unit })
-  }
 }
 
-/** Text is held as UTF-16 at worst; 160 bytes stand for the row's object and its places in map, order and ring. */
-function bytesOf(row: ViewRow): number {
-  return 2 * (row.json.length + row.key.length) + 160
+function nothingKnown(begin: Offsets): Remembered {
+  return { sequence: 0, offsets: begin, forgottenSequence: 0, forgotten: begin, forgottenRemovals: begin }
 }

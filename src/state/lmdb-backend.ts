@@ -4,6 +4,7 @@
 
 import { mkdirSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { join } from 'node:path'
+import { setImmediate } from 'node:timers/promises'
 import { open, type RootDatabase } from 'lmdb'
 import { MillraceError } from '../core/errors.ts'
 import type { Backend } from './contract.ts'
@@ -21,6 +22,8 @@ const META_KEY = MARKER_KEY
 const WRITE_WAIT_MS_MAX = 60_000
 /** A damaged page can end the process inside LMDB. After so many starts that ended early it is taken as damaged unread. */
 const STARTS_WITHOUT_WRITE_MAX = 4
+/** Rows that are checked in one turn of the event loop. */
+const VERIFY_ROWS_AT_ONCE = 4096
 
 type Database = RootDatabase<Uint8Array, Uint8Array>
 
@@ -46,7 +49,7 @@ export async function openLmdbBackend(options: LmdbBackendOptions): Promise<Back
   const database = openDatabase(options)
   try {
     const envelope = readStoredEnvelope(database)
-    if (startCount > 1 || envelope === undefined) verifyRows(database, envelope)
+    if (startCount > 1 || envelope === undefined) await verifyRows(database, envelope)
     return new LmdbBackend(options, database, envelope)
   } catch (error) {
     await database.close()
@@ -233,12 +236,24 @@ function readStoredEnvelope(database: Database): Envelope | undefined {
   return envelope
 }
 
-/** Reads every row: each against its CRC, all against the running hash. Without an envelope there must be none. */
-function verifyRows(database: Database, envelope: Envelope | undefined): void {
+/**
+ * Reads every row: each against its CRC, all against the running hash. Without an envelope there must be none. The event loop turns in
+ * between: a large environment takes seconds.
+ */
+async function verifyRows(database: Database, envelope: Envelope | undefined): Promise<void> {
   const found = new RowHash()
-  for (const { key, value } of database.getRange({ start: new Uint8Array(1), end: META_KEY })) {
-    checkedValue(key, value)
-    found.add(storedCrc(value))
+  let start = new Uint8Array(1)
+  for (let count = VERIFY_ROWS_AT_ONCE; count === VERIFY_ROWS_AT_ONCE; await setImmediate()) {
+    count = 0
+    for (const { key, value } of database.getRange({ start, end: META_KEY, limit: VERIFY_ROWS_AT_ONCE })) {
+      checkedValue(key, value)
+      found.add(storedCrc(value))
+      count++
+      if (count < VERIFY_ROWS_AT_ONCE) continue
+      // The next key that there can be.
+      start = new Uint8Array(key.length + 1)
+      start.set(key)
+    }
   }
   const expected = envelope?.hash ?? new RowHash()
   if (found.equals(expected)) return

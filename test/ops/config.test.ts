@@ -203,7 +203,7 @@ describe('problems', () => {
   test('the limits of push are configured with the defaults that the push server has', () => {
     const { push } = loadConfig({})
     const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...rest } = push
-    const { trustedProxies, ...others } = rest
+    const { trustedProxies, page: _page, dir: _dir, ...others } = rest
     const limits = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('auth.')))
     expect(Object.keys(limits)).toHaveLength(12)
     expect(trustedProxies).toBe(0)

@@ -103,11 +103,11 @@ export class Watcher {
     return last.position
   }
   /** Resolves when a message or the close has made the condition true. */
-  async until(isMet: () => boolean): Promise<void> {
-    const endMs = performance.now() + WAIT_MS_MAX
+  async until(isMet: () => boolean, limitMs = WAIT_MS_MAX): Promise<void> {
+    const endMs = performance.now() + limitMs
     while (!isMet()) {
       const leftMs = endMs - performance.now()
-      if (leftMs <= 0) throw new Error(`not met after ${WAIT_MS_MAX} ms: ${isMet.toString()}`)
+      if (leftMs <= 0) throw new Error(`not met after ${limitMs} ms: ${isMet.toString()}`)
       await new Promise<void>((resolve) => {
         const timer = setTimeout(resolve, leftMs)
         this.#wake = () => {
@@ -160,10 +160,10 @@ export function heldRows(messages: readonly ServerMessage[], id = 1): Map<string
 }
 
 /** Looks again and again, for conditions that nothing announces. */
-export async function eventually(isMet: () => boolean | Promise<boolean>): Promise<void> {
-  const endMs = performance.now() + WAIT_MS_MAX
+export async function eventually(isMet: () => boolean | Promise<boolean>, limitMs = WAIT_MS_MAX): Promise<void> {
+  const endMs = performance.now() + limitMs
   while (!(await isMet())) {
-    if (performance.now() > endMs) throw new Error(`not met after ${WAIT_MS_MAX} ms: ${isMet.toString()}`)
+    if (performance.now() > endMs) throw new Error(`not met after ${limitMs} ms: ${isMet.toString()}`)
     await new Promise((resolve) => setTimeout(resolve, 5))
   }
 }

@@ -65,6 +65,18 @@ describe('a view store', () => {
     expect(store.latest('a')).toBeUndefined()
   })
 
+  it('tells of the removal of a key whose row compaction has taken: a client may have it from another server', () => {
+    const store = new ViewStore('v', [0], LIMITS)
+    put(store, 7, 'a', undefined)
+    put(store, 9, 'b', '1')
+    store.publish()
+    expect(store.changesFrom([5])!.map(({ key, isRemoval }) => [key, isRemoval])).toEqual([
+      ['a', true],
+      ['b', false],
+    ])
+    expect(store.rows.size).toBe(1)
+  })
+
   it('is over its limit with one row or byte too many, and takes replacements at the limit', () => {
     const few = new ViewStore('v', [0], { ...LIMITS, viewRowsMax: 2 })
     put(few, 0, 'a', '1')
