@@ -1,5 +1,5 @@
 // Views served without their job, on a real Kafka: several servers beside the job, clients that go from one to another. Holds SPEC:
-// PUSH-22.
+// PUSH-22, PUSH-40.
 import { afterEach, beforeEach, expect, inject, test } from 'vitest'
 import { FrameWriter } from '../../src/core/frame.ts'
 import { freePort } from '../harness/broker.ts'
@@ -92,6 +92,56 @@ test('two servers beside the job serve its view, and a client goes from one to t
     clients: 0,
   })
   expect(await rowsOf(second)).toEqual(merged)
+})
+
+test('one that was killed with -9 is ready again from its copy and what came since, with the rows that the other has', async () => {
+  await rig.makeTopics({ in: 1 })
+  const { name } = rig
+  const put = async (from: number, to: number, n: number): Promise<void> => {
+    const writer = new FrameWriter()
+    for (let key = from; key < to; key++) {
+      writer.append(0, 0, Date.now(), encoder.encode(`K${key}`), encoder.encode(JSON.stringify({ total: n })))
+    }
+    await rig.send(writer, ['in'])
+  }
+  await put(0, 1_000, 1)
+  const serve = (dir: string) =>
+    rig.serve('--view', `totals=${name}-in`, ...FREE_PORTS, '--push-dir', rig.path(dir), '--push-view-rows-max', '300')
+  const [killed, other] = [serve('a'), serve('b')]
+  const [url, otherUrl] = (await Promise.all([killed, other].map(pushUrl))) as [string, string]
+  const watcher = watch(url)
+  await watcher.until(() => heldRows(watcher.messages).size === 1_000)
+  const { position } = watcher
+  const held = heldRows(watcher.messages)
+  const admin = await adminUrl(killed)
+  const written = async (): Promise<number> => {
+    const text = await (await fetch(`${admin}/metrics`)).text()
+    return Number(/millrace_push_copy_rows_written_total\{view="totals"\} (\d+)/.exec(text)?.[1] ?? 0)
+  }
+  await expect.poll(written).toBe(1_000)
+  await put(0, 100, 2)
+  await expect.poll(written).toBe(1_100)
+  killed.child.kill('SIGKILL')
+  await killed.exit()
+  await put(50, 150, 4)
+  const again = serve('a')
+  const newUrl = await pushUrl(again)
+  await again.saying(/"rows":1000,"records":100,"msg":"the view goes on from its copy/)
+  const text = await (await fetch(`${await adminUrl(again)}/metrics`)).text()
+  expect(text).toContain('millrace_push_rows_read_total{view="totals"} 100\n')
+  await expect.poll(() => rowsOf(newUrl)).toEqual(await rowsOf(otherUrl))
+  const after = watch(newUrl, position)
+  await after.until(() => heldRows(after.messages).size === 150)
+  expect(after.messages.map(({ type }) => type)).not.toContain('reset')
+  const rows = Object.fromEntries(
+    [...held, ...heldRows(after.messages)].map(([key, row]) => [key, (row as { total: number }).total]),
+  )
+  expect(rows).toEqual(await rowsOf(otherUrl))
+  after.socket.close()
+  watcher.socket.close()
+  const third = serve('b')
+  expect(await third.exit()).toBe(1)
+  expect(third.json()).toMatchObject({ error: { code: 'MR7030' } })
 })
 
 test('a plain topic is a view, its records that are no rows are left out, and a missing one is told', async () => {

@@ -31,6 +31,11 @@ export class BrokerJob {
     rmSync(this.#folder, { recursive: true })
   }
 
+  /** Of a file or folder in its folder. */
+  path(name: string): string {
+    return join(this.#folder, name)
+  }
+
   /** Partitions by topic. */
   async makeTopics(partitions: Record<string, number>): Promise<void> {
     const admin = await this.kafka.openAdmin()
