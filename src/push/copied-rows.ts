@@ -118,9 +118,11 @@ export class CopiedRows implements RowTable {
       return
     }
     if (old === undefined) this.#size++
-    else this.#allBytes -= bytesOf(old)
+    else {
+      this.#allBytes -= bytesOf(old)
+      this.#dropFromMemory(row.key)
+    }
     this.#allBytes += bytesOf(row)
-    this.#dropFromMemory(row.key)
     this.#recent.set(row.key, row)
     this.#bytes += bytesOf(row)
     if (old === undefined && !this.#freshKeys.has(row.key)) {

@@ -14,6 +14,11 @@ import type { ViewStore } from './view-store.ts'
 const WRITE_EVERY_MS = 1000
 /** Of changes that wait for their write: more begin one, or let the reading wait for the one under way. */
 const CHANGED_BYTES_MAX = 8 << 20
+/**
+ * The same while the topic is read for the first time. Keys in no order change a page of LMDB each, so few large writes cost less than many
+ * small ones; nobody is served yet, and a copy that is not whole is of no use.
+ */
+const BUILDING_BYTES_MAX = 64 << 20
 /** And of the memory of the view. */
 const CHANGED_SHARE_MAX = 0.25
 /** A copy that says that nothing was missing at a time says so again after this, though nothing has changed. */
@@ -35,7 +40,6 @@ export interface CopyKeeperOptions {
 
 export class CopyKeeper {
   readonly #options: CopyKeeperOptions
-  readonly #changedBytesMax: number
   /** By partition: when its end was reached last, wall clock; 0: not yet. */
   readonly #endMs: number[]
   #writing: Promise<void> | undefined
@@ -49,9 +53,8 @@ export class CopyKeeper {
   onFailed: (failure: MillraceError) => void = () => undefined
 
   constructor(options: CopyKeeperOptions) {
-    const { store, viewBytesMax, wholeMs, clock } = options
+    const { store, wholeMs, clock } = options
     this.#options = options
-    this.#changedBytesMax = Math.min(CHANGED_BYTES_MAX, viewBytesMax * CHANGED_SHARE_MAX)
     this.#endMs = store.offsets.map(() => wholeMs)
     this.#writtenOffsets = store.offsets
     this.#writtenWholeMs = wholeMs
@@ -65,14 +68,17 @@ export class CopyKeeper {
 
   /** After what was read is published: writes what is due. Waits for room where too much would wait for its write. */
   async turn(): Promise<void> {
-    const { rows, clock, counts } = this.#options
+    const { rows, clock, counts, viewBytesMax } = this.#options
     if (this.#isOver) return
-    if (rows.changedBytes > this.#changedBytesMax) {
+    const isWhole = this.#wholeMs() > 0
+    const bytesMax = Math.min(isWhole ? CHANGED_BYTES_MAX : BUILDING_BYTES_MAX, viewBytesMax * CHANGED_SHARE_MAX)
+    const isTime = isWhole && clock.monotonicMs() - this.#writtenAtMs >= WRITE_EVERY_MS
+    if (rows.changedBytes > bytesMax) {
       await this.#writing
       this.#begin()
-    } else if (clock.monotonicMs() - this.#writtenAtMs >= WRITE_EVERY_MS && this.#hasNews(WHOLE_EVERY_MS)) this.#begin()
+    } else if (isTime && this.#hasNews(WHOLE_EVERY_MS)) this.#begin()
     counts.memoryBytes.set(rows.bytes)
-    if (this.#wholeMs() > 0) this.#filling ??= this.#fill()
+    if (isWhole) this.#filling ??= this.#fill()
   }
 
   /** The view is not served any more: its copy stays as it is. */

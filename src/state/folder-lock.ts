@@ -32,7 +32,10 @@ export async function acquireFolderLock(folder: string): Promise<(() => Promise<
     const path = join(folder, name)
     return Buffer.byteLength(path) <= SOCKET_PATH_BYTES_MAX ? path : `/proc/self/fd/${handle.fd}/${name}`
   }
-  const server = await listenOn(socketPath(own))
+  const server = await listenOn(socketPath(own)).catch(async (error) => {
+    await handle.close()
+    throw error
+  })
   let isLetGo = false
   const letGo = async (name: string): Promise<void> => {
     if (isLetGo) return

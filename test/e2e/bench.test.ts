@@ -31,6 +31,15 @@ test('the restore bench gets every row of state back, and a start with its folde
   }
 })
 
+test('the bench of views has the same rows from the topic and from copies, which read what came since alone', async () => {
+  const args = ['--rows', '5000', '--partitions', '2', '--tail', '100', '--json']
+  const result = await runProgram<Record<string, unknown>>('bench/view-restart.ts', args, ENV)
+  expect(result).toMatchObject({ command: 'bench:view-restart', correct: true, copyRowsRead: 100, killRowsRead: 100 })
+  for (const name of ['topicReadyMs', 'makingReadyMs', 'copyReadyMs', 'killReadyMs', 'copyFactor', 'rssBytesMax']) {
+    expect(result[name], name).toBeGreaterThan(0)
+  }
+})
+
 test('the growth bench gives every row right in each of its cases', async () => {
   const args = ['--records', '20000', '--only', 'envelopes', '--json']
   const result = await runProgram<{ cases: Record<string, unknown>[] }>('bench/grow.ts', args, ENV)

@@ -34,7 +34,7 @@ class Gate {
   }
 }
 
-function rig(rowsInMemory: number) {
+function rig(rowsInMemory: number, isWhole = true) {
   const gate = new Gate()
   const limits = { viewRowsMax: 1e6, viewBytesMax: rowsInMemory * ROW_BYTES, recentRowsMax: 8 }
   const copy = new ViewCopy({ view: 'v', topic: 't', topicId: 'id', format: 'json' }, gate.backend)
@@ -58,6 +58,7 @@ function rig(rowsInMemory: number) {
     log,
     counts,
   })
+  if (isWhole) keeper.reachedEnd(0)
   const failures: string[] = []
   keeper.onFailed = ({ code }) => void failures.push(code)
   let offset = 0
@@ -150,14 +151,32 @@ it('what is written is as old as a second at most while there is something new, 
   await keeper.turn()
   await clock.settle()
   expect(gate.writes).toBe(1)
-  await clock.pass(5_000)
+  await clock.pass(120_000)
   await keeper.turn()
   expect(gate.writes).toBe(1)
-  // That all of the topic is there now is news of its own.
+  // That nothing was missing is news of its own, but not each second.
   keeper.reachedEnd(0)
   await keeper.turn()
   await clock.settle()
   expect(gate.writes).toBe(2)
-  await keeper.close()
+  await clock.pass(10_000)
+  keeper.reachedEnd(0)
+  await keeper.turn()
   expect(gate.writes).toBe(2)
+  await keeper.close()
+  expect(gate.writes).toBe(3)
+})
+
+it('before all of the topic was read only a lot is written', async () => {
+  const { gate, store, keeper, clock, put } = rig(16, false)
+  for (let key = 0; key < 4; key++) put(key)
+  store.publish()
+  await clock.pass(10_000)
+  await keeper.turn()
+  expect(gate.writes).toBe(0)
+  put(4)
+  store.publish()
+  await keeper.turn()
+  expect(gate.writes).toBe(1)
+  await keeper.close()
 })
