@@ -33,7 +33,7 @@ const SUITES = [
   { name: 'property', budgetSeconds: 120, project: 'property' },
   { name: 'types', budgetSeconds: 60, project: 'types' },
   { name: 'integration', budgetSeconds: 400, project: 'integration', needsBroker: true },
-  { name: 'e2e', budgetSeconds: 300, project: 'e2e', needsBroker: true, needsBrowser: true },
+  { name: 'e2e', budgetSeconds: 500, project: 'e2e', needsBroker: true, needsBrowser: true },
 ]
 
 const without = []

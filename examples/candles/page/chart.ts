@@ -17,19 +17,13 @@ import {
   type UTCTimestamp,
   type WhitespaceData,
 } from 'lightweight-charts'
+import type { Drawn } from './drawn.ts'
 import type { KnownCandle } from './feed.ts'
 import { clock, day, price, short } from './format.ts'
 import { type Body, ProvisionalBars } from './provisional-bars.ts'
 import { colour } from './theme.ts'
 
 type Bar<D> = D | WhitespaceData
-
-/** What the series of the chart hold, read back from them. */
-export interface Drawn {
-  candles: { time: number; open: number; high: number; low: number; close: number; isOpen: boolean }[]
-  volumes: { time: number; value: number }[]
-  vwaps: { time: number; value: number }[]
-}
 
 /** The page has the notice and the link itself; the logo brings styles that the policy of pages does not let in. */
 const NO_LOGO = { attributionLogo: false }

@@ -1,8 +1,9 @@
 // The page of the candles job: the chart of one symbol, the day of all, and whether what is shown is true. `?sym=` and `?interval=` say
 // what to begin with.
 import './main.css'
-import { Chart, type Drawn } from './chart.ts'
+import { Chart } from './chart.ts'
 import { byId, setClass, setText } from './dom.ts'
+import type { Drawn } from './drawn.ts'
 import {
   type FeedState,
   followCandles,
@@ -221,7 +222,7 @@ function tick(): void {
   const nowMs = Date.now()
   setText(byId('clock'), text.clock(nowMs))
   setText(byId('zone-name'), text.zoneName())
-  byId('zone').setAttribute('aria-label', `Times in ${text.zoneNow() === 'UTC' ? 'UTC' : 'local time'}; change`)
+  byId('zone').title = text.zoneNow() === 'UTC' ? 'Show local time' : 'Show UTC'
   const quantiles = state === 'live' ? latency.of(nowMs) : undefined
   // A clock that is behind that of the trades measures nothing.
   const isMeasured = quantiles !== undefined && quantiles.p50 >= 0

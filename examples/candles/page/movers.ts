@@ -61,7 +61,9 @@ export class Movers {
     const count = this.#bySymbol.size
     setText(
       byId('movers-note'),
-      count > ROWS_MAX ? `${ROWS_MAX} of ${count} symbols; find the others above` : `${count} symbols`,
+      count > ROWS_MAX
+        ? `${ROWS_MAX} of ${count} symbols, as of their last closed second; find the others above`
+        : `${count} symbols, as of their last closed second`,
     )
   }
 
