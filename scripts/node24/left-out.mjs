@@ -20,6 +20,7 @@ export const NEEDS_PUSH = [
   'test/push/history.test.ts',
   'test/push/limits.test.ts',
   'test/push/page.test.ts',
+  'test/push/provisional.test.ts',
   'test/push/readiness.test.ts',
   'test/push/reads.test.ts',
   'test/push/rights.test.ts',

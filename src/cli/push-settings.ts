@@ -16,6 +16,7 @@ const DRAIN_SHARE_OF_STOP = 0.5
 export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config): PushSettings {
   const { connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax } = push
   const { clientBytesMax, slowClientMsMax, subscribeMsMax, staleAfterMs, behindAfterMs, rowLagMsMax } = push
+  const { provisionalRowsMax, provisionalBytesMax, provisionalMsMax } = push
   return {
     allowedOrigins: originsOf(push.allowedOrigins),
     positionSecret: push.positionSecret ?? '',
@@ -25,6 +26,7 @@ export function pushSettings({ push, limits: { stopMs, viewBytesMax } }: Config)
     limits: {
       ...{ connectionsMax, connectionsPerAddressMax, subscriptionsMax, viewRowsMax, recentRowsMax, viewBytesMax },
       ...{ clientBytesMax, slowClientMsMax, subscribeMsMax, staleAfterMs, behindAfterMs, rowLagMsMax },
+      ...{ provisionalRowsMax, provisionalBytesMax, provisionalMsMax },
       drainMs: Math.min(push.drainMs, stopMs * DRAIN_SHARE_OF_STOP),
     },
   }

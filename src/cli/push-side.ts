@@ -10,6 +10,7 @@ import type { Config } from '../ops/config.ts'
 import type { Log } from '../ops/log.ts'
 import type { Registry } from '../ops/metrics.ts'
 import type { Page } from '../push/page-assets.ts'
+import type { ProvisionalHub } from '../push/provisional-hub.ts'
 import { type PushServer, startPush } from '../push/server.ts'
 import type { ServedView } from '../push/view-feed.ts'
 import { pushSettings } from './push-settings.ts'
@@ -55,10 +56,20 @@ export interface PushSide {
   log: Log
   /** Undefined: the page that Millrace has. */
   page: Page | undefined
+  /** Rows before their commit, where a job runs in this process that has such views. */
+  provisional?: ProvisionalHub | undefined
 }
 
 /** Throws what `startPush` throws. */
-export function startPushSide({ kafka, views, config, registry, log, page }: PushSide): Promise<PushServer> {
+export function startPushSide({
+  kafka,
+  views,
+  config,
+  registry,
+  log,
+  page,
+  provisional,
+}: PushSide): Promise<PushServer> {
   return startPush({
     kafka,
     views,
@@ -68,6 +79,7 @@ export function startPushSide({ kafka, views, config, registry, log, page }: Pus
     log,
     metrics: registry,
     callMs: config.limits.callMs,
+    provisional,
     ...pushSettings(config),
   })
 }

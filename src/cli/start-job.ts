@@ -9,7 +9,7 @@ import type { EngineLimits } from '../engine/options.ts'
 import { piscinaLanes } from '../engine/piscina-lanes.ts'
 import { tooNearSinks } from '../engine/sink-times.ts'
 import { type JobTopics, prepareTopics } from '../engine/topics.ts'
-import type { Plan, PlanTopics } from '../job/plan.ts'
+import { allOperators, type Plan, type PlanTopics } from '../job/plan.ts'
 import { planTopics } from '../job/plan-topics.ts'
 import type { Kafka } from '../kafka/port.ts'
 import { openRdKafka } from '../kafka/rdkafka/rdkafka.ts'
@@ -23,6 +23,7 @@ import { packageRoot } from '../ops/package-root.ts'
 import { addProcessMetrics } from '../ops/process-metrics.ts'
 import { systemClock, systemScheduler } from '../ops/system-clock.ts'
 import type { Page } from '../push/page-assets.ts'
+import { ProvisionalHub } from '../push/provisional-hub.ts'
 import { lockStateDir } from '../state/state-dir.ts'
 import { type Closings, liveJob, type OpenedJob } from './job-life.ts'
 import { JobMonitor } from './job-monitor.ts'
@@ -100,6 +101,7 @@ async function open(
   })
   closings.add('lanes', () => lanes.close())
   closings.add('process metrics', addProcessMetrics(registry))
+  const provisional = provisionalHub(plan, topics)
   const engine = new Engine({
     plan,
     topics,
@@ -117,9 +119,22 @@ async function open(
     batchBytesMax: jobTopics.batchBytesMax,
     log,
     observer: monitor,
+    provisional,
   })
   monitor.watch(engine)
-  const urls = await startServers(plan, page, kafka, config, registry, monitor, engine, log, stopping, closings)
+  const urls = await startServers(
+    plan,
+    page,
+    kafka,
+    config,
+    registry,
+    monitor,
+    engine,
+    provisional,
+    log,
+    stopping,
+    closings,
+  )
   return { engine, info: { partitions: mostTasks(jobTopics), lanes: laneCount, urls } }
 }
 
@@ -232,6 +247,7 @@ async function startServers(
   registry: Registry,
   monitor: JobMonitor,
   engine: Engine,
+  provisional: ProvisionalHub | undefined,
   log: Log,
   stopping: AbortSignal,
   closings: Closings,
@@ -249,11 +265,21 @@ async function startServers(
   closings.add('admin server', () => admin.close())
   const views = viewsOf(plan)
   if (views.length === 0) return { admin: admin.url, push: undefined }
-  const push = await startPushSide({ kafka, views, config, registry, log, page })
+  const push = await startPushSide({ kafka, views, config, registry, log, page, provisional })
   closings.add('push server', () => push.close())
   viewsStatus = () =>
     push.isDraining ? 'clients move to another server' : push.isReady() ? undefined : 'views are being read'
   // While the engine commits what it has; the close waits for it.
   stopping.addEventListener('abort', () => void push.drain(), { once: true })
   return { admin: admin.url, push: push.urls.page }
+}
+
+/** Undefined: no view of the job shows rows before their commit. */
+function provisionalHub(plan: Plan, topics: PlanTopics): ProvisionalHub | undefined {
+  const views = allOperators(plan).flatMap((operator) =>
+    operator.kind === 'view' && operator.isProvisional
+      ? [[topics.byOperator[operator.name]!, operator.topic] as const]
+      : [],
+  )
+  return views.length === 0 ? undefined : new ProvisionalHub(new Map(views))
 }

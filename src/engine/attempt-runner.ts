@@ -165,7 +165,9 @@ export class AttemptRunner {
 
   async #runTasks(assignment: Assignment, attempt: Attempt, opening: Opening | undefined): Promise<AttemptEnd> {
     const { ingest, isOver, clientFailure, onRunning } = this.#options
+    const { provisional } = this.#options.engine
     this.#attempt = attempt
+    provisional?.begun(attempt.number)
     this.#isOpening = !attempt.isComplete
     await this.#feed(assignment, attempt)
     if (clientFailure() !== undefined) attempt.fail(clientFailure())
@@ -173,6 +175,7 @@ export class AttemptRunner {
     if (attempt.isComplete) onRunning(attempt.tasks)
     const admitted = opening === undefined ? undefined : this.#admit(assignment, attempt, opening)
     const end = await attempt.run()
+    provisional?.ended(attempt.number)
     await opening?.cancel()
     await admitted
     this.#attempt = undefined
@@ -266,13 +269,24 @@ export class AttemptRunner {
     isComplete: boolean,
   ): Attempt {
     const { engine, consumer, ingest } = this.#options
-    const { limits, clock, scheduler, topics } = engine
+    const { limits, clock, scheduler, topics, provisional } = engine
+    const shown = provisional && {
+      given: (epoch: number, frame: ArrayBuffer) => provisional.given(number, epoch, frame),
+      committed: (epoch: number) => provisional.committed(number, epoch),
+    }
     return new Attempt({
       engine,
       number,
       tasks,
       isComplete,
-      transaction: new Transaction({ producer, topicNames: topics.names, clock, scheduler, callMs: limits.callMs }),
+      transaction: new Transaction({
+        producer,
+        topicNames: topics.names,
+        clock,
+        scheduler,
+        callMs: limits.callMs,
+        shown,
+      }),
       flusher: this.#newFlusher(),
       group: assignment.group,
       recycle: (frame) => consumer.recycle(frame),

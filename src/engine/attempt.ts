@@ -393,6 +393,7 @@ export class Attempt {
   /** Ends the attempt at once: nothing more of it is committed. */
   fail(error: unknown): void {
     this.#failure ??= { error }
+    this.#engine.provisional?.ended(this.number)
     this.#wake.ring()
     this.#onRoom()
   }

@@ -2,6 +2,7 @@
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import type { TaskCounts } from '../core/message.ts'
+import type { ProvisionalRows } from '../core/provisional.ts'
 import type { Plan, PlanTopics } from '../job/plan.ts'
 import type { Kafka, TopicPartition } from '../kafka/port.ts'
 import type { Lanes } from './lanes.ts'
@@ -85,4 +86,6 @@ export interface EngineOptions {
   leavesOnStop: boolean
   log: EngineLog
   observer: EngineObserver
+  /** Who shows rows before their commit; undefined: nobody. */
+  provisional?: ProvisionalRows | undefined
 }

@@ -55,6 +55,8 @@ export interface TransactionOptions {
   clock: Clock
   scheduler: Scheduler
   callMs: number
+  /** Of this attempt: rows that came, and epochs that are committed. */
+  shown?: { given(epoch: number, frame: ArrayBuffer): void; committed(epoch: number): void } | undefined
 }
 
 /*
@@ -69,6 +71,7 @@ export class Transaction {
   readonly #clock: Clock
   readonly #scheduler: Scheduler
   readonly #callMs: number
+  readonly #shown: TransactionOptions['shown']
   #pending: PendingFrame[] = []
   #isOpen = false
   /** All calls of the producer, one after the other; none after one failed. */
@@ -83,10 +86,12 @@ export class Transaction {
     this.#clock = options.clock
     this.#scheduler = options.scheduler
     this.#callMs = options.callMs
+    this.#shown = options.shown
   }
 
   /** Takes a result frame of an epoch. Frames of an epoch are produced in the order they were added. */
   add(epoch: number, frame: ArrayBuffer): void {
+    this.#shown?.given(epoch, frame)
     this.#pending.push({ epoch, frame })
     this.pendingBytes += frame.byteLength
   }
@@ -142,6 +147,7 @@ export class Transaction {
       await this.#call('commit', epoch, () => this.#producer.commit(this.#callMs))
       this.#isOpen = false
       this.#isCut = false
+      this.#shown?.committed(epoch)
       return this.#clock.monotonicMs() - startedMs
     })
   }

@@ -91,6 +91,13 @@ export class Findings {
     return value as Record<string, unknown>
   }
 
+  /** Default false. */
+  flag(where: string, value: unknown): boolean {
+    if (value !== undefined && typeof value !== 'boolean')
+      this.add(`${where} must be true or false, not ${show(value)}`)
+    return value === true
+  }
+
   /** One of some words; `more` is said among them, in an error text, where something else is possible too. */
   oneOf<const T extends string>(where: string, value: unknown, allowed: readonly T[], fallback: T, more?: string): T {
     if (value === undefined) return fallback

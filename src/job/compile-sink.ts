@@ -50,7 +50,8 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
   const where = `view ${show(view)}`
   if (!c.isAggregated && !c.isTable && !c.isRanked)
     c.found.add(`${where} needs an aggregate or a table: it keeps the latest row per key`)
-  const options = c.found.options(where, step.options, ['emit', 'value', 'key', 'keep', 'history'])
+  const options = c.found.options(where, step.options, ['emit', 'value', 'key', 'keep', 'history', 'provisional'])
+  const isProvisional = c.found.flag(`${where}: provisional`, options.provisional)
   const sink = sinkFormat(c.found, where, options)
   if (c.isRanked && options.key === undefined)
     c.found.add(
@@ -59,14 +60,27 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
   const emit = compileEmit(c, where, options.emit, 'updates')
   checkTableKey(c, where, sink)
   const history = compileHistory(c, where, options.history)
+  if (isProvisional && history !== undefined)
+    c.found.add(
+      `${where}: provisional does not go with history: a view with history shows rows when they are committed`,
+    )
   const keepMs = shorter(
     compileKeep(c, where, 'keep', options.keep),
     compileKeep(c, where, 'history', options.history === true ? undefined : options.history),
   )
   const name = `view-${view}`
   takeName(c, name)
-  const keep = { ...(keepMs === undefined ? {} : { keepMs }), ...(history === undefined ? {} : { history }) }
-  c.operators.push({ kind: 'view', name, view, topic: `${c.job}-view-${view}`, sink, emit, ...keep })
+  c.operators.push({
+    kind: 'view',
+    name,
+    view,
+    topic: `${c.job}-view-${view}`,
+    sink,
+    emit,
+    ...(keepMs === undefined ? {} : { keepMs }),
+    ...(history === undefined ? {} : { history }),
+    ...(isProvisional ? { isProvisional } : {}),
+  })
 }
 
 /** The window of the rows; undefined: they have none. */

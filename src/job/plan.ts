@@ -141,6 +141,8 @@ export interface ViewPlan {
   keepMs?: number
   /** The view has a row of each key and time, which is the start of the window or its end, or that of the record that made the row. */
   history?: 'start' | 'end' | 'record'
+  /** Clients may see its rows before their commit. */
+  isProvisional?: true
 }
 
 /** How far the time of a record of the other side may be from that of a record of the left one. */

@@ -32,6 +32,6 @@ export interface RankedStream<R, V = NoViews> {
   /** Keeps the rows of the lists: what is taken back is deleted. The key tells the rows of all groups apart. */
   toView<const N extends string>(
     name: N,
-    options: Pick<ViewOptions<R, never>, 'value' | 'keep'> & { key: (row: R) => string | Uint8Array },
+    options: Pick<ViewOptions<R, never>, 'value' | 'keep' | 'provisional'> & { key: (row: R) => string | Uint8Array },
   ): RankedStream<R, WithView<V, N, R>> & Complete<WithView<V, N, R>>
 }

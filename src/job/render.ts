@@ -142,7 +142,7 @@ function operatorText(operator: OperatorPlan): string {
     case 'to':
       return `to ${operator.topic} (${operator.sink.format}), ${emitText(operator.emit)}`
     case 'view':
-      return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}${keepText(operator)}`
+      return `view ${operator.view} (${operator.sink.format}), ${emitText(operator.emit)}${keepText(operator)}${operator.isProvisional ? ', rows before their commit' : ''}`
   }
 }
 

@@ -64,6 +64,12 @@ export interface ViewOptions<R, E> {
    * so long in event time, or `true`, as long as `keep` says. For rows of an aggregate.
    */
   readonly history?: Duration | true
+  /**
+   * Clients that ask for it see rows before their commit too, marked, as soon as they are computed; what is not committed in the end
+   * is taken back. Default false. Not with
+   * `history`.
+   */
+  readonly provisional?: boolean
 }
 
 export interface JobOptions {

@@ -51,7 +51,7 @@ export interface Table<R, K extends string, V = NoViews> {
   /** Keeps the rows in a view (topic `<job>-view-<name>`) that clients subscribe to. */
   toView<const N extends string>(
     name: N,
-    options?: Pick<ViewOptions<R, never>, 'value' | 'keep'>,
+    options?: Pick<ViewOptions<R, never>, 'value' | 'keep' | 'provisional'>,
   ): Table<R, K, WithView<V, N, R>> & Complete<WithView<V, N, R>>
 }
 

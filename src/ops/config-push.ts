@@ -161,4 +161,29 @@ export const PUSH_ROWS = [
     reason:
       'A view whose newest row is older than this by its timestamp is behind too; 0: not looked at, since rows of windows are as old as their windows.',
   },
+  {
+    key: 'push.provisionalRowsMax',
+    type: 'integer',
+    default: 10_000,
+    min: 1,
+    max: 1_000_000,
+    reason: 'Keys of a view that have a row before its commit; rows of further keys are shown when they are committed.',
+  },
+  {
+    key: 'push.provisionalBytesMax',
+    type: 'bytes',
+    default: 16 * MIB,
+    min: 1024,
+    max: 1024 * MIB,
+    reason: 'Bytes of these rows of a view, counted as UTF-16.',
+  },
+  {
+    key: 'push.provisionalMsMax',
+    type: 'ms',
+    default: 60_000,
+    min: 100,
+    max: 600_000,
+    reason:
+      'A row is shown before its commit for so long at most, whatever becomes of it; not less than `commit.maxMs`. An attempt that cannot commit takes its rows back long before.',
+  },
 ] as const satisfies readonly ConfigRow[]

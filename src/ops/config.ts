@@ -215,6 +215,7 @@ function choose(candidate: Candidate, chosen: Map<string, ConfigEntry>, problems
 const NOT_OVER = [
   ['commit.minMs', 'commit.maxMs'],
   ['commit.minMs', 'commit.catchUpMs'],
+  ['commit.maxMs', 'push.provisionalMsMax'],
   ['limits.valueBytesMax', 'limits.pollBytesMax'],
   ['limits.pollBytesMax', 'limits.laneBytesMax'],
 ] as const

@@ -19,8 +19,13 @@ export interface WireRow {
   row: unknown
   /** The window of the row is closed, it does not change any more. */
   isFinal?: true
-  /** The row is not committed yet. */
+  /**
+   * Not committed yet: `partition` and `offset` are those of the committed row that it stands above, the offset -1 where there is
+   * none. The next row of the key without the mark takes its place. `attempt` and `rev` grow in this order.
+   */
   isProvisional?: true
+  attempt?: number
+  rev?: number
 }
 
 export type Scalar = string | number | boolean | null
@@ -63,6 +68,8 @@ export interface Subscribe extends Selection {
    * rows of the keys, the older ones too. A row is told apart by key and `timeMs`.
    */
   history?: number
+  /** Rows before their commit too, marked, where this server has them. */
+  provisional?: boolean
 }
 
 /** Client to server. */
@@ -90,6 +97,11 @@ export interface Feed {
   lagMs: number | null
   /** Of `quiet` and `behind`: whether the group of the job that writes the view has members. Absent: not known. */
   job?: 'running' | 'absent'
+  /**
+   * To a subscription that asked for such rows: whether there may be some, of the keys that the job works on in this server's
+   * process. Absent to others.
+   */
+  provisional?: boolean
 }
 
 /** Server to client. `position` is opaque. */
@@ -97,7 +109,7 @@ export type ServerMessage =
   /** A part of all rows that are selected. The first part replaces all that was there; with the last it is whole. */
   | { type: 'snapshot'; id: number; position: string; isFirst: boolean; isLast: boolean; rows: WireRow[] }
   /**
-   * What changed from `prev` to `position`, at most one row a key. `prev` is the position told before, else something was missed.
+   * What changed from `prev` to `position`, at most one row a key. Where both are the same it is of rows that are not committed. `prev` is the position told before, else something was missed.
    * Of several parts only the last moves it.
    */
   | { type: 'update'; id: number; prev: string; position: string; rows: WireRow[] }
@@ -146,10 +158,11 @@ export function readClientMessage(message: unknown, limits: SelectionLimits): Cl
     return 'type must be subscribe, unsubscribe or ping'
   if (!isWhole(message.id)) return 'id must be a whole number from 0 on'
   if (message.type === 'unsubscribe') return { type: 'unsubscribe', id: message.id }
-  const { id, view, resume, minGapMs, history } = message
+  const { id, view, resume, minGapMs, history, provisional } = message
   if (typeof view !== 'string') return 'view must be a text'
   if (resume !== undefined && typeof resume !== 'string') return 'resume must be a position, a text'
   if (minGapMs !== undefined && !isWhole(minGapMs)) return 'minGapMs must be a whole number from 0 on'
+  if (provisional !== undefined && typeof provisional !== 'boolean') return 'provisional must be true or false'
   const selection = readSelection(message, limits)
   if (typeof selection === 'string') return selection
   const count = history === undefined ? undefined : readHistoryCount(history, selection, limits)
@@ -162,6 +175,7 @@ export function readClientMessage(message: unknown, limits: SelectionLimits): Cl
     ...(resume === undefined ? {} : { resume }),
     ...(minGapMs === undefined ? {} : { minGapMs }),
     ...(count === undefined ? {} : { history: count }),
+    ...(provisional === undefined ? {} : { provisional }),
   }
 }
 

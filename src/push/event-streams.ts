@@ -48,7 +48,7 @@ export function streamEvents(serving: Serving, reply: HttpReply, request: HttpRe
 
 type EventsRequest = Omit<Subscribe, 'type' | 'id' | 'view'>
 
-/** A browser that connects again says the id of the last event; anyone may say `resume` and `minGapMs`. Throws MR7006. */
+/** A browser that connects again says the id of the last event; anyone may say `resume`, `minGapMs` and `provisional`. Throws MR7006. */
 function eventsRequest(request: HttpRequest, limits: PushLimits): EventsRequest {
   const { query } = request
   const resume = request.header('last-event-id') || query.get('resume')
@@ -58,5 +58,11 @@ function eventsRequest(request: HttpRequest, limits: PushLimits): EventsRequest 
   const given = query.get('history')
   const history = given === null ? undefined : readHistoryCount(Number(given), selection, limits)
   if (typeof history === 'string') throw new MillraceError('MR7006', { reason: history })
-  return { ...selection, ...(resume ? { resume } : {}), ...(history === undefined ? {} : { history }), minGapMs }
+  return {
+    ...selection,
+    ...(resume ? { resume } : {}),
+    ...(history === undefined ? {} : { history }),
+    minGapMs,
+    provisional: query.get('provisional') === 'true',
+  }
 }

@@ -9,6 +9,8 @@ export interface Follower {
   readonly lens: Lens
   /** It is told of every row of its keys, not of the newest ones alone. */
   readonly hasHistory: boolean
+  /** It wants rows before their commit. */
+  readonly isProvisional: boolean
   /** Monotonic ms; it is told nothing before. */
   readonly dueMs: number
   /** Monotonic ms since when this server is behind the position that it is to go on at. */

@@ -33,6 +33,8 @@ export class HistorySubscription implements Follower {
   readonly id: number
   readonly lens: Lens
   readonly hasHistory = true
+  /** Rows of a history are told when they are committed. */
+  readonly isProvisional = false
   dueMs = Number.NEGATIVE_INFINITY
   behindSinceMs: number | undefined
   readonly #toldFeed = new ToldFeed()
@@ -76,7 +78,7 @@ export class HistorySubscription implements Follower {
 
   flush(nowMs: number): void {
     if (this.view.failure !== undefined || nowMs < this.dueMs) return
-    this.#toldFeed.tell(this.view, this.id, this.#outlet)
+    this.#toldFeed.tell(this, this.#outlet)
     if (!this.view.isReady) return
     let hasSent = false
     while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true

@@ -1,8 +1,9 @@
 // Every limit of push, with its unit and reason. Main thread.
 import type { SelectionLimits } from '../protocol/messages.ts'
 import type { FeedLimits } from './feed-facts.ts'
+import type { ProvisionalLimits } from './provisional-slots.ts'
 
-export interface PushLimits extends SelectionLimits, FeedLimits {
+export interface PushLimits extends SelectionLimits, FeedLimits, ProvisionalLimits {
   /** Rows of a view in memory. */
   viewRowsMax: number
   /** Bytes of a view's rows in memory, counted as UTF-16. */
@@ -68,4 +69,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   staleAfterMs: 30_000,
   behindAfterMs: 10_000,
   rowLagMsMax: 0,
+  provisionalRowsMax: 10_000,
+  provisionalBytesMax: 16 << 20,
+  provisionalMsMax: 60_000,
 }

@@ -1,6 +1,6 @@
 // A view as it is served: its rows, where it is, whether it has caught up, why it failed, and who follows it. Main thread.
 // Keeps SPEC: PUSH-3 (memory of a view is limited; one over its limit is not served at all), PUSH-11 (nor before it is read), PUSH-12 (a
-// position is gone on from, or there is a reason), PUSH-17 (how it is fed).
+// position is gone on from, or there is a reason), PUSH-36 (how it is fed).
 
 import { MillraceError } from '../core/errors.ts'
 import { historyPlace } from '../core/history-key.ts'
@@ -8,6 +8,7 @@ import type { Feed, ResetReason } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
 import type { HistoryStore } from './history-store.ts'
 import type { Offsets, PositionTokens } from './position-token.ts'
+import { type ProvisionalLimits, ProvisionalSlots } from './provisional-slots.ts'
 import type { ViewCounts } from './push-metrics.ts'
 import type { Lens } from './selection.ts'
 import type { RowRecord, ViewRow, ViewStore } from './view-store.ts'
@@ -50,6 +51,7 @@ export interface LiveViewOptions {
   history: HistoryStore | undefined
   counts: ViewCounts
   messageCharsMax: number
+  provisional: ProvisionalLimits
   wallMs: () => number
 }
 
@@ -61,6 +63,8 @@ export class LiveView {
   /** Rows by key and time, where the view keeps them. */
   readonly history: HistoryStore | undefined
   readonly counts: ViewCounts
+  /** Rows that are not committed. */
+  readonly provisional: ProvisionalSlots
   place: ViewPlace
   /** Set once: the view is not served from then on. */
   failure: MillraceError | undefined
@@ -75,6 +79,8 @@ export class LiveView {
   /** Those of all keys or of a prefix. */
   readonly #following = new Set<Follower>()
   readonly #byKey = new Map<string, Set<Follower>>()
+  /** Those that want rows before their commit. */
+  readonly #provisional = new Set<Follower>()
   /** By lens and encoding, the sequence that they begin after; of the present place only. */
   readonly #shared = new Map<string, SharedUpdate>()
   /** Rows as they travel, by lens and encoding; of the present place only. */
@@ -92,6 +98,7 @@ export class LiveView {
     this.store = store
     this.history = history
     this.counts = counts
+    this.provisional = new ProvisionalSlots(store, options.provisional, (outcome) => counts.provisional(outcome))
     this.#behind = new Set(store.offsets.keys())
     this.place = this.#placeNow()
   }
@@ -139,6 +146,7 @@ export class LiveView {
     this.failure = failure
     this.store.clear()
     this.history?.clear()
+    this.provisional.clear()
     this.#shared.clear()
     this.#encoded.clear()
     this.onChange(this.#subscriptions)
@@ -160,9 +168,19 @@ export class LiveView {
     }
   }
 
+  get isProvisionalAsked(): boolean {
+    return this.#provisional.size > 0
+  }
+
+  /** Rows that are not committed have changed, or whether there may be some. */
+  tellProvisional(): void {
+    if (this.failure === undefined && this.isProvisionalAsked) this.onChange(this.#provisional)
+  }
+
   add(subscription: Follower): void {
     const { lens } = subscription
     this.#subscriptions.add(subscription)
+    if (subscription.isProvisional) this.#provisional.add(subscription)
     if (lens.keys === undefined) this.#following.add(subscription)
     else for (const key of lens.keys) this.#setOf(key).add(subscription)
   }
@@ -170,6 +188,7 @@ export class LiveView {
   remove(subscription: Follower): void {
     if (!this.#subscriptions.delete(subscription)) return
     this.#following.delete(subscription)
+    if (this.#provisional.delete(subscription) && !this.isProvisionalAsked) this.provisional.clear()
     for (const key of subscription.lens.keys ?? []) {
       const set = this.#byKey.get(key)!
       set.delete(subscription)

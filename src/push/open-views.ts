@@ -100,6 +100,7 @@ async function openView(
     history: history ? new HistoryStore(name, marks.low, limits) : undefined,
     counts,
     messageCharsMax: limits.messageCharsMax,
+    provisional: limits,
     wallMs: () => clock.wallMs(),
   })
   return { view: live, keeper }

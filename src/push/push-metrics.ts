@@ -2,6 +2,7 @@
 
 import type { Cell, Registry } from '../ops/metrics.ts'
 import { FEED_STATES, type FeedState } from '../protocol/messages.ts'
+import type { Outcome } from './provisional-slots.ts'
 
 /** The numbers of one view. */
 export interface ViewCounts {
@@ -16,6 +17,8 @@ export interface ViewCounts {
   rowsConflated: { add(amount: number): void }
   undecodable: { add(amount: number): void }
   copy: CopyCounts
+  /** What became of a row that was shown before its commit, or not. */
+  provisional(outcome: Outcome): void
 }
 
 /** The numbers of a view's copy on disk. */
@@ -65,6 +68,10 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
   )
   const written = registry.counter('millrace_push_copy_rows_written_total', 'Rows and removals written to the copy.')
   const readBack = registry.counter('millrace_push_copy_rows_read_total', 'Rows read from the copy, beyond memory.')
+  const provisional = registry.counter(
+    'millrace_push_provisional_total',
+    'Rows of a view before their commit, by what became of them.',
+  )
   const dropped = registry.counter('millrace_push_dropped_total', 'Clients closed by the server, by error code.')
   const refused = registry.counter(
     'millrace_push_refused_total',
@@ -92,6 +99,7 @@ export function pushMetrics(registry: Registry | undefined): PushMetrics {
         rowsWritten: written.with({ view }),
         rowsReadBack: readBack.with({ view }),
       },
+      provisional: (outcome) => provisional.with({ view, outcome }).add(1),
     }),
     closed: (code) => dropped.with({ code }),
     refused: (code) => refused.with({ code }),
@@ -110,6 +118,7 @@ const NO_METRICS: PushMetrics = {
     ...{ rowsRead: NO_CELL, rowsPushed: NO_CELL, rowsConflated: NO_CELL, undecodable: NO_CELL },
     ...{ messages: NO_CELL, bytes: NO_CELL, rowDelay: NO_CELL, readDelay: NO_CELL },
     copy: { memoryBytes: NO_CELL, rowsWritten: NO_CELL, rowsReadBack: NO_CELL },
+    provisional: () => undefined,
   }),
   closed: () => NO_CELL,
   refused: () => NO_CELL,

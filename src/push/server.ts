@@ -1,5 +1,5 @@
 // The push server: views over WebSocket and SSE, the list of views, and the page. Main thread.
-// Keeps SPEC: PUSH-1 to PUSH-17.
+// Keeps SPEC: PUSH-1 to PUSH-16, PROV-1 to PROV-5.
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
@@ -11,8 +11,10 @@ import { Connections } from './connections.ts'
 import { LateUpgrade } from './late-upgrade.ts'
 import { DEFAULT_PUSH_LIMITS, type PushLimits } from './limits.ts'
 import { ownPage, type Page } from './page-assets.ts'
+import type { ProvisionalHub } from './provisional-hub.ts'
 import { pushMetrics } from './push-metrics.ts'
 import { makeApp } from './routes.ts'
+import { decodeJson } from './row-json.ts'
 import { type AuthOptions, TokenCheck } from './token-check.ts'
 import { type ListenSocket, loadUws, type Uws, type UwsApp } from './uws.ts'
 import { type ServedView, startFeed, type ViewFeed } from './view-feed.ts'
@@ -40,6 +42,8 @@ export interface PushOptions {
   positionSecret?: string
   /** One call to Kafka; default 10 s. */
   callMs?: number
+  /** Rows before their commit, of the engine in this process. */
+  provisional?: ProvisionalHub | undefined
   /** Gets the counts of push. */
   metrics?: Registry
   clock?: Clock
@@ -99,6 +103,9 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
     scheduler,
   })
   const lateUpgrade = tokens === undefined ? undefined : await openLateUpgrade(uws, scheduler, log)
+  const decoders = new Map(views.map((view) => [view.name, view.decode ?? decodeJson]))
+  const shown = feed.views.map((view) => ({ view, decode: decoders.get(view.name)! }))
+  const detach = options.provisional?.attach(shown, clock, scheduler)
   const connections = new Connections({ limits, metrics, log, clock, scheduler }, feed.views)
   const byName = new Map(feed.views.map((view) => [view.name, view]))
   const app = makeApp(uws, {
@@ -117,8 +124,9 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   })
   try {
     const socket = await listen(uws, app, host, options.port)
-    return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, drainMs: limits.drainMs })
+    return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, detach, drainMs: limits.drainMs })
   } catch (error) {
+    detach?.()
     connections.closeAll()
     lateUpgrade?.close()
     await feed.close()
@@ -143,9 +151,11 @@ interface Running {
   lateUpgrade: LateUpgrade | undefined
   host: string
   drainMs: number
+  /** From the engine that gives rows before their commit. */
+  detach: (() => void) | undefined
 }
 
-function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, drainMs }: Running): PushServer {
+function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, detach, drainMs }: Running): PushServer {
   const port = uws.us_socket_local_port(socket)
   const page = `http://${host.includes(':') ? `[${host}]` : host}:${port}/`
   let closing: Promise<void> | undefined
@@ -163,6 +173,7 @@ function pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, dr
   const close = async (): Promise<void> => {
     stopListening()
     await draining
+    detach?.()
     connections.closeAll()
     await feed.close()
     app.close()

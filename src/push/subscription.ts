@@ -2,11 +2,13 @@
 // cursor and no queue: what a slow client misses is found in the view, newest row per key. Main thread.
 // Keeps SPEC: PUSH-1 (every update names the position before it), PUSH-2 (the newest row of a key is always delivered),
 // PUSH-4 (order per key is monotone), PUSH-12 (it goes on at a position, or says why not), PUSH-13 (rows that are selected, and that some
-// are not any more), PUSH-15 (updates keep their distance), PUSH-36 (it is told how the view is fed).
+// are not any more), PUSH-15 (updates keep their distance), PUSH-36 (it is told how the view is fed),
+// PROV-3 (rows that are not committed never move a position).
 
 import type { Subscribe } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
 import type { LiveView } from './live-view.ts'
+import { ProvisionalTold } from './provisional-told.ts'
 import { type Lens, lensOf } from './selection.ts'
 import { ToldFeed } from './told-feed.ts'
 import type { ViewRow } from './view-store.ts'
@@ -60,9 +62,11 @@ export class Subscription implements Follower {
   #needsSnapshot = false
   #resumeAt: string | undefined
   readonly #toldFeed = new ToldFeed()
+  /** What it has of rows that are not committed; undefined: it did not ask. */
+  readonly #provisional: ProvisionalTold | undefined
 
   constructor({ view, outlet, request, messageCharsMax }: SubscriptionOptions) {
-    const { id, resume, minGapMs = 0 } = request
+    const { id, resume, minGapMs = 0, provisional = false } = request
     this.view = view
     this.id = id
     this.lens = lensOf(request)
@@ -71,8 +75,13 @@ export class Subscription implements Follower {
     this.#minGapMs = minGapMs
     this.#revisions = this.lens.keys === undefined ? undefined : new Map()
     this.#held = this.lens.isConditional ? new Set() : undefined
+    this.#provisional = provisional ? new ProvisionalTold(view, this.lens, outlet.codec, this.#held) : undefined
     this.#resumeAt = resume
     this.#needsSnapshot = resume === undefined
+  }
+
+  get isProvisional(): boolean {
+    return this.#provisional !== undefined
   }
 
   get codec(): WireCodec {
@@ -87,10 +96,10 @@ export class Subscription implements Follower {
   /** Tells the client what it can take now. */
   flush(nowMs: number): void {
     if (this.view.failure !== undefined || nowMs < this.dueMs) return
-    this.#toldFeed.tell(this.view, this.id, this.#outlet)
+    this.#toldFeed.tell(this, this.#outlet)
     if (!this.view.isReady) return
     let hasSent = false
-    while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
+    while (this.#outlet.isOpen() && (this.#sendNext(nowMs) || this.#sendProvisional())) hasSent = true
     if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs
   }
 
@@ -114,6 +123,18 @@ export class Subscription implements Follower {
     if (this.#pending !== undefined) return this.#sendPending(this.#pending)
     if (!this.#hasChanges()) return false
     return this.lens.keys === undefined ? this.#sendChanges() : this.#sendKeys(this.lens.keys)
+  }
+
+  /** Rows that are not committed, once the client has all that are; without a position of their own. False: it knows them. */
+  #sendProvisional(): boolean {
+    if (this.#provisional === undefined || this.#resumeAt !== undefined) return false
+    const rows = this.#provisional.next(this.#messageCharsMax)
+    if (rows.length === 0) return false
+    this.view.counts.rowsPushed.add(rows.length)
+    const message = this.codec.update(this.id, this.#position, this.#position, rows)
+    this.view.countSent(message.length, undefined)
+    this.#outlet.send(message)
+    return true
   }
 
   #hasChanges(): boolean {
@@ -152,6 +173,7 @@ export class Subscription implements Follower {
   #beginSnapshot(): void {
     this.#needsSnapshot = false
     this.#held?.clear()
+    this.#provisional?.reset()
     this.#begin(this.#selected(), true)
     this.#noteRevisions()
     this.#position = this.view.place.text
@@ -222,10 +244,13 @@ export class Subscription implements Follower {
     const held = this.#held
     if (held === undefined || (!row.isRemoval && lens.accepts(row))) {
       held?.add(row.key)
+      this.#provisional?.replaced(row.key)
       // Of a snapshot the next client may ask at another place.
       return this.#isSnapshot ? codec.row(row, lens) : this.view.encodedRow(row, lens, codec)
     }
-    return held.delete(row.key) || this.#isResuming ? codec.removal(row) : undefined
+    if (!held.delete(row.key) && !this.#isResuming) return undefined
+    this.#provisional?.replaced(row.key)
+    return codec.removal(row)
   }
 
   #sendChanges(): boolean {

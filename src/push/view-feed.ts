@@ -3,17 +3,17 @@
 
 import { type Clock, delay, type Scheduler } from '../core/clock.ts'
 import { MillraceError } from '../core/errors.ts'
-import { encodeHeaders, FrameView } from '../core/frame.ts'
+import { FrameView } from '../core/frame.ts'
 import { type Kafka, KafkaError, type KafkaFailure, type Reader, type SourceBatch } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
 import { lockCopies } from './copied-view.ts'
-import { KEY_BYTES_MAX } from './copy-codec.ts'
 import type { CopyKeeper } from './copy-keeper.ts'
 import { FeedWatch } from './feed-watch.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
 import { describeTopics, type OpenedView, openViews } from './open-views.ts'
 import type { PushMetrics } from './push-metrics.ts'
+import { decodeJson, type RowDecoder, rowOf } from './row-json.ts'
 
 /** A view to serve. */
 export interface ServedView {
@@ -66,8 +66,6 @@ const FINAL_ERRORS = new Set([
 ])
 const POLL_WAIT_MS = 1000
 const RETRY_AFTER_MS = 500
-const keyDecoder = new TextDecoder('utf-8', { fatal: true })
-const valueDecoder = new TextDecoder()
 
 /**
  * Opens the reader and starts the loop. Throws MR4002 when a topic is missing, MR7030 and MR7031 when the folder of copies cannot be used,
@@ -105,7 +103,7 @@ class FeedLoop {
   readonly #views: readonly LiveView[]
   readonly #keepers: ReadonlyMap<LiveView, CopyKeeper>
   readonly #reader: Reader
-  readonly #decoders: Map<string, (value: Uint8Array) => unknown>
+  readonly #decoders: Map<string, RowDecoder>
   readonly #ended: Promise<void>
   #becameReady: () => void = () => undefined
   #hasFailed: (failure: MillraceError) => void = () => undefined
@@ -200,6 +198,8 @@ class FeedLoop {
       const timestampMs = frame.timestampMs(at)
       const reason = typeof row === 'string' ? row : view.apply({ partition, offset, timestampMs, ...row })
       if (reason !== undefined) this.#skip(view, partition, offset, reason)
+      // Of a view with history no row is shown before: nothing is settled by this one.
+      else if (typeof row !== 'string') view.provisional.read(row.key, row.json)
     }
     view.counts.rowsRead.add(readCount)
   }
@@ -247,43 +247,4 @@ class FeedLoop {
     view.fail(failure)
     if (this.#views.every((each) => each.failure !== undefined)) this.#hasFailed(failure)
   }
-}
-
-function decodeJson(value: Uint8Array): unknown {
-  return JSON.parse(valueDecoder.decode(value))
-}
-
-/** Key and JSON of a record, and whether it may still change; `json` undefined removes the key. A text says why it is no row. */
-function rowOf(
-  frame: FrameView,
-  at: number,
-  decode: (value: Uint8Array) => unknown,
-): { key: string; json: string | undefined; isFinal: boolean } | string {
-  const key = frame.key(at)
-  if (key === undefined) return 'it has no key'
-  if (key.length > KEY_BYTES_MAX) return `its key is longer than ${KEY_BYTES_MAX} bytes`
-  const value = frame.value(at)
-  try {
-    const json = value === undefined ? undefined : JSON.stringify(decode(value), plainValue)
-    if (value !== undefined && json === undefined) return 'its value is nothing that JSON knows'
-    return { key: keyDecoder.decode(key), json, isFinal: isFinal(frame, at) }
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error)
-  }
-}
-
-/** The first header of a row of a job, as it is packed, when its window is closed. */
-const FINAL_PHASE = encodeHeaders([{ name: 'millrace-phase', value: new TextEncoder().encode('final') }])
-
-function isFinal(frame: FrameView, at: number): boolean {
-  if (frame.headersBytes(at) < FINAL_PHASE.length) return false
-  const start = frame.headersStart(at)
-  for (let i = 0; i < FINAL_PHASE.length; i++) if (frame.bytes[start + i] !== FINAL_PHASE[i]) return false
-  return true
-}
-
-/** What JSON does not know: big integers travel as text, bytes as base64. */
-function plainValue(_name: string, value: unknown): unknown {
-  if (typeof value === 'bigint') return value.toString()
-  return value instanceof Uint8Array ? Buffer.from(value).toString('base64') : value
 }

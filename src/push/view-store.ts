@@ -25,6 +25,8 @@ export interface ViewRow {
   isCurrent: boolean
   /** Of a row of a history, whose key is that of its record. */
   readonly place: HistoryPlace | undefined
+  /** Of a row that is not committed, which no store has: the attempt that made it and its number in it. */
+  readonly provisional?: { attempt: number; rev: number }
 }
 
 /** What a client has to be told since a sequence. */

@@ -43,11 +43,16 @@ export function bytesOf(message: Encoded): Uint8Array {
 }
 
 /** A WireRow whose row is JSON already. Of one that is not there, or not selected, nothing is final. */
-export function rowJson({ key, partition, offset, timestampMs, isFinal, place }: ViewRow, json: string): string {
+export function rowJson(
+  { key, partition, offset, timestampMs, isFinal, place, provisional }: ViewRow,
+  json: string,
+): string {
   const time = place === undefined ? '' : `"timeMs":${place.timeMs},`
-  const more = isFinal && json !== 'null' ? ',"isFinal":true' : ''
+  const final = isFinal && json !== 'null' ? ',"isFinal":true' : ''
+  const mark =
+    provisional === undefined ? '' : `,"isProvisional":true,"attempt":${provisional.attempt},"rev":${provisional.rev}`
   const name = JSON.stringify(place?.key ?? key)
-  return `{"key":${name},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},${time}"row":${json}${more}}`
+  return `{"key":${name},"partition":${partition},"offset":${offset},"timestampMs":${timestampMs},${time}"row":${json}${final}${mark}}`
 }
 
 const packr = new Packr({ useRecords: false, variableMapSize: true })
@@ -73,10 +78,14 @@ export const msgpackCodec: WireCodec = {
   },
 }
 
-function packedRow({ key, partition, offset, timestampMs, isFinal, place }: ViewRow, row: unknown): Uint8Array {
-  const more = isFinal && row !== null ? { isFinal } : {}
-  if (place === undefined) return packr.pack({ key, partition, offset, timestampMs, row, ...more })
-  return packr.pack({ key: place.key, partition, offset, timestampMs, timeMs: place.timeMs, row, ...more })
+function packedRow(
+  { key, partition, offset, timestampMs, isFinal, place, provisional }: ViewRow,
+  row: unknown,
+): Uint8Array {
+  const final = isFinal && row !== null ? { isFinal } : {}
+  const mark = provisional === undefined ? {} : { isProvisional: true, ...provisional }
+  if (place === undefined) return packr.pack({ key, partition, offset, timestampMs, row, ...final, ...mark })
+  return packr.pack({ key: place.key, partition, offset, timestampMs, timeMs: place.timeMs, row, ...final })
 }
 
 /** A map of one field more, an array of what is packed already. */

@@ -2,6 +2,7 @@
 import type { Clock, Scheduler } from '../../src/core/clock.ts'
 import { addCounts, noCounts } from '../../src/core/counts.ts'
 import type { LaneSetup } from '../../src/core/message.ts'
+import type { ProvisionalRows } from '../../src/core/provisional.ts'
 import { Engine } from '../../src/engine/engine.ts'
 import { inlineLanes, type Lanes } from '../../src/engine/lanes.ts'
 import type { EngineLimits, EngineObserver } from '../../src/engine/options.ts'
@@ -50,6 +51,8 @@ export interface MemoryJobOptions {
   scheduler?: Scheduler
   /** Runs the lanes some other way; default: in the calling thread. */
   makeLanes?: (setups: LaneSetup[]) => Lanes
+  /** Gets rows before their commit. */
+  provisional?: ProvisionalRows
 }
 
 export interface MemoryJob {
@@ -132,6 +135,7 @@ export async function startMemoryJob(options: MemoryJobOptions): Promise<MemoryJ
     batchBytesMax: jobTopics.batchBytesMax,
     log: { info: note, warn: note, error: note },
     observer,
+    provisional: options.provisional,
   })
   const done = engine.run()
   done.catch(() => {}) // whoever awaits `done` has the error

@@ -37,6 +37,7 @@ import runningSum from '../../examples/running-sum/job.ts'
 import { MillraceError } from '../../src/core/errors.ts'
 import { compiledJobOf } from '../../src/job/compiled-job.ts'
 import type { CompiledJob, ViewPlan } from '../../src/job/plan.ts'
+import { planHash } from '../../src/job/plan-hash.ts'
 import { planTopics } from '../../src/job/plan-topics.ts'
 import type { ViewOptions } from '../../src/job/stages.ts'
 import { inputTopics } from '../../src/job/topology.ts'
@@ -158,6 +159,17 @@ test('emission defaults to final for a window, and to updates for a view', () =>
     { kind: 'updates' },
     { kind: 'every', everyMs: 250 },
   ])
+})
+
+test('rows of a view are shown before their commit where the job says so, and its state means the same', () => {
+  const plans = [{}, { provisional: false }, { provisional: true }].map(
+    (options) => running().toView('v', options).build().plan,
+  )
+  const marks = plans.map(({ operators }) =>
+    operators.flatMap((one) => (one.kind === 'view' ? [one.isProvisional] : [])),
+  )
+  expect(marks).toEqual([[undefined], [undefined], [true]])
+  expect(new Set(plans.map(planHash)).size).toBe(1)
 })
 
 test('all source options reach the plan', () => {
@@ -653,6 +665,16 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     'final of a view without a window',
     () => loose(running()).toView!('v', { emit: 'final' }),
     "view 'v': emit 'final' needs a window; a running result has no end, use 'updates' or { every: '250ms' }",
+  ],
+  [
+    'rows before their commit, not as a yes or no',
+    () => loose(running()).toView!('v', { provisional: 'always' }),
+    "view 'v': provisional must be true or false, not 'always'",
+  ],
+  [
+    'rows before their commit of a view with history',
+    () => loose(running()).toView!('v', { provisional: true, history: true }),
+    "view 'v': provisional does not go with history: a view with history shows rows when they are committed",
   ],
   [
     'late without a window',

@@ -203,10 +203,11 @@ describe('problems', () => {
   test('the limits of push are configured with the defaults that the push server has', () => {
     const { push } = loadConfig({})
     const { allowedOrigins: _origins, positionSecret: _secret, host: _host, port: _port, ...rest } = push
-    const { trustedProxies, page: _page, dir: _dir, ...others } = rest
+    const { trustedProxies, page, dir, ...others } = rest
     const limits = Object.fromEntries(Object.entries(others).filter(([name]) => !name.startsWith('auth.')))
-    expect(Object.keys(limits)).toHaveLength(12)
+    expect(Object.keys(limits)).toHaveLength(15)
     expect(trustedProxies).toBe(0)
+    expect([page, dir]).toEqual([undefined, undefined])
     expect(DEFAULT_PUSH_LIMITS).toMatchObject(limits)
   })
 

@@ -1,8 +1,11 @@
-// The transcripts of docs/protocol.md, said to a real server in both encodings. Holds SPEC: PUSH-1, PUSH-12, PUSH-13, PUSH-14, PUSH-34.
+// The transcripts of docs/protocol.md, said to a real server in both encodings. Holds SPEC: PUSH-1, PUSH-12, PUSH-13, PUSH-14, PUSH-34,
+// PROV-1, PROV-2, PROV-3.
 import { readFileSync } from 'node:fs'
 import { afterEach, expect, test } from 'vitest'
+import { FrameWriter } from '../../src/core/frame.ts'
 import type { Registry } from '../../src/ops/metrics.ts'
 import { JSON_PROTOCOL, MSGPACK_PROTOCOL } from '../../src/protocol/messages.ts'
+import { ProvisionalHub } from '../../src/push/provisional-hub.ts'
 import { eventually, type Rig, startRig, TOPIC, Watcher } from './push-fixture.ts'
 
 const text = readFileSync(new URL('../../docs/protocol.md', import.meta.url), 'utf8')
@@ -56,7 +59,11 @@ test('there are transcripts', () => {
 test.each(transcripts.flatMap((one) => [JSON_PROTOCOL, MSGPACK_PROTOCOL].map((protocol) => ({ ...one, protocol }))))(
   '$name, $protocol',
   async ({ lines, history, protocol }) => {
-    rig = await startRig({ views: [{ name: 'candles', topic: TOPIC, history }] }, 1)
+    const hub = new ProvisionalHub(new Map([[0, TOPIC]]))
+    rig = await startRig({ views: [{ name: 'candles', topic: TOPIC, history }], provisional: hub }, 1)
+    hub.begun(1)
+    const given: PutRecord[] = []
+    let epoch = 1
     const { push, kafka, wsUrl, metrics } = rig
     const watcher = new Watcher(wsUrl, undefined, {}, { 'sec-websocket-protocol': protocol })
     await eventually(() => push.isReady())
@@ -72,14 +79,18 @@ test.each(transcripts.flatMap((one) => [JSON_PROTOCOL, MSGPACK_PROTOCOL].map((pr
         if (rest.includes('unsubscribe')) await answered(watcher)
       } else if (line.startsWith('< ')) {
         await watcher.until(() => watcher.messages.length > read)
-        expect(positions.named(watcher.messages[read++])).toEqual(JSON.parse(rest))
+        expect(timeless(positions.named(watcher.messages[read++]))).toEqual(JSON.parse(rest))
+      } else if (line.startsWith('give ')) {
+        given.push(recordOf(line))
+        hub.given(1, epoch, frameOf(given.at(-1)!))
+      } else if (line === 'commit') {
+        hub.committed(1, epoch++)
+        putCount += given.length
+        for (const record of given.splice(0)) kafka.append(TOPIC, record)
+      } else if (line === 'abort') {
+        hub.ended(1)
       } else {
-        const [, key, timestampMs, value] = /^put (\S+) (\d+) ?(.*)$/.exec(line)!
-        kafka.append(TOPIC, {
-          key: key!,
-          timestampMs: Number(timestampMs),
-          value: value === '' ? undefined : value,
-        })
+        kafka.append(TOPIC, recordOf(line))
         putCount++
         // What is put before anybody subscribes must be there by then.
         await eventually(() => readCount(metrics) === putCount)
@@ -88,6 +99,31 @@ test.each(transcripts.flatMap((one) => [JSON_PROTOCOL, MSGPACK_PROTOCOL].map((pr
     expect(watcher.messages.slice(read)).toEqual([])
   },
 )
+
+interface PutRecord {
+  key: string
+  timestampMs: number
+  value: string | undefined
+}
+
+function recordOf(line: string): PutRecord {
+  const [, key, timestampMs, value] = /^\w+ (\S+) (\d+) ?(.*)$/.exec(line)!
+  return { key: key!, timestampMs: Number(timestampMs), value: value === '' ? undefined : value! }
+}
+
+function frameOf({ key, timestampMs, value }: PutRecord): ArrayBuffer {
+  const writer = new FrameWriter()
+  writer.append(0, -1, timestampMs, Buffer.from(key), value === undefined ? undefined : Buffer.from(value))
+  return writer.take()!
+}
+
+/** Times of the clock are a `T`. */
+function timeless(message: unknown): unknown {
+  const times = Object.entries(message as object).map(([name, value]) =>
+    ['sinceMs', 'lagMs'].includes(name) ? [name, 'T'] : [name, value],
+  )
+  return Object.fromEntries(times)
+}
 
 async function answered(watcher: Watcher): Promise<void> {
   watcher.say({ type: 'ping' })
