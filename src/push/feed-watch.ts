@@ -2,7 +2,7 @@
 // asked. Main thread.
 // Keeps SPEC: PUSH-36 (a view whose rows do not move says why, as far as it can be known).
 
-import type { Clock, Scheduler } from '../core/clock.ts'
+import { type Clock, type Scheduler, within } from '../core/clock.ts'
 import { FrameView } from '../core/frame.ts'
 import { type Kafka, KafkaError, type KafkaFailure, type Reader, type SourceBatch } from '../kafka/port.ts'
 import type { Log } from '../ops/log.ts'
@@ -14,7 +14,7 @@ import type { PushMetrics } from './push-metrics.ts'
 const TICK_MS = 1000
 /** Kafka that could not be reached is asked again after this long. */
 const ASK_CUT_EVERY_MS = 2000
-/** One question: a close waits for it. */
+/** Without an answer for so long Kafka cannot be reached. Clients keep asking far beyond the time that they are given. */
 const ASK_MS_MAX = 2000
 const ALL_DOWN = '_ALL_BROKERS_DOWN'
 
@@ -51,8 +51,11 @@ interface Watched {
 export class FeedWatch {
   readonly #options: FeedWatchOptions
   readonly #watched: Watched[]
-  #asking: Promise<void> = Promise.resolve()
-  #isAsking = false
+  /** Views that are being asked about, and when the question was asked that is out. */
+  #asking: readonly Watched[] = []
+  #askedSinceMs = Number.POSITIVE_INFINITY
+  /** A client that asks for the members of a group may take its time to connect: one at a time, and nobody waits for it for long. */
+  #isAskingGroup = false
   #isClosed = false
   #cancelTick: () => void
 
@@ -99,11 +102,10 @@ export class FeedWatch {
     }
   }
 
-  /** Before the reader is closed: waits for a question that is out. Idempotent. */
-  async close(): Promise<void> {
+  /** A question that is out ends with the reader. Idempotent. */
+  close(): void {
     this.#isClosed = true
     this.#cancelTick()
-    await this.#asking
   }
 
   #of(topic: string): Watched[] {
@@ -111,10 +113,15 @@ export class FeedWatch {
   }
 
   #tick(): void {
-    const { scheduler } = this.#options
+    const { clock, scheduler } = this.#options
+    const nowMs = clock.monotonicMs()
     const toAsk = this.#watched.filter((watched) => this.#isToAsk(watched))
-    for (const watched of this.#watched) if (!toAsk.includes(watched)) this.#judge(watched)
-    if (toAsk.length > 0 && !this.#isAsking) this.#asking = this.#askAll(toAsk)
+    if (nowMs - this.#askedSinceMs >= ASK_MS_MAX) for (const { facts } of this.#asking) facts.cut(nowMs)
+    for (const watched of this.#watched) {
+      const isOpen = toAsk.includes(watched) || this.#asking.includes(watched)
+      if (!isOpen || nowMs - this.#askedSinceMs >= ASK_MS_MAX) this.#judge(watched)
+    }
+    if (toAsk.length > 0 && this.#asking.length === 0) void this.#askAll(toAsk)
     this.#cancelTick = scheduler.after(TICK_MS, () => this.#tick())
   }
 
@@ -130,49 +137,65 @@ export class FeedWatch {
 
   /** Never rejects. */
   async #askAll(watched: readonly Watched[]): Promise<void> {
-    this.#isAsking = true
+    this.#asking = watched
     for (const one of watched) {
       if (this.#isClosed) break
       try {
         await this.#ask(one)
       } catch (error) {
-        if (!(error instanceof KafkaError)) this.#options.log.error({ err: error }, 'a view could not be looked after')
+        if (!(error instanceof KafkaError || this.#isClosed))
+          this.#options.log.error({ err: error }, 'a view could not be looked after')
         one.facts.cut(this.#options.clock.monotonicMs())
       }
+      this.#askedSinceMs = Number.POSITIVE_INFINITY
       one.isDoubted = false
       one.askedMs = this.#options.clock.monotonicMs()
       if (!this.#isClosed) this.#judge(one)
     }
-    this.#isAsking = false
+    this.#asking = []
   }
 
   async #ask(watched: Watched): Promise<void> {
     const { reader, callMs, clock } = this.#options
     const { view, facts } = watched
     for (const partition of view.store.offsets.keys()) {
+      this.#askedSinceMs = clock.monotonicMs()
       const { high } = await reader.watermarks({ topic: view.topic.name, partition }, Math.min(callMs, ASK_MS_MAX))
       facts.sawEnd(partition, high, clock.monotonicMs())
     }
+    this.#askedSinceMs = Number.POSITIVE_INFINITY
     facts.reached(clock.monotonicMs())
     watched.job = await this.#jobOf(view)
   }
 
   /** Undefined: this principal or client cannot know. */
   async #jobOf({ name }: LiveView): Promise<Feed['job']> {
-    const { kafka, groups, callMs, log } = this.#options
+    const { groups, log, scheduler } = this.#options
     const group = groups.get(name)
-    if (group === undefined) return undefined
+    if (group === undefined || this.#isAskingGroup) return undefined
+    let job: Feed['job']
+    this.#isAskingGroup = true
+    const asking = this.#countMembers(group)
+      .then((count) => {
+        job = count > 0 ? 'running' : 'absent'
+      })
+      .catch((error: unknown) => {
+        log.debug({ err: error, view: name, group }, 'whether the job of a quiet view runs could not be asked')
+      })
+      .finally(() => {
+        this.#isAskingGroup = false
+      })
+    await within(scheduler, ASK_MS_MAX, asking)
+    return job
+  }
+
+  async #countMembers(group: string): Promise<number> {
+    const { kafka, callMs } = this.#options
+    const admin = await kafka.openAdmin()
     try {
-      const admin = await kafka.openAdmin()
-      try {
-        const members = await admin.groupMembers(group, Math.min(callMs, ASK_MS_MAX))
-        return members.length > 0 ? 'running' : 'absent'
-      } finally {
-        await admin.close()
-      }
-    } catch (error) {
-      log.debug({ err: error, view: name, group }, 'whether the job of a quiet view runs could not be asked')
-      return undefined
+      return (await admin.groupMembers(group, Math.min(callMs, ASK_MS_MAX))).length
+    } finally {
+      await admin.close()
     }
   }
 

@@ -128,7 +128,7 @@ class FeedLoop {
 
   async close(): Promise<void> {
     this.#isClosed = true
-    await this.#watch.close()
+    this.#watch.close()
     await this.#reader.close()
     await this.#ended
   }

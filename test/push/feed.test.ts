@@ -207,6 +207,21 @@ it('those who follow a history are told too', async () => {
   await until(watcher, () => states(watcher).at(-1) === 'live')
 })
 
+it('is cut off too where a question does not come back, and quiet when it does', async () => {
+  await start()
+  const watcher = await watch()
+  let answer = (): void => {}
+  const answered = new Promise<undefined>((resolve) => {
+    answer = () => resolve(undefined)
+  })
+  kafka.faults.before = ({ call }) => (call === 'watermarks' ? answered : undefined)
+  await time.pass(35_000)
+  await until(watcher, () => states(watcher).at(-1) === 'cut')
+  answer()
+  await until(watcher, () => states(watcher).at(-1) === 'quiet absent')
+  expect(states(watcher)).toEqual(['cut', 'quiet absent'])
+})
+
 it('GET /views and SSE say the same', async () => {
   await start()
   await put(1)
