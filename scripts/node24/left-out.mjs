@@ -10,6 +10,7 @@ export const NEEDS_PUSH = [
   'test/client/event-stream.test.ts',
   'test/client/guide.test.ts',
   'test/client/history.test.ts',
+  'test/client/provisional.test.ts',
   'test/client/react.test.ts',
   'test/push/auth.test.ts',
   'test/push/cross-origin.test.ts',

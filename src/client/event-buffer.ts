@@ -3,7 +3,7 @@
 // Keeps SPEC: PUSH-20 (who reads slowly gets the newest row of each key).
 
 import type { ClientError } from './client-error.ts'
-import type { ChangedRow, HeldRow, ViewEvent } from './view.ts'
+import type { ChangedRow, HeldRow, ViewEvent, ViewFeed } from './view.ts'
 
 /** What tells rows of a subscription apart: the key, and in a history the time. */
 export function idOf({ key, timeMs }: { readonly key: string; readonly timeMs?: number }): string {
@@ -14,6 +14,7 @@ export function idOf({ key, timeMs }: { readonly key: string; readonly timeMs?: 
 interface Origin<R> {
   readonly rows: ReadonlyMap<string, HeldRow<R>>
   readonly state: string
+  readonly feed: ViewFeed
   readonly error: ClientError | undefined
 }
 
@@ -24,6 +25,7 @@ export class EventBuffer<R> implements AsyncIterator<ViewEvent<R>, undefined> {
   readonly #onReturn: () => void
   #changed = new Map<string, ChangedRow<R>>()
   #isAll = false
+  #isFeed = false
   #isDone = false
   #waiting: (() => void)[] = []
 
@@ -49,6 +51,12 @@ export class EventBuffer<R> implements AsyncIterator<ViewEvent<R>, undefined> {
       }
       if (this.#changed.size > this.#rowsMax) this.putAll()
     }
+    this.wake()
+  }
+
+  /** How the view is fed is news. */
+  putFeed(): void {
+    this.#isFeed = true
     this.wake()
   }
 
@@ -78,6 +86,10 @@ export class EventBuffer<R> implements AsyncIterator<ViewEvent<R>, undefined> {
   }
 
   #take(): ViewEvent<R> | undefined {
+    if (this.#isFeed) {
+      this.#isFeed = false
+      return { type: 'feed', feed: this.#origin.feed, rows: [] }
+    }
     if (this.#isAll) {
       this.#isAll = false
       return { type: 'snapshot', rows: [...this.#origin.rows.values()] }

@@ -55,7 +55,7 @@ export class EventStreamLink implements Link {
   }
 
   #ask(
-    { view, resume, minGapMs, history, id: _, type: __, ...select }: Subscribe,
+    { view, resume, minGapMs, history, provisional, id: _, type: __, ...select }: Subscribe,
     signal: AbortSignal,
   ): Promise<Response> {
     const { url, token } = this.#options
@@ -63,6 +63,7 @@ export class EventStreamLink implements Link {
     if (resume !== undefined) query.set('resume', resume)
     if (minGapMs !== undefined) query.set('minGapMs', String(minGapMs))
     if (history !== undefined) query.set('history', String(history))
+    if (provisional) query.set('provisional', 'true')
     const headers = token === undefined ? {} : { authorization: `Bearer ${token}` }
     return fetch(`${url}/events/${encodeURIComponent(view)}?${query}`, { headers, signal })
   }

@@ -15,6 +15,7 @@ export type {
   RowState,
   View,
   ViewEvent,
+  ViewFeed,
   ViewHandlers,
   ViewSelection,
   ViewState,

@@ -3,7 +3,16 @@
 
 import { useMemo, useSyncExternalStore } from 'react'
 import type { ClientError } from './client-error.ts'
-import type { FieldOf, HeldRow, Picked, View, ViewSelection, ViewState } from './view.ts'
+import {
+  type FieldOf,
+  type HeldRow,
+  LIVE,
+  type Picked,
+  type View,
+  type ViewFeed,
+  type ViewSelection,
+  type ViewState,
+} from './view.ts'
 
 /** What a component shows. A new object whenever something of it has changed. */
 export interface ViewRows<R> {
@@ -12,6 +21,8 @@ export interface ViewRows<R> {
   /** The same by key. */
   readonly byKey: ReadonlyMap<string, HeldRow<R>>
   readonly state: ViewState
+  /** Whether the rows are fresh, as the server said last. */
+  readonly feed: ViewFeed
   /** Why there will be no more. */
   readonly error: ClientError | undefined
 }
@@ -44,22 +55,27 @@ interface Store<R> {
 
 function storeOf<R, F extends FieldOf<R>>(view: View<R>, selection: ViewSelection<R, F>): Store<Picked<R, F>> {
   type Row = Picked<R, F>
-  let shown: ViewRows<Row> = { rows: [], byKey: new Map(), state: 'connecting', error: undefined }
+  let shown: ViewRows<Row> = { rows: [], byKey: new Map(), state: 'connecting', feed: LIVE, error: undefined }
   let isChanged = false
   const follow = (onChange: () => void): (() => void) => {
     const changed = (): void => {
       isChanged = true
       onChange()
     }
-    const followed = view.subscribe(selection, { onSnapshot: changed, onUpdate: changed, onState: changed })
+    const followed = view.subscribe(selection, {
+      onSnapshot: changed,
+      onUpdate: changed,
+      onState: changed,
+      onFeed: changed,
+    })
     subscription = followed
     return () => followed.close()
   }
   const rows = (): ViewRows<Row> => {
     if (isChanged && subscription !== undefined) {
-      const { state, error } = subscription
+      const { state, feed, error } = subscription
       const byKey = new Map(subscription.rows)
-      shown = { rows: [...byKey.values()], byKey, state, error }
+      shown = { rows: [...byKey.values()], byKey, state, feed, error }
       isChanged = false
     }
     return shown

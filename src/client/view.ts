@@ -1,7 +1,7 @@
-// What a view gives to its subscribers, and what they may ask for. Types only.
+// What a view gives to its subscribers, and what they may ask for. Types but for one value.
 // Keeps SPEC: PUSH-13 (keys, prefix, where and fields), PUSH-17 (rows of a client's views are those of its job).
 
-import type { Scalar } from '../protocol/messages.ts'
+import type { Feed, Scalar } from '../protocol/messages.ts'
 import type { ClientError } from './client-error.ts'
 import type { Subscription } from './subscription.ts'
 
@@ -34,10 +34,22 @@ export interface RemovedRow extends Omit<HeldRow<unknown>, 'row'> {
 }
 export type ChangedRow<R> = HeldRow<R> | RemovedRow
 
-/** All rows that are selected, or what has changed since: at most one row a key. */
+/**
+ * Whether the rows of a view are fresh: its `state` is `live`, `quiet` (no rows for a while), `behind` (rows are old) or `cut` (the
+ * server cannot reach Kafka), with `job`, `running` or `absent`, where that is known. `provisional`: whether there may be rows before
+ * their commit, to those who asked. The other fields are there as far as the server has said them.
+ */
+export type ViewFeed = Readonly<Pick<Feed, 'state'> & Partial<Feed>>
+
+/** A server that says nothing of it means this. */
+export const LIVE: ViewFeed = { state: 'live' }
+
+/** All rows that are selected, or what has changed since: at most one row a key. Or how the view is fed from now on. */
 export type ViewEvent<R> =
   | { readonly type: 'snapshot'; readonly rows: readonly HeldRow<R>[] }
   | { readonly type: 'update'; readonly rows: readonly ChangedRow<R>[] }
+  /** `rows` is empty: nothing has changed. */
+  | { readonly type: 'feed'; readonly feed: ViewFeed; readonly rows: readonly ChangedRow<R>[] }
 
 /**
  * - `connecting`: there is no connection yet
@@ -54,6 +66,8 @@ export interface ViewHandlers<R> {
   /** What changed: at most one row a key, in the order of the changes. */
   onUpdate?(rows: readonly ChangedRow<R>[]): void
   onState?(state: ViewState): void
+  /** How the view is fed from now on; `live` as long as nothing is said. */
+  onFeed?(feed: ViewFeed): void
   /** What the server refuses or the client cannot do. Behind one with `canRetry` it tries again, behind another it is closed. */
   onError?(error: ClientError): void
 }
@@ -100,6 +114,8 @@ export type ViewSelection<R, F extends string = FieldOf<R>> = KeyChoice & {
    * A row is told apart by key and `timeMs`.
    */
   readonly history?: number
+  /** Rows before their commit too, with the state `provisional`, where the job declares it and the server has them. */
+  readonly provisional?: boolean
 }
 
 /** A view of the job by its name. */
