@@ -1,7 +1,8 @@
 // The steps of the set-up: what each needs, how it knows that it is done, how it is done. Node built-ins only.
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isExecutable, isOnPath, root, run, SetupError } from './commands.mjs'
+import { browserPath } from './browser.mjs'
+import { isOnPath, root, run, SetupError } from './commands.mjs'
 import { aptLine, hasZstd, missingLibraries } from './libraries.mjs'
 import { hashOf, isStamped, removeStamp, writeStamp } from './stamp.mjs'
 
@@ -185,13 +186,11 @@ const dist = {
   },
 }
 
-const CHROMIUM = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome']
-
 /** For the tests of the browser page only. */
 export const chromium = {
   name: 'chromium',
   aboutSeconds: 40,
-  isDone: () => CHROMIUM.some(isExecutable),
+  isDone: () => browserPath() !== undefined,
   async run() {
     const isRoot = process.getuid?.() === 0
     if (!isRoot || !isOnPath('apt-get')) {

@@ -6,6 +6,7 @@ import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, it } from 'vitest'
+import { neededBrowser } from '../../scripts/setup/browser.mjs'
 import { freePort, type Rig, startRig } from '../push/push-fixture.ts'
 
 const CLIENT = resolve(import.meta.dirname, '../../dist/src/client/index.js')
@@ -27,7 +28,7 @@ beforeAll(async () => {
   siteUrl = `http://localhost:${(site.address() as AddressInfo).port}`
   profile = mkdtempSync(join(tmpdir(), 'millrace-browser-'))
   browser = await chromium.launchPersistentContext(profile, {
-    executablePath: '/usr/bin/chromium',
+    executablePath: neededBrowser(),
     args: ['--headless', '--no-sandbox', '--disable-gpu', '--no-first-run', '--disable-background-networking'],
   })
   page = await browser.newPage()

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
+import { neededBrowser } from '../../scripts/setup/browser.mjs'
 import { freePort, type Rig, startRig } from '../push/push-fixture.ts'
 
 const ARGS = [
@@ -72,7 +73,7 @@ beforeAll(async () => {
   profile = mkdtempSync(join(tmpdir(), 'millrace-browser-'))
   const viewport = { width: 1280, height: 800 }
   browser = await chromium.launchPersistentContext(profile, {
-    executablePath: '/usr/bin/chromium',
+    executablePath: neededBrowser(),
     args: ARGS,
     viewport,
   })
