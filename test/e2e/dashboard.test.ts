@@ -6,6 +6,7 @@ import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { loadPage } from '../../src/cli/page.ts'
 import { historyKey } from '../../src/core/history-key.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
+import { KafkaError } from '../../src/kafka/port.ts'
 import type { Page as PageFiles } from '../../src/push/page-assets.ts'
 import { freePort, type Rig, startRig } from '../push/push-fixture.ts'
 import { DESKTOP, type Look, launch, PHONE, Screen, WAIT } from './dashboard-fixture.ts'
@@ -135,9 +136,9 @@ it('leaves windows without trades empty, puts one that comes late between the ot
   await isShown(screen, 'ALFA', '1s', 4)
   const times = async () => (await drawnCandles(screen)).map(({ time }) => (time - START_MS) / 1000)
   expect(await times()).toEqual([0, 1, 3, 5])
-  put('candles', candle('candles', 'ALFA', 182))
-  await screen.until(`dashboard.drawn().candles.at(-1).time === ${START_MS + 182_000}`)
-  expect(await times()).toEqual([3, 5, 182])
+  put('candles', candle('candles', 'ALFA', 122))
+  await screen.until(`dashboard.drawn().candles.at(-1).time === ${START_MS + 122_000}`)
+  expect(await times()).toEqual([3, 5, 122])
   expect(screen.problems).toEqual([])
 })
 
@@ -303,12 +304,33 @@ it('says that it is cut off and dims what it shows, and goes on where it was wit
   expect(await screen.page.locator('#lost').isVisible()).toBe(false)
 })
 
+it('says what the server knows of rows that do not move', async () => {
+  await rig.push.close()
+  rig = await startRig({ views, page, limits: { staleAfterMs: 1500 } }, 2, kafka)
+  putAll()
+  const screen = await open('?sym=ALFA')
+  await screen.untilState('stale')
+  expect(await screen.text('#lost')).toMatch(/^Nothing new since \d\d:\d\d:\d\d UTC\.$/)
+  const failure = { code: -195, name: '_TRANSPORT', message: 'no broker', isFatal: false, isRetriable: true }
+  kafka.faults.before = ({ call }) => {
+    if (call === 'poll' || call === 'watermarks') throw new KafkaError({ ...failure, requiresAbort: false })
+    return undefined
+  }
+  await screen.until(
+    `document.querySelector('#lost').textContent.startsWith('The server has been cut off from Kafka since')`,
+    { timeout: 40_000 },
+  )
+  kafka.faults.before = undefined
+  putMover('ALFA', 101, 2)
+  await screen.untilState('live', { timeout: 40_000 })
+})
+
 it('says that nothing comes any more, and why it has ended', async () => {
   putAll()
   const screen = await open('?sym=ALFA')
   await isShown(screen, 'ALFA', '1s', 60)
   await screen.untilState('stale')
-  expect(await screen.text('#lost')).toContain('Nothing new since')
+  expect(await screen.text('#lost')).toMatch(/^Nothing new since \d\d:\d\d:\d\d UTC\.$/)
   putMover('ALFA', 101, 2)
   await screen.untilState('live')
   await rig.push.close()

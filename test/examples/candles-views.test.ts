@@ -25,9 +25,9 @@ function trades(): Trade[] {
 }
 
 const INTERVALS = [
-  { view: 'candles', sizeMs: 1000, keptMs: 180_000 },
-  { view: 'candles-1m', sizeMs: 60_000, keptMs: 3 * 3_600_000 },
-  { view: 'candles-1h', sizeMs: 3_600_000, keptMs: 7 * DAY_MS },
+  { view: 'candles', sizeMs: 1000, keptMs: 120_000 },
+  { view: 'candles-1m', sizeMs: 60_000, keptMs: 2 * 3_600_000 },
+  { view: 'candles-1h', sizeMs: 3_600_000, keptMs: 3 * DAY_MS },
 ]
 
 test('each view has the newest candles of each symbol as the trades give them', async () => {
@@ -42,9 +42,9 @@ test('each view has the newest candles of each symbol as the trades give them', 
   await t.end()
   expect(t.late()).toEqual([])
   for (const [i, { view, sizeMs, keptMs }] of INTERVALS.entries()) {
+    const newest = Math.max(...oracles[i]!.rows().map(({ windowStart }) => windowStart))
     for (const sym of ['A', 'B']) {
       const given = oracles[i]!.rows().filter((row) => row.sym === sym)
-      const newest = Math.max(...given.map(({ windowStart }) => windowStart))
       // What is kept goes window by window: one more or less at the end is as good.
       const due = given
         .filter(({ windowStart }) => windowStart > newest - keptMs + sizeMs)

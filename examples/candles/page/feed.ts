@@ -1,13 +1,20 @@
 // What the page knows of the job: candles of one symbol, the day of all symbols, and how far both can be believed. Typed by the job.
-import { createClient, type HeldRow, type RowState, type Subscription, type ViewState } from 'millrace/client'
+import {
+  createClient,
+  type HeldRow,
+  type RowState,
+  type Subscription,
+  type ViewFeed,
+  type ViewState,
+} from 'millrace/client'
 import type job from '../job.ts'
 
 export type Interval = '1s' | '1m' | '1h'
 /** How long a candle is, and how many of them are shown: as many as the views of the job keep. */
 export const INTERVALS: Readonly<Record<Interval, { sizeMs: number; candles: number }>> = {
-  '1s': { sizeMs: 1000, candles: 180 },
-  '1m': { sizeMs: 60_000, candles: 180 },
-  '1h': { sizeMs: 3_600_000, candles: 168 },
+  '1s': { sizeMs: 1000, candles: 120 },
+  '1m': { sizeMs: 60_000, candles: 120 },
+  '1h': { sizeMs: 3_600_000, candles: 72 },
 }
 const VIEWS = { '1s': 'candles', '1m': 'candles-1m', '1h': 'candles-1h' } as const
 
@@ -41,7 +48,7 @@ export interface Mover {
  * - `connecting`: nothing was there yet
  * - `live`: what is shown is what the views have
  * - `reconnecting`: the connection is lost, or what was missed is being read
- * - `stale`: connected, and for long nothing has come
+ * - `stale`: connected, and for long nothing has come, or the server says that what it has is not what there is
  * - `closed`: it will not come back by itself
  */
 export type FeedState = 'connecting' | 'live' | 'reconnecting' | 'stale' | 'closed'
@@ -52,7 +59,7 @@ const RETRY_MS = 250
 
 const client = createClient<typeof job>({ retryMs: RETRY_MS })
 
-type AnySubscription = Pick<Subscription<unknown>, 'state' | 'error' | 'close' | 'gapCount'>
+type AnySubscription = Pick<Subscription<unknown>, 'state' | 'error' | 'close' | 'gapCount' | 'feed'>
 
 /** Tells the state of several subscriptions as one. */
 class Watch {
@@ -68,6 +75,13 @@ class Watch {
 
   heard(): void {
     this.heardMs = performance.now()
+  }
+
+  /** What the server says of it. The day of some symbol moves each second; a candle of an hour may be quiet for long. */
+  get feed(): ViewFeed | undefined {
+    const isTold = ([name, { feed }]: [string, AnySubscription]): boolean =>
+      feed.state !== 'live' && (feed.state !== 'quiet' || name === 'movers')
+    return [...this.#subscriptions].find(isTold)?.[1].feed
   }
 
   get error(): string | undefined {
@@ -86,7 +100,7 @@ class Watch {
     // Another symbol is being read: the connection is there.
     if (has('loading')) return this.#wasLive ? 'live' : 'connecting'
     this.#wasLive = true
-    return performance.now() - this.heardMs > STALE_AFTER_MS ? 'stale' : 'live'
+    return this.feed !== undefined || performance.now() - this.heardMs > STALE_AFTER_MS ? 'stale' : 'live'
   }
 }
 

@@ -1,5 +1,6 @@
 // The page of the candles job: the chart of one symbol, the day of all, and whether what is shown is true. `?sym=` and `?interval=` say
 // what to begin with.
+import type { ViewFeed } from 'millrace/client'
 import './main.css'
 import { Chart } from './chart.ts'
 import { byId, setClass, setText } from './dom.ts'
@@ -45,6 +46,8 @@ let isLegendDue = true
 let rowsBefore = 0
 let isMoversDue = false
 let state: FeedState = 'connecting'
+/** What the server says of rows that do not move. */
+let feed: ViewFeed | undefined
 /** When the newest row came that is shown, by the clock of this device. */
 let heardAtMs = Date.now()
 
@@ -191,8 +194,9 @@ function showState(): void {
   const isEmpty = chart.count === 0
   byId('empty').hidden = !isEmpty || next === 'closed'
   if (isEmpty) setText(byId('empty'), emptyText(next))
-  if (next === state) return
+  if (next === state && watch.feed === feed) return
   state = next
+  feed = watch.feed
   byId('main').dataset.state = state
   byId('state').dataset.state = state
   setText(byId('state').querySelector('span')!, WORDS[state])
@@ -213,9 +217,20 @@ function emptyText(now: FeedState): string {
 
 function lostText(now: FeedState): string {
   const since = `${text.clock(heardAtMs)} ${text.zoneName()}`
-  if (now === 'stale') return `Nothing new since ${since}. The connection is there; the job or its input stands still.`
+  if (now === 'stale') return feed === undefined ? `Nothing new since ${since}.` : feedText(feed)
   if (now === 'closed') return `This page has ended: ${watch.error ?? 'the server takes no connection from it'}`
   return `Connection lost. Shown is what was known at ${since}.`
+}
+
+function feedText({ state: fed, sinceMs, lagRecords, job }: ViewFeed): string {
+  const since = sinceMs === undefined ? '' : ` since ${text.clock(sinceMs)} ${text.zoneName()}`
+  if (fed === 'cut') return `The server has been cut off from Kafka${since}.`
+  if (fed === 'behind') {
+    const by = lagRecords === undefined ? '' : `, by ${text.whole(lagRecords)} records`
+    return `The server has been behind${since}${by}.`
+  }
+  if (job === 'absent') return `Nothing new${since}: the job is not running.`
+  return `Nothing new${since}${job === 'running' ? ': the job runs, its input stands still' : ''}.`
 }
 
 function tick(): void {

@@ -59,12 +59,8 @@ export class Movers {
       this.#write(this.#lines[i] ?? this.#addLine(), this.#bySymbol.get(sym)!)
     for (const { tr } of this.#lines.splice(this.#shown.length)) tr.remove()
     const count = this.#bySymbol.size
-    setText(
-      byId('movers-note'),
-      count > ROWS_MAX
-        ? `${ROWS_MAX} of ${count} symbols, as of their last closed second; find the others above`
-        : `${count} symbols, as of their last closed second`,
-    )
+    const shown = count > ROWS_MAX ? `${ROWS_MAX} of ${count} symbols` : `${count} symbols`
+    setText(byId('movers-note'), `${shown}, as of their last closed second`)
   }
 
   get #isHeld(): boolean {
