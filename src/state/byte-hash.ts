@@ -1,5 +1,5 @@
 // Hot path: hashing and comparing byte ranges for the open-addressed tables of state. Runs on a lane; pure.
-// The hash is for memory only and never stored: it may change between versions.
+// Joins store the hash with what waits: it must not change, and a test holds it.
 // Keeps SPEC: STATE-2 (reads merge all layers).
 
 /** A 32-bit hash of source[start .. start + length). Not for hostile input beyond what the table sizes bear. */
@@ -71,4 +71,9 @@ export function grownDoubles(source: Float64Array, length: number): Float64Array
   const grown = new Float64Array(Math.max(length, source.length * 2))
   grown.set(source)
   return grown
+}
+
+/** The 32-bit integer that begins at `at`, big-endian. */
+export function readInt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }

@@ -10,11 +10,11 @@
  * large to share a chunk has one of its own.
  */
 const UNIT_BYTES = 256
-const CHUNK_BYTES = 1 << 18
+const CHUNK_BYTES = 1 << 16
 const CHUNK_UNITS = CHUNK_BYTES / UNIT_BYTES
 const SHARED_BYTES_MAX = CHUNK_BYTES / 8
 /** Chunks without a block in use are looked for when so much is free, and again when twice as much is as was then left. */
-const FREE_BYTES_MIN = 4 * CHUNK_BYTES
+const FREE_BYTES_MIN = 8 * CHUNK_BYTES
 const NO_BYTES = new Uint8Array(0)
 const NO_VIEW = new DataView(NO_BYTES.buffer)
 
@@ -32,6 +32,8 @@ export function roomFor(bytes: number): number {
  * arena.release(place, roomFor(bytes))
  */
 export class BlockArena {
+  /** Of all chunks. */
+  bytes = 0
   readonly #chunks: Uint8Array[] = []
   readonly #views: DataView[] = []
   /** By chunk: bytes of it in use. */
@@ -45,11 +47,6 @@ export class BlockArena {
   /** The chunk that is being filled, and where its unused rest begins. */
   #open = -1
   #openAt = CHUNK_BYTES
-
-  /** Bytes of all chunks. */
-  get bytes(): number {
-    return this.#chunks.reduce((total, chunk) => total + chunk.length, 0)
-  }
 
   bytesAt(place: number): Uint8Array {
     return this.#chunks[Math.floor(place / CHUNK_UNITS)]!
@@ -122,10 +119,12 @@ export class BlockArena {
     this.#chunks[chunk] = memory
     this.#views[chunk] = new DataView(memory.buffer)
     this.#used[chunk] = 0
+    this.bytes += bytes
     return chunk
   }
 
   #letGo(chunk: number): void {
+    this.bytes -= this.#chunks[chunk]!.length
     this.#chunks[chunk] = NO_BYTES
     this.#views[chunk] = NO_VIEW
     this.#gone.push(chunk)

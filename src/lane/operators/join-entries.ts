@@ -14,6 +14,7 @@
  * path, whose first block that is not there ends it. One more row of a bucket says how many bits it begins with, and how wide it is. A
  * record is looked for in the few buckets that its bounds touch; a bucket goes as a whole when the watermark is at its end.
  */
+import { readInt } from '../../state/byte-hash.ts'
 import type { SlabTable } from '../../state/contract.ts'
 import type { PackedRecord } from '../chain-state.ts'
 import type { ByteRange } from './derived.ts'
@@ -95,6 +96,7 @@ export class JoinEntries {
   /** Those that have entries. */
   readonly #buckets = new Map<number, Bucket>()
   #newest = Number.NEGATIVE_INFINITY
+  #headBytes = 0
   readonly #blocks: RowBlocks
   #key: HashedKey = noKey()
   #hashed = 0
@@ -236,6 +238,7 @@ export class JoinEntries {
     if (this.firstBucketEndMs > watermarkMs) return
     const upTo = watermarkMs === Number.POSITIVE_INFINITY ? watermarkMs : Math.floor(watermarkMs / this.#bucketMs) - 1
     for (const number of table.windowEndsUpTo(upTo)) {
+      this.#headBytes -= this.#buckets.get(number)?.heads.byteLength ?? 0
       this.#buckets.delete(number)
       table.dropWindow(number)
     }
@@ -261,12 +264,14 @@ export class JoinEntries {
     const row = table.rowFor(this.#idAt(depth), this.#number)
     this.#blocks.begin(row)
     if (depth === 0) this.#heads[this.#key.hash & (this.#heads.length - 1)] = row + 1
+    this.#countBeside()
     return row
   }
 
   /** A row leaves memory. */
   #forgetRow(row: number): void {
     this.#blocks.forget(row)
+    this.#countBeside()
     const table = this.#table
     const heads = this.#buckets.get(table.windowEndOf(row))?.heads
     if (heads === undefined) return
@@ -295,22 +300,22 @@ export class JoinEntries {
     table.slots[row * BLOCK_SLOTS + BITS] = bits
     table.slots[row * BLOCK_SLOTS + WIDTH_MS] = this.#bucketMs
     table.touch(row)
-    const bucket = this.#addBucket(number, bits, false)
-    this.#countBeside()
-    return bucket
+    return this.#addBucket(number, bits, false)
   }
 
   #addBucket(number: number, bits: number, isOld: boolean): Bucket {
     const bucket = { bits, heads: new Int32Array(1 << bits), count: 0, isOld }
     this.#buckets.set(number, bucket)
+    this.#headBytes += bucket.heads.byteLength
     if (number > this.#newest) this.#newest = number
     return bucket
   }
 
+  /** What the table does not know of: heads and places, and what its blocks take in the arena beyond their bytes. */
   #countBeside(): void {
-    let { bytes } = this.#blocks
-    for (const { heads } of this.#buckets.values()) bytes += heads.byteLength
-    this.#table.besideBytes = bytes
+    const table = this.#table
+    const { bytes, arena } = this.#blocks
+    table.besideBytes = bytes + this.#headBytes + Math.max(0, arena.bytes - table.cellBytes)
   }
 
   /** False closes the block: what comes later must not be found before. */
@@ -391,9 +396,4 @@ export class JoinEntries {
     }
     return this.#table.internKey(id, 0, ID_BYTES)
   }
-}
-
-/** A number of an id. */
-function readInt(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! << 24) | (bytes[at + 1]! << 16) | (bytes[at + 2]! << 8) | bytes[at + 3]!
 }
