@@ -9,7 +9,7 @@ import { writeDigits, writeNumberMsgpack, writeNumberText } from './numbers.ts'
 /** Bytes that one number takes at most, in either format. */
 const NUMBER_BYTES_MAX = 32
 const textEncoder = new TextEncoder()
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** What a row is made of; one object, filled anew for each row. */
 export interface RowParts {

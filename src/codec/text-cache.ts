@@ -5,7 +5,8 @@
 const SLOT_COUNT = 4096
 const CACHED_BYTES_MAX = 32
 
-const textDecoder = new TextDecoder()
+/** A byte order mark is a letter like others in the middle of a record. */
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 const { latin1Slice } = Buffer.prototype as unknown as {
   latin1Slice(this: Uint8Array, start: number, end: number): string
 }

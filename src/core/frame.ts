@@ -27,7 +27,7 @@ export const FRAME_BYTES_LIMIT = 1 << 30
 
 const textEncoder = new TextEncoder()
 const NO_HEADERS = new Uint8Array(0)
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A header of a record, decoded. The order is kept and names may repeat, as in Kafka. */
 export interface RecordHeader {

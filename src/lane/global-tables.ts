@@ -16,7 +16,7 @@ import { TableFunction } from './operators/table-function.ts'
 import { keptBytes, keptObject } from './operators/table-rows.ts'
 import { SourceReader } from './source-reader.ts'
 
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 /** What a row costs beside its bytes: its key as text, its place in the map. */
 const ROW_BYTES = 120
 

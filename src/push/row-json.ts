@@ -3,7 +3,7 @@
 import { encodeHeaders, type FrameView } from '../core/frame.ts'
 import { KEY_BYTES_MAX } from './copy-codec.ts'
 
-const keyDecoder = new TextDecoder('utf-8', { fatal: true })
+const keyDecoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 const valueDecoder = new TextDecoder()
 
 /** Value bytes to a row; may throw. */

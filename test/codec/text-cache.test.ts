@@ -3,7 +3,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { TextCache } from '../../src/codec/text-cache.ts'
 
-const decoder = new TextDecoder()
+// A byte order mark is a letter like others.
+const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 test('any bytes give the text that decoding gives, however often and whatever was asked before', () => {
   const cache = new TextCache()
@@ -18,6 +19,11 @@ test('any bytes give the text that decoding gives, however often and whatever wa
       }
     }),
   )
+})
+
+test('a text may begin with a byte order mark', () => {
+  const bytes = new TextEncoder().encode('\uFEFFBTC')
+  expect(new TextCache().text(bytes, 0, bytes.length)).toBe('\uFEFFBTC')
 })
 
 test('far more texts than it has places for, of one length, stay apart', () => {

@@ -18,7 +18,7 @@ export interface JoinRowsOptions {
   deadLetters: DeadLetters
 }
 
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** What the function of a join makes of two sides. Throws what it throws, and where it gives nothing. */
 export function joinedRow(fn: JobFunction, left: unknown, right: unknown): unknown {

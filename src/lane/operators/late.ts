@@ -13,7 +13,7 @@ import { HeaderBytes, headerName } from './header-bytes.ts'
 import { MESSAGE_OVERHEAD_BYTES, messageBytesMaxOf } from './message-size.ts'
 import { addSource, type RecordOrigin, sourceKey } from './source-headers.ts'
 
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 const WINDOW_START = headerName('millrace-late-window-start')
 const WINDOW_END = headerName('millrace-late-window-end')

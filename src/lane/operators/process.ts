@@ -65,7 +65,7 @@ interface ProcessTask {
 }
 
 const NO_TIMER = Number.NEGATIVE_INFINITY
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 export class Process implements StatefulStep {
   readonly #options: ProcessOptions

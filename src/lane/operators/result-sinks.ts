@@ -20,7 +20,7 @@ import { type IdBounds, type Phase, RowHeaders } from './row-headers.ts'
 import { RowsChain, type RowsChainOptions } from './rows-chain.ts'
 import type { ViewKeep } from './view-keep.ts'
 
-const textDecoder = new TextDecoder()
+const textDecoder = new TextDecoder('utf-8', { ignoreBOM: true })
 
 /** A row's slot has the changed bits of the `every` intervals below this, and its rev above. */
 export const EVERY_REV_UNIT = 1 << EVERY_INTERVALS_MAX
