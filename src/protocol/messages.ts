@@ -136,6 +136,15 @@ export function canRetry(closeCode: number): boolean {
   return closeCode !== badMessage && closeCode !== notPermitted
 }
 
+/** An hour. */
+const MIN_GAP_MS_MAX = 3_600_000
+export const MIN_GAP_PROBLEM = `minGapMs must be a whole number from 0 to ${MIN_GAP_MS_MAX}`
+
+/** True for a distance of updates that a server keeps. */
+export function isMinGap(value: unknown): value is number {
+  return isWhole(value) && value <= MIN_GAP_MS_MAX
+}
+
 /** Of one subscription. */
 export interface SelectionLimits {
   keysMax: number
@@ -161,7 +170,7 @@ export function readClientMessage(message: unknown, limits: SelectionLimits): Cl
   const { id, view, resume, minGapMs, history, provisional } = message
   if (typeof view !== 'string') return 'view must be a text'
   if (resume !== undefined && typeof resume !== 'string') return 'resume must be a position, a text'
-  if (minGapMs !== undefined && !isWhole(minGapMs)) return 'minGapMs must be a whole number from 0 on'
+  if (minGapMs !== undefined && !isMinGap(minGapMs)) return MIN_GAP_PROBLEM
   if (provisional !== undefined && typeof provisional !== 'boolean') return 'provisional must be true or false'
   const selection = readSelection(message, limits)
   if (typeof selection === 'string') return selection

@@ -67,6 +67,8 @@ export class Connections {
   readonly #waiting = new Set<Follower>()
   #cancelTurn: (() => void) | undefined
   #cancelWait: (() => void) | undefined
+  /** When it ends, monotonic ms. */
+  #waitUntilMs = 0
   #cancelTick: () => void
   #isClosed = false
   #isDraining = false
@@ -81,13 +83,17 @@ export class Connections {
   }
 
   /** Clients are sent away, and no more are taken. */
+  /** What is served is being closed. */
+  get isClosed(): boolean {
+    return this.#isClosed
+  }
   get isDraining(): boolean {
     return this.#isDraining
   }
 
   /** Why there is no room for one more from an address. */
   refusalOf(address: string): MillraceError | undefined {
-    if (this.#isDraining) return new MillraceError('MR7021')
+    if (this.#isDraining || this.#isClosed) return new MillraceError('MR7021')
     const { connectionsMax, connectionsPerAddressMax } = this.#options.limits
     if (this.#all.size >= connectionsMax) return new MillraceError('MR7007', { limit: connectionsMax, of: 'all' })
     const ofAddress = this.#byAddress.get(address) ?? 0
@@ -198,8 +204,10 @@ export class Connections {
     const { link } = connection
     this.unsubscribe(connection, id)
     this.#options.metrics.refused(code).add(1)
-    if (link.isOpen()) link.send(link.codec.message({ type: 'error', id, code, message, canRetry }))
-    if (link.isSingle) this.end(connection, CLOSE_CODES.goingAway, undefined)
+    // Also where much waits to be read: nobody would know that it has ended. A stream tells by its end.
+    if (link.isOpen() || !link.isSingle) link.send(link.codec.message({ type: 'error', id, code, message, canRetry }))
+    if (link.isBroken) this.#endSlow(connection)
+    else if (link.isSingle) this.end(connection, CLOSE_CODES.goingAway, undefined)
   }
 
   /** The client has read: tells it what it can take now. */
@@ -264,10 +272,12 @@ export class Connections {
   /** Serves it when its distance is kept. */
   #wait(subscription: Follower): void {
     this.#waiting.add(subscription)
-    this.#cancelWait ??= this.#options.scheduler.after(
-      Math.max(1, subscription.dueMs - this.#options.clock.monotonicMs()),
-      () => this.#waited(),
-    )
+    if (this.#cancelWait !== undefined && this.#waitUntilMs <= subscription.dueMs) return
+    const { clock, scheduler } = this.#options
+    this.#cancelWait?.()
+    this.#waitUntilMs = subscription.dueMs
+    const waitMs = Math.max(1, subscription.dueMs - clock.monotonicMs())
+    this.#cancelWait = scheduler.after(waitMs, () => this.#waited())
   }
 
   #waited(): void {

@@ -2,7 +2,7 @@
 // Keeps SPEC: PUSH-12 (a browser goes on at the id of the last event), PUSH-26 (rights).
 
 import { MillraceError } from '../core/errors.ts'
-import { isWhole, readHistoryCount, type Subscribe } from '../protocol/messages.ts'
+import { isMinGap, MIN_GAP_PROBLEM, readHistoryCount, type Subscribe } from '../protocol/messages.ts'
 import { clientAddress } from './client-address.ts'
 import { EventStreamLink } from './client-link.ts'
 import type { HttpReply } from './http-reply.ts'
@@ -53,7 +53,7 @@ function eventsRequest(request: HttpRequest, limits: PushLimits): EventsRequest 
   const { query } = request
   const resume = request.header('last-event-id') || query.get('resume')
   const minGapMs = Number(query.get('minGapMs') ?? 0)
-  if (!isWhole(minGapMs)) throw new MillraceError('MR7006', { reason: 'minGapMs must be a whole number from 0 on' })
+  if (!isMinGap(minGapMs)) throw new MillraceError('MR7006', { reason: MIN_GAP_PROBLEM })
   const selection = selectionOf(request, limits)
   const given = query.get('history')
   const history = given === null ? undefined : readHistoryCount(Number(given), selection, limits)
