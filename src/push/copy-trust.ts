@@ -82,7 +82,7 @@ export function recall(
       if (row !== undefined) recent.push(row)
     }
   }
-  return { known: meta, recent: recent.reverse() }
+  return { known: { ...meta, forgottenSequence: floor }, recent: recent.reverse() }
 }
 
 function rowOf(

@@ -46,7 +46,8 @@ export class HistoryStore {
     if (last !== undefined && timeOf(last) > place.timeMs) newest.skip(record.partition, record.offset)
     else if (row.isRemoval && last !== undefined) {
       // The one before is the newest again; its place is that of the removal, so that the places of a key only grow.
-      newest.apply({ ...record, key: place.key, json: last.json, timestampMs: last.timestampMs })
+      const { json, timestampMs, isFinal } = last
+      newest.apply({ ...record, key: place.key, json, timestampMs, isFinal })
     } else newest.apply({ ...record, key: place.key })
     if (last === undefined) this.#gone.push(row)
     this.#forgetGone()

@@ -2,7 +2,7 @@
 // with neither an answer nor an abort handler. Main thread.
 // Keeps SPEC: PUSH-7 (no request ends the process).
 
-import { MillraceError } from '../core/errors.ts'
+import { type ErrorCode, MillraceError } from '../core/errors.ts'
 import type { Log } from '../ops/log.ts'
 import { copyOf, type HttpRequest } from './http-request.ts'
 import type { UwsRequest, UwsResponse } from './uws.ts'
@@ -12,6 +12,9 @@ const SAFE_HEADERS: Record<string, string> = {
   'content-security-policy': "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
   'cache-control': 'no-store',
 }
+
+/** Of views that are not served any more by this process: asking it again does not help. */
+const OF_FAILED_VIEWS: ReadonlySet<ErrorCode> = new Set(['MR7003', 'MR7004', 'MR7032', 'MR7033'])
 
 const STATUS: Record<number, string> = {
   200: '200 OK',
@@ -63,7 +66,8 @@ export class HttpReply {
   }
 
   error(status: number, { code, message, remedy }: MillraceError): void {
-    this.json(status, { code, message, remedy }, status === 401 ? { 'www-authenticate': 'Bearer' } : {})
+    const canRetry = status === 503 && !OF_FAILED_VIEWS.has(code)
+    this.json(status, { code, message, remedy, canRetry }, status === 401 ? { 'www-authenticate': 'Bearer' } : {})
   }
 
   /** Begins an answer that goes on; `onWritable` is called when a full buffer has emptied. */

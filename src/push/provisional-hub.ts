@@ -73,7 +73,7 @@ export class ProvisionalHub implements ProvisionalRows {
     for (let i = 0, at = view.firstAt; i < view.recordCount; i++, at = view.nextAt(at)) {
       const one = asked.get(view.topicIndex(at))
       if (one === undefined) continue
-      this.#give(one, attempt, epoch, view, at)
+      one.view.reading(() => this.#give(one, attempt, epoch, view, at))
       touched.add(one.view)
     }
     for (const one of touched) one.tellProvisional()

@@ -44,7 +44,7 @@ export function readRows(
 ): void {
   const { query } = request
   const lens = lensOf(selection)
-  const prefix = query.get('prefix') ?? ''
+  const prefix = selection.prefix ?? ''
   const from = query.get('from') ?? ''
   const to = query.get('to')
   const limit = limitOf(query.get('limit'), limits.readRowsMax)

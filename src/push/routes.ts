@@ -76,7 +76,8 @@ function viewToRead(
 ): LiveView | undefined {
   const denied = refusalOf(rights, name, selection)
   const view = serving.views.get(name)
-  if (denied !== undefined) deny(serving, reply, 403, denied)
+  if (serving.connections.isClosed) deny(serving, reply, 503, new MillraceError('MR7021'))
+  else if (denied !== undefined) deny(serving, reply, 403, denied)
   else if (view === undefined) deny(serving, reply, 404, noView(serving, name, rights))
   else if (view.failure !== undefined) deny(serving, reply, 503, view.failure)
   else if (!view.isReady) deny(serving, reply, 503, new MillraceError('MR7015', { view: name }))

@@ -88,8 +88,10 @@ export class Subscription implements Follower {
     return this.#outlet.codec
   }
 
-  /** One of its keys has changed. */
-  mark(): void {
+  /** One of its keys has changed, after a sequence of the store. */
+  mark(sequence: number): void {
+    // Until then nothing of its keys has.
+    if (!this.#isMarked && this.lens.keys !== undefined) this.#sequence = Math.max(this.#sequence, sequence)
     this.#isMarked = true
   }
 

@@ -65,6 +65,20 @@ describe('a history store', () => {
     )
   })
 
+  it('a row that is the newest again is as final as it was', () => {
+    const history = new HistoryStore('v', [0], LIMITS)
+    const newest = new ViewStore('v', [0], LIMITS)
+    const put = (offset: number, timeMs: number, json: string | undefined, isFinal: boolean): void => {
+      const place = { key: 'k', timeMs }
+      history.apply({ key: historyKey(place), partition: 0, offset, timestampMs: 7, json, isFinal }, place, newest)
+    }
+    put(0, 0, '1', true)
+    put(1, 10, '2', false)
+    expect(newest.rows.get('k')).toMatchObject({ json: '2', isFinal: false })
+    put(2, 10, undefined, false)
+    expect(newest.rows.get('k')).toMatchObject({ json: '1', isFinal: true, offset: 2 })
+  })
+
   it('knows what has changed of a key since any sequence that is remembered', () => {
     fc.assert(
       fc.property(fc.array(change, { maxLength: 120 }), fc.nat(120), (changes, from) => {

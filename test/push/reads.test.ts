@@ -39,6 +39,11 @@ describe('a page', () => {
     const select = encodeURIComponent(JSON.stringify({ where: { x: { gte: 2 } }, fields: ['x'] }))
     expect((await page(`select=${select}&limit=2`)).rows.map(({ row }) => row)).toEqual([{ x: 2 }, { x: 3 }])
     expect(keys(await page(`select=${encodeURIComponent('{"keys":["c","a","none"]}')}`))).toEqual(['a', 'c'])
+    // A prefix is one wherever it is said: no key beyond it is named.
+    const prefix = encodeURIComponent('{"prefix":"b"}')
+    expect(await page(`select=${prefix}&limit=2`)).toMatchObject({ rows: [{ key: 'b' }, { key: 'b/2' }] })
+    expect((await page(`select=${prefix}&limit=2`)).next).toBeUndefined()
+    expect((await page(`select=${prefix}&limit=1`)).next).toBe('b/2')
   })
 
   it('goes on where the one before ended, whatever the limit', async () => {

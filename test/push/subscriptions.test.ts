@@ -322,6 +322,40 @@ it('updates keep the distance that a client asks for, and have the newest rows',
   heldRows(slow.messages)
 })
 
+it('the distance of one client is not that of another, and none is longer than an hour', async () => {
+  makeTopic()
+  const server = await serve()
+  const patient = await loaded(server, { minGapMs: 3_600_000 })
+  const brisk = await loaded(server, { minGapMs: 50 })
+  // One waits for an hour from its snapshot on, the other does not.
+  put('a', { i: 1 })
+  await brisk.until(() => brisk.latest('a') !== undefined)
+  put('a', { i: 2 })
+  await brisk.until(() => (brisk.latest('a') as { i: number } | undefined)?.i === 2)
+  put('a', { i: 3 })
+  await brisk.until(() => (brisk.latest('a') as { i: number }).i === 3)
+  expect(patient.latest('a')).toBeUndefined()
+  const greedy = watch(server, { minGapMs: 3_600_001 })
+  await greedy.untilClosed()
+  expect(greedy.messages.at(-1)).toMatchObject({ code: 'MR7006', message: expect.stringContaining('minGapMs') })
+})
+
+it('a key that rests while others change far more than is remembered is told its next change, and no snapshot', async () => {
+  makeTopic()
+  const server = await serve({ limits: { recentRowsMax: 10 } })
+  put('rests', { i: 0 })
+  const watcher = await loaded(server, { keys: ['rests'] })
+  await watcher.until(() => watcher.latest('rests') !== undefined)
+  const all = await loaded(server)
+  for (let i = 1; i <= 50; i++) {
+    put('other', { i })
+    await all.until(() => (all.latest('other') as { i: number } | undefined)?.i === i)
+  }
+  put('rests', { i: 1 })
+  await watcher.until(() => (watcher.latest('rests') as { i: number }).i === 1)
+  expect(watcher.messages.filter(({ type }) => type === 'snapshot')).toHaveLength(1)
+})
+
 describe('limits', () => {
   it('of subscriptions and of messages are told', async () => {
     makeTopic()
