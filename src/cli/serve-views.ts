@@ -115,6 +115,8 @@ async function open(
   const push = await startPushSide({ kafka, views, config, registry, log, page })
   closings.add('push server', () => push.close())
   serving.serve(push)
+  // The close waits for it.
+  stopping.addEventListener('abort', () => void push.drain(), { once: true })
   const names = views.map(({ name }) => name)
   return { engine: serving, info: { views: names, urls: { admin: admin.url, push: push.urls.page } } }
 }
@@ -184,6 +186,7 @@ class Serving implements LivingEngine {
   readiness(): Readiness {
     const reasons: string[] = []
     if (this.#push === undefined) reasons.push(`waiting for Kafka and the topics ${this.#missing.join(', ')}`)
+    else if (this.#push.isDraining) reasons.push('clients move to another server')
     else if (!this.#push.isReady()) reasons.push('views are being read')
     return { isReady: reasons.length === 0, reasons }
   }
