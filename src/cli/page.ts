@@ -1,7 +1,7 @@
 // The page of a job: a folder with an index.html, whose main.ts is bundled for browsers at the start, or which is ready-made. Main thread.
 // Keeps SPEC: PUSH-38 (a page that cannot be built or served ends the start, with where).
 
-import { existsSync, statSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { dirname, join, relative, resolve, sep } from 'node:path'
 import { type BuildOptions, build, type Plugin } from 'esbuild'
@@ -39,7 +39,7 @@ export async function pageFor(configured: string | undefined, jobFile: string | 
 
 /** Pages of the package's own examples are built with the package: what they are made of need not be installed. */
 function readyMade(folder: string): string | undefined {
-  const inPackage = relative(packageRoot(), resolve(folder))
+  const inPackage = relative(realpathSync(packageRoot()), realpathSync(folder))
   if (!inPackage.startsWith(`examples${sep}`)) return undefined
   const built = join(packageRoot(), 'dist', inPackage)
   return existsSync(join(built, INDEX)) ? built : undefined
@@ -99,12 +99,12 @@ async function bundlePage(folder: string, entry: string): Promise<{ file: string
   }
 }
 
-/** `millrace/client` is that of the running installation, wherever the page lies. */
+/** `millrace/client`, and its hook for React, is that of the running installation, wherever the page lies. */
 const clientImport: Plugin = {
   name: 'millrace-client',
   setup(esbuild) {
-    esbuild.onResolve({ filter: /^millrace\/client$/ }, () => ({
-      path: join(packageRoot(), 'dist', 'src', 'client', 'index.js'),
+    esbuild.onResolve({ filter: /^millrace\/client(\/react)?$/ }, ({ path }) => ({
+      path: join(packageRoot(), 'dist', 'src', 'client', path.endsWith('/react') ? 'react.js' : 'index.js'),
     }))
     esbuild.onResolve({ filter: /^millrace(\/test)?$/ }, ({ path }) => ({
       errors: [

@@ -57,7 +57,9 @@ const STALE_AFTER_MS = 10_000
 const MOVERS_GAP_MS = 1000
 const RETRY_MS = 250
 
-const client = createClient<typeof job>({ retryMs: RETRY_MS })
+/** Where the server wants a token, behind the `#` of the address, which browsers do not send. */
+const token = new URLSearchParams(location.hash.slice(1)).get('token')
+const client = createClient<typeof job>({ retryMs: RETRY_MS, ...(token === null ? {} : { token }) })
 
 type AnySubscription = Pick<Subscription<unknown>, 'state' | 'error' | 'close' | 'gapCount' | 'feed'>
 
