@@ -156,6 +156,10 @@ export class Chart {
     return state !== 'final'
   }
 
+  get hasProvisional(): boolean {
+    return this.#hatches.bodies.length > 0
+  }
+
   /** From the series themselves, not from what they were given. */
   drawn(): Drawn {
     const open = colour('rise-open')

@@ -179,6 +179,7 @@ function showLegend(): void {
           : 'closed'
   put('phase', phase)
   byId('legend').dataset.phase = phase
+  byId('key-provisional').hidden = !chart.hasProvisional
   byId('legend').dataset.side = candle === undefined || candle.close >= candle.open ? 'rise' : 'fall'
   document.title = newest === undefined || sym === undefined ? 'Candles · Millrace' : titleOf(newest.close)
 }
