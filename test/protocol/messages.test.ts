@@ -2,10 +2,11 @@
 import fc from 'fast-check'
 import { pack } from 'msgpackr'
 import { describe, expect, it } from 'vitest'
+import { MsgpackDecoder } from '../../src/codec/msgpack-decode.ts'
 import { readClientMessage, readServerMessage } from '../../src/protocol/messages.ts'
 import { lensOf } from '../../src/push/selection.ts'
 import type { ViewRow } from '../../src/push/view-store.ts'
-import { jsonCodec, msgpackCodec, type WireCodec } from '../../src/push/wire-codec.ts'
+import { jsonCodec, msgpackCodec } from '../../src/push/wire-codec.ts'
 
 const LIMITS = { keysMax: 3, fieldsMax: 2, historyMax: 100, conditionsMax: 3 }
 
@@ -22,9 +23,13 @@ function viewRow(key: string, row: unknown, offset = 0): ViewRow {
   }
 }
 
-function decoded(codec: WireCodec, message: string | Uint8Array): unknown {
-  const bytes = typeof message === 'string' ? new TextEncoder().encode(message) : Uint8Array.from(message)
-  return readServerMessage(codec.read(bytes.buffer as ArrayBuffer))
+const decoder = new MsgpackDecoder()
+
+function decoded(message: string | Uint8Array): unknown {
+  if (typeof message === 'string') return readServerMessage(JSON.parse(message))
+  // msgpackr, with which the server reads what clients say, makes `__proto_` of a field `__proto__`.
+  decoder.begin(message)
+  return readServerMessage(decoder.value(0, message.length))
 }
 
 describe.each([jsonCodec, msgpackCodec])('messages of $protocol', (codec) => {
@@ -40,21 +45,21 @@ describe.each([jsonCodec, msgpackCodec])('messages of $protocol', (codec) => {
           { ...place, row: null },
         ]
         const parts = { position: 'p', isFirst: true, isLast: false }
-        expect(decoded(codec, codec.snapshot(1, 'p', true, false, encoded))).toEqual({
+        expect(decoded(codec.snapshot(1, 'p', true, false, encoded))).toEqual({
           type: 'snapshot',
           id: 1,
           ...parts,
           rows,
         })
         const step = { prev: 'p', position: 'q' }
-        expect(decoded(codec, codec.update(7, 'p', 'q', encoded))).toEqual({ type: 'update', id: 7, ...step, rows })
+        expect(decoded(codec.update(7, 'p', 'q', encoded))).toEqual({ type: 'update', id: 7, ...step, rows })
       }),
     )
   })
 
   it('are told as they are', () => {
     const message = { type: 'error', id: 3, code: 'MR7001', message: 'no', canRetry: false } as const
-    expect(decoded(codec, codec.message(message))).toEqual(message)
+    expect(decoded(codec.message(message))).toEqual(message)
   })
 
   it('that are none are no object', () => {
