@@ -82,11 +82,11 @@ export class Connections {
     this.#cancelTick = options.scheduler.after(TICK_MS, () => this.#tick())
   }
 
-  /** Clients are sent away, and no more are taken. */
   /** What is served is being closed. */
   get isClosed(): boolean {
     return this.#isClosed
   }
+  /** Clients are sent away, and no more are taken. */
   get isDraining(): boolean {
     return this.#isDraining
   }
