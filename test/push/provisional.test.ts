@@ -238,11 +238,16 @@ describe('a row that is not committed is taken back', () => {
     const { passed } = gate!
     kafka.faults.before = async ({ call }) => {
       if (call === 'initTransactions' && initCount++ === 0) await passed
-      if (call === 'commit' && initCount === 0) throw fault('_TIMED_OUT')
+      if (call === 'commit' && initCount === 0) {
+        await bothTold
+        throw fault('_TIMED_OUT')
+      }
       return undefined
     }
+    const bothTold = watcher.until(() => ['~2', '~1'].every((n, i) => story(watcher, 'AB'[i]!).includes(n)))
     trade('A')
     trade('B')
+    await bothTold
     await takenBack(watcher, 'A', '~2', '1')
     await takenBack(watcher, 'B', '~1', 'none')
     gate!.open()
