@@ -40,7 +40,7 @@ export interface CopyKeeperOptions {
 
 export class CopyKeeper {
   readonly #options: CopyKeeperOptions
-  /** By partition: when its end was reached last, wall clock; 0: not yet. */
+  /** By partition: as of when nothing of it is missing, wall clock; 0: not read to an end yet. */
   readonly #endMs: number[]
   #writing: Promise<void> | undefined
   #writtenOffsets: Offsets
@@ -61,9 +61,9 @@ export class CopyKeeper {
     this.#writtenAtMs = clock.monotonicMs()
   }
 
-  /** All that the topic has of a partition now is applied. */
-  reachedEnd(partition: number): void {
-    this.#endMs[partition] = this.#options.clock.wallMs()
+  /** All that the topic had of a partition at a time, ms since the epoch, is applied. */
+  reachedEnd(partition: number, asOfMs: number): void {
+    this.#endMs[partition] = asOfMs
   }
 
   /** After what was read is published: writes what is due. Waits for room where too much would wait for its write. */

@@ -87,7 +87,7 @@ export class LiveView {
   readonly #encoded = new Map<string, Map<ViewRow, Encoded>>()
   #toldSequence = 0
   #toldHistory = 0
-  /** Partitions whose end has not been reached since the start. */
+  /** Partitions that were not read to an end of not long ago since the start. */
   readonly #behind: Set<number>
 
   constructor(options: LiveViewOptions) {
@@ -103,7 +103,7 @@ export class LiveView {
     this.place = this.#placeNow()
   }
 
-  /** True when it has been read to the end once: a snapshot before that would show an old state as the present one. */
+  /** True once it was read to an end that was seen not long before: a snapshot before that would show an old state as the present one. */
   get isReady(): boolean {
     return this.#behind.size === 0
   }

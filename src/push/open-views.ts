@@ -8,6 +8,7 @@ import type { Admin, Reader, TopicDescription } from '../kafka/port.ts'
 import { openCopiedView } from './copied-view.ts'
 import type { CopyKeeper } from './copy-keeper.ts'
 import type { TopicMarks } from './copy-trust.ts'
+import { EndMarks } from './end-marks.ts'
 import { HistoryStore } from './history-store.ts'
 import { LiveView, type ViewTopic } from './live-view.ts'
 import { PositionTokens } from './position-token.ts'
@@ -46,6 +47,8 @@ export interface OpenedView {
   view: LiveView
   /** Of one with a copy. */
   keeper: CopyKeeper | undefined
+  /** The ends of its topic when it was opened. */
+  ends: EndMarks
 }
 
 /**
@@ -59,6 +62,7 @@ export async function openViews(
   opened: OpenedView[],
 ): Promise<void> {
   const marks = new Map<string, TopicMarks>()
+  const seenMs = options.clock.wallMs()
   for (const { name, partitionCount, topicId, removalMs } of topics.values()) {
     const [low, high]: [number[], number[]] = [[], []]
     for (let partition = 0; partition < partitionCount; partition++) {
@@ -68,8 +72,11 @@ export async function openViews(
     }
     marks.set(name, { low, high, removalMs, isIdKnown: topicId !== undefined })
   }
-  for (const view of options.views)
-    opened.push(await openView(options, view, topics.get(view.topic)!, marks.get(view.topic)!))
+  for (const view of options.views) {
+    const topicMarks = marks.get(view.topic)!
+    const ends = new EndMarks(topicMarks.high, seenMs)
+    opened.push({ ...(await openView(options, view, topics.get(view.topic)!, topicMarks)), ends })
+  }
   reader.assign(
     [...marks].flatMap(([topic, { low }]) => {
       const stores = opened.flatMap(({ view }) => (view.topic.name === topic ? [view.store] : []))
@@ -85,7 +92,7 @@ async function openView(
   view: ServedView,
   topic: OpenedTopic,
   marks: TopicMarks,
-): Promise<OpenedView> {
+): Promise<Omit<OpenedView, 'ends'>> {
   const { limits, metrics, clock, positionSecret } = options
   const { name, history = false } = view
   const { topicId = topic.name, removalMs } = topic

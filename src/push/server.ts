@@ -54,7 +54,7 @@ export interface PushServer {
   /** The port that was taken. */
   port: number
   urls: { page: string; views: string }
-  /** True when every view that has not failed was read to its end once, until `drain`. */
+  /** True when every view that has not failed is read and served (PUSH-11), until `drain`. */
   isReady(): boolean
   /** Resolves when that is so, unless no view is served any more. */
   ready: Promise<void>

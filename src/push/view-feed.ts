@@ -8,6 +8,7 @@ import { type Kafka, KafkaError, type KafkaFailure, type Reader, type SourceBatc
 import type { Log } from '../ops/log.ts'
 import { lockCopies } from './copied-view.ts'
 import type { CopyKeeper } from './copy-keeper.ts'
+import type { EndMarks } from './end-marks.ts'
 import { FeedWatch } from './feed-watch.ts'
 import type { PushLimits } from './limits.ts'
 import type { LiveView } from './live-view.ts'
@@ -46,7 +47,7 @@ export interface FeedOptions {
 
 export interface ViewFeed {
   views: LiveView[]
-  /** Resolves when every view that has not failed was read to its end once; never when all have failed before. */
+  /** Resolves when every view that has not failed is served (PUSH-11); never when all have failed before. */
   ready: Promise<void>
   /** Resolves with the last failure when no view is served any more. */
   failed: Promise<MillraceError>
@@ -102,6 +103,7 @@ class FeedLoop {
   readonly #options: FeedOptions
   readonly #views: readonly LiveView[]
   readonly #keepers: ReadonlyMap<LiveView, CopyKeeper>
+  readonly #ends: ReadonlyMap<LiveView, EndMarks>
   readonly #reader: Reader
   readonly #decoders: Map<string, RowDecoder>
   readonly #ended: Promise<void>
@@ -115,6 +117,7 @@ class FeedLoop {
     this.#options = options
     this.#views = opened.map(({ view }) => view)
     this.#keepers = new Map(opened.flatMap(({ view, keeper }) => (keeper === undefined ? [] : [[view, keeper]])))
+    this.#ends = new Map(opened.map(({ view, ends }) => [view, ends]))
     for (const view of this.#views) view.onBroken = (failure) => this.#fail(view, failure)
     for (const [view, keeper] of this.#keepers) keeper.onFailed = view.onBroken
     this.#reader = reader
@@ -141,9 +144,12 @@ class FeedLoop {
         const { batches, ends, errors } = await this.#reader.poll(limits)
         for (const batch of batches) this.#take(batch)
         for (const view of this.#views) view.publish()
+        for (const { topic, partition, nextOffset, frame } of batches) {
+          this.#reached(topic, partition, nextOffset, new FrameView(frame).highWatermark)
+        }
         for (const end of ends) {
           this.#watch.atEnd(end)
-          for (const view of this.#of(end.topic)) this.#reachedEnd(view, end.partition)
+          this.#reached(end.topic, end.partition, end.offset, end.offset)
         }
         for (const error of errors) this.#report(error)
         const served = this.#views.filter(({ failure }) => failure === undefined)
@@ -166,9 +172,16 @@ class FeedLoop {
     return this.#views.filter((view) => view.topic.name === topic && view.failure === undefined)
   }
 
-  #reachedEnd(view: LiveView, partition: number): void {
-    this.#keepers.get(view)?.reachedEnd(partition)
-    view.reachedEnd(partition)
+  /** All of a partition before `position` is in its views; `end`: as it is known now, -1: not known. */
+  #reached(topic: string, partition: number, position: number, end: number): void {
+    const nowMs = this.#options.clock.wallMs()
+    for (const view of this.#of(topic)) {
+      const wholeMs = this.#ends.get(view)!.read(partition, position, end, nowMs)
+      if (wholeMs === undefined) continue
+      this.#keepers.get(view)?.reachedEnd(partition, wholeMs)
+      // What was the end longer ago shows an old state: those of a view that takes long to read go on to the next one.
+      if (nowMs - wholeMs < this.#options.limits.behindAfterMs) view.reachedEnd(partition)
+    }
   }
 
   #take(batch: SourceBatch): void {

@@ -1,6 +1,6 @@
 // The dashboard while its server is killed again and again under load: a real Kafka, the job of the example as a process, trades all the
 // time, and a process that serves its views and gets SIGKILL twenty times. The page looks at itself at each frame: no candle is
-// missing, doubled or goes back, and it never says that it is live when it is not. Holds SPEC: PUSH-1, PUSH-12, PUSH-18, PUSH-43.
+// missing, doubled or goes back, and it never says that it is live when it is not. Holds SPEC: PUSH-1, PUSH-11, PUSH-12, PUSH-18, PUSH-43.
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pack } from 'msgpackr'

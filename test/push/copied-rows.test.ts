@@ -103,7 +103,7 @@ describe('a view with a copy', () => {
           const model = new Model()
           const limits = { viewBytesMax, recentRowsMax }
           let view = await opened(0, limits)
-          view.keeper.reachedEnd(0)
+          view.keeper.reachedEnd(0, Date.now())
           for (const one of steps) {
             if (one.kind === 'change')
               model.put(view, one.key, one.value === null ? undefined : String(one.value).repeat(20))
@@ -118,7 +118,7 @@ describe('a view with a copy', () => {
               await view.keeper.close()
               view = await opened(model.records.length, limits)
               model.catchUp(view)
-              view.keeper.reachedEnd(0)
+              view.keeper.reachedEnd(0, Date.now())
             }
           }
           view.store.publish()

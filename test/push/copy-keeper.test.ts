@@ -58,7 +58,7 @@ function rig(rowsInMemory: number, isWhole = true) {
     log,
     counts,
   })
-  if (isWhole) keeper.reachedEnd(0)
+  if (isWhole) keeper.reachedEnd(0, clock.wallMs())
   const failures: string[] = []
   keeper.onFailed = ({ code }) => void failures.push(code)
   let offset = 0
@@ -155,12 +155,12 @@ it('what is written is as old as a second at most while there is something new, 
   await keeper.turn()
   expect(gate.writes).toBe(1)
   // That nothing was missing is news of its own, but not each second.
-  keeper.reachedEnd(0)
+  keeper.reachedEnd(0, clock.wallMs())
   await keeper.turn()
   await clock.settle()
   expect(gate.writes).toBe(2)
   await clock.pass(10_000)
-  keeper.reachedEnd(0)
+  keeper.reachedEnd(0, clock.wallMs())
   await keeper.turn()
   expect(gate.writes).toBe(2)
   await keeper.close()

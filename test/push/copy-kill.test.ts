@@ -41,7 +41,7 @@ const { store, keeper } = await openCopiedView({
 for (let i = store.nextOffset(0); ; ) {
   for (const end = i + 40; i < end; i++) store.apply({ partition: 0, offset: i, timestampMs: 0, ...record(i) })
   store.publish()
-  keeper.reachedEnd(0)
+  keeper.reachedEnd(0, Date.now())
   turns++
   await keeper.turn()
   await new Promise((resolve) => setImmediate(resolve))

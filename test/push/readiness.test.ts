@@ -3,6 +3,7 @@ import { expect, test } from 'vitest'
 import { createMemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
 import { createLog } from '../../src/ops/log.ts'
+import { systemClock } from '../../src/ops/system-clock.ts'
 import { startPush } from '../../src/push/server.ts'
 import { TOPIC, Watcher } from './push-fixture.ts'
 
@@ -62,4 +63,50 @@ test('a view whose topic was made a moment ago waits for its leader, but not lon
     return undefined
   }
   await expect(startPush(options)).rejects.toMatchObject({ failure: { name: 'NOT_LEADER_FOR_PARTITION' } })
+})
+
+test('a view whose topic never rests is served once it was read to an end that was seen not long ago', async () => {
+  const kafka = createMemoryKafka({ topics: { [TOPIC]: 1 } })
+  const append = (i: number): unknown => kafka.append(TOPIC, { key: 'K', value: JSON.stringify({ close: i }) })
+  for (let i = 0; i < 10; i++) append(i)
+  let count = 10
+  let skippedMs = 0
+  const waiting: (() => void)[] = []
+  kafka.faults.before = async ({ call }) => {
+    if (call !== 'poll') return undefined
+    // As much comes as is read: the reader is never at the end.
+    append(count++)
+    await new Promise<void>((resolve) => waiting.push(resolve))
+    return undefined
+  }
+  const log = createLog({ level: 'silent', format: 'json', isTerminal: false, write: () => {} })
+  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + skippedMs }
+  const limits = { pollRecordsMax: 1, behindAfterMs: 600_000 }
+  const push = await startPush({ kafka, views: [{ name: 'candles', topic: TOPIC }], port: 0, log, clock, limits })
+  const readOne = async (): Promise<void> => {
+    await expect.poll(() => waiting.length).toBe(1)
+    waiting.pop()!()
+    await expect.poll(() => waiting.length).toBe(1)
+  }
+  try {
+    for (let i = 0; i < 5; i++) await readOne()
+    // The end of the start is old when it is reached.
+    skippedMs = 600_000
+    for (let i = 5; i < 10; i++) await readOne()
+    expect(push.isReady()).toBe(false)
+    // That of now is the next one; the record that waits for its poll came since.
+    const end = count
+    for (let i = 10; !push.isReady(); i++) {
+      expect(i).toBeLessThan(end)
+      await readOne()
+    }
+    const watcher = new Watcher(`ws://127.0.0.1:${push.port}`, 'candles')
+    await watcher.until(() => watcher.isLoaded)
+    expect(watcher.rows.map(({ row }) => row)).toEqual([{ close: end - 2 }])
+    watcher.socket.close()
+  } finally {
+    kafka.faults.before = undefined
+    for (const go of waiting) go()
+    await push.close()
+  }
 })
