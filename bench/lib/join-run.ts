@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join as joinPath } from 'node:path'
+import { setImmediate as nextEvent } from 'node:timers/promises'
 import { unpack } from 'msgpackr'
 import { sinkRecords } from '../../src/core/frame.ts'
 import type { LaneLimits, LaneProcessed } from '../../src/core/message.ts'
@@ -90,6 +91,8 @@ async function read(lane: Lane, load: JoinLoad): Promise<JoinRun> {
   for (let number = 1; number <= frames; number++) {
     const frame = sides[number % 2]!.frame(FRAME_RECORDS)
     const answer = await timed(spent, async () => {
+      // A lane gets each frame as an event: what writes to disk goes on in between.
+      await nextEvent()
       const processed = lane.handle({ op: 'frame', ...TASKS[number % 2 === 0 ? 0 : 1], epoch: number, frame })
       if (number % FRAMES_PER_SEAL === 0) await commits.commit(number)
       return processed
