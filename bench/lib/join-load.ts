@@ -37,6 +37,8 @@ export class SideOf {
   readonly #random: () => number
   readonly #load: JoinLoad
   readonly #timesMs: number[] = []
+  /** Of all frames: what the making of them leaves behind would be collected on the lane's time. */
+  readonly #writer = new FrameWriter(1 << 20)
   #next = 0
 
   constructor(load: JoinLoad, side: 0 | 1) {
@@ -57,7 +59,8 @@ export class SideOf {
   /** How many of those so far have their deadline at or after a watermark. */
   liveAt(watermarkMs: number): number {
     const { withinMs, graceMs } = boundsOf(this.#load)
-    return this.#timesMs.filter((ts) => ts + withinMs + graceMs >= watermarkMs).length
+    const firstMs = watermarkMs - withinMs - graceMs
+    return this.#timesMs.reduce((count, ts) => (ts >= firstMs ? count + 1 : count), 0)
   }
   /** The watermark of this side alone. */
   get watermarkMs(): number {
@@ -66,7 +69,7 @@ export class SideOf {
 
   /** A source frame of the next `count` records. */
   frame(count: number): ArrayBuffer {
-    const writer = new FrameWriter(1 << 20)
+    const writer = this.#writer
     const first = this.#next
     for (let i = 0; i < count; i++) {
       const entry = this.next()
