@@ -81,15 +81,26 @@ export async function runJoin(load: JoinLoad, isOnDisk: boolean): Promise<JoinRu
   }
 }
 
-async function read(lane: Lane, load: JoinLoad): Promise<JoinRun> {
+/** All frames, and how many records wait after some of them. They are made before the lane gets the first one: on a core of their own. */
+function framesOf(load: JoinLoad): { frames: ArrayBuffer[]; live: number[] } {
   const sides = [new SideOf(load, 0), new SideOf(load, 1)] as const
-  const pairs: Pairs = { count: 0, hash: 0 }
+  const frames: ArrayBuffer[] = []
   const live: number[] = []
-  const frames = Math.ceil(load.records / FRAME_RECORDS)
+  const count = Math.ceil(load.records / FRAME_RECORDS)
+  for (let number = 1; number <= count; number++) {
+    frames.push(sides[number % 2]!.frame(FRAME_RECORDS))
+    if (number > count / 2 && number % LIVE_EVERY === 0) live.push(liveRecords(sides))
+  }
+  return { frames, live }
+}
+
+async function read(lane: Lane, load: JoinLoad): Promise<JoinRun> {
+  const { frames, live } = framesOf(load)
+  const pairs: Pairs = { count: 0, hash: 0 }
   const spent = { cpuMicros: 0, wallMs: 0 }
   const commits = new Commits(lane)
-  for (let number = 1; number <= frames; number++) {
-    const frame = sides[number % 2]!.frame(FRAME_RECORDS)
+  for (const [i, frame] of frames.entries()) {
+    const number = i + 1
     const answer = await timed(spent, async () => {
       // A lane gets each frame as an event: what writes to disk goes on in between.
       await nextEvent()
@@ -98,10 +109,9 @@ async function read(lane: Lane, load: JoinLoad): Promise<JoinRun> {
       return processed
     })
     look(answer, pairs)
-    if (number > frames / 2 && number % LIVE_EVERY === 0) live.push(liveRecords(sides))
   }
   for (const task of TASKS)
-    look(await timed(spent, async () => lane.handle({ op: 'end', ...task, epoch: frames })), pairs)
+    look(await timed(spent, async () => lane.handle({ op: 'end', ...task, epoch: frames.length })), pairs)
   await timed(spent, () => commits.end())
   return {
     cpuMicrosPerRecord: spent.cpuMicros / load.records,
