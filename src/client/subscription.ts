@@ -186,8 +186,9 @@ export class ViewSubscription<R> implements Subscription<R>, Subscriber {
         changed.push(committed)
       } else if (shown !== undefined) {
         this.#rows.delete(id)
-        const { key, partition, offset, timestampMs } = shown
-        changed.push({ key, partition, offset, timestampMs, row: null, state: 'open' })
+        const { key, partition, offset, timestampMs, timeMs } = shown
+        const gone = { key, partition, offset, timestampMs, ...(timeMs === undefined ? {} : { timeMs }) }
+        changed.push({ ...gone, row: null, state: 'open' })
       }
     }
     this.#below.clear()

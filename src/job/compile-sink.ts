@@ -60,10 +60,6 @@ export function compileView(c: Compilation, step: Extract<Step, { kind: 'view' }
   const emit = compileEmit(c, where, options.emit, 'updates')
   checkTableKey(c, where, sink)
   const history = compileHistory(c, where, options.history)
-  if (isProvisional && history !== undefined)
-    c.found.add(
-      `${where}: provisional does not go with history: a view with history shows rows when they are committed`,
-    )
   const keepMs = shorter(
     compileKeep(c, where, 'keep', options.keep),
     compileKeep(c, where, 'history', options.history === true ? undefined : options.history),

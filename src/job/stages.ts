@@ -66,8 +66,7 @@ export interface ViewOptions<R, E> {
   readonly history?: Duration | true
   /**
    * Clients that ask for it see rows before their commit too, marked, as soon as they are computed; what is not committed in the end
-   * is taken back. Default false. Not with
-   * `history`.
+   * is taken back. Default false. Of a view with `history` those see them that follow the history of keys.
    */
   readonly provisional?: boolean
 }

@@ -1,12 +1,13 @@
 // A subscription to the history of some keys: the newest rows of each by time, then every row of theirs that changes, older ones too.
 // Like the other kind it holds a cursor and no queue. Main thread.
 // Keeps SPEC: PUSH-1, PUSH-2, PUSH-12, PUSH-13, PUSH-15 (as subscriptions to the newest rows), PUSH-34 (no gap between history and updates),
-// PUSH-36 (it is told how the view is fed).
+// PUSH-36 (it is told how the view is fed), PROV-3 (rows that are not committed never move a position).
 
 import type { Subscribe } from '../protocol/messages.ts'
 import type { Follower } from './follower.ts'
 import type { HistoryStore } from './history-store.ts'
 import type { LiveView } from './live-view.ts'
+import { ProvisionalTold } from './provisional-told.ts'
 import { type Lens, lensOf } from './selection.ts'
 import type { Outlet, SubscriptionOptions } from './subscription.ts'
 import { ToldFeed } from './told-feed.ts'
@@ -33,8 +34,7 @@ export class HistorySubscription implements Follower {
   readonly id: number
   readonly lens: Lens
   readonly hasHistory = true
-  /** Rows of a history are told when they are committed. */
-  readonly isProvisional = false
+  readonly isProvisional: boolean
   dueMs = Number.NEGATIVE_INFINITY
   behindSinceMs: number | undefined
   readonly #toldFeed = new ToldFeed()
@@ -54,6 +54,8 @@ export class HistorySubscription implements Follower {
   #needsSnapshot: boolean
   #resumeAt: string | undefined
   #sending: Sending | undefined
+  /** What it has of rows that are not committed; undefined: it did not ask. */
+  readonly #provisional: ProvisionalTold | undefined
 
   constructor({ view, outlet, request, history, messageCharsMax }: HistorySubscriptionOptions) {
     this.view = view
@@ -66,6 +68,8 @@ export class HistorySubscription implements Follower {
     this.#messageCharsMax = messageCharsMax
     this.#minGapMs = request.minGapMs ?? 0
     this.#held = this.lens.isConditional ? new Set() : undefined
+    this.isProvisional = request.provisional === true
+    if (this.isProvisional) this.#provisional = new ProvisionalTold(view, this.lens, outlet.codec, this.#held)
     this.#resumeAt = request.resume
     this.#needsSnapshot = request.resume === undefined
   }
@@ -81,7 +85,7 @@ export class HistorySubscription implements Follower {
     this.#toldFeed.tell(this, this.#outlet)
     if (!this.view.isReady) return
     let hasSent = false
-    while (this.#outlet.isOpen() && this.#sendNext(nowMs)) hasSent = true
+    while (this.#outlet.isOpen() && (this.#sendNext(nowMs) || this.#sendProvisional())) hasSent = true
     if (hasSent && this.#minGapMs > 0) this.dueMs = nowMs + this.#minGapMs
   }
 
@@ -102,6 +106,18 @@ export class HistorySubscription implements Follower {
       else if (this.#isMarked) this.#begin(this.#changed().values(), 'update')
     }
     return this.#sending !== undefined && this.#send(this.#sending)
+  }
+
+  /** Rows that are not committed, once the client has all that are; without a position of their own. False: it knows them. */
+  #sendProvisional(): boolean {
+    if (this.#provisional === undefined || this.#resumeAt !== undefined) return false
+    const rows = this.#provisional.next(this.#messageCharsMax)
+    if (rows.length === 0) return false
+    this.view.counts.rowsPushed.add(rows.length)
+    const message = this.#outlet.codec.update(this.id, this.#position, this.#position, rows)
+    this.view.countSent(message.length, undefined)
+    this.#outlet.send(message)
+    return true
   }
 
   /** Goes on at a position. False: this server is not that far. */
@@ -129,6 +145,7 @@ export class HistorySubscription implements Follower {
   #beginSnapshot(): void {
     this.#needsSnapshot = false
     this.#held?.clear()
+    this.#provisional?.reset()
     this.#begin(this.#selected(this.#count), 'snapshot')
     this.#position = this.view.place.text
   }
@@ -185,9 +202,12 @@ export class HistorySubscription implements Follower {
     const held = this.#held
     if (held === undefined || (!row.isRemoval && lens.accepts(row))) {
       held?.add(row.key)
+      this.#provisional?.replaced(row.key)
       return kind === 'snapshot' ? codec.row(row, lens) : this.view.encodedRow(row, lens, codec)
     }
-    return held.delete(row.key) || kind === 'missed' ? codec.removal(row) : undefined
+    if (!held.delete(row.key) && kind !== 'missed') return undefined
+    this.#provisional?.replaced(row.key)
+    return codec.removal(row)
   }
 
   #sendUpdate(rows: readonly Encoded[], position: string, newestMs: number | undefined): void {

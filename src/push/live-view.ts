@@ -98,9 +98,16 @@ export class LiveView {
     this.store = store
     this.history = history
     this.counts = counts
-    this.provisional = new ProvisionalSlots(store, options.provisional, (outcome) => counts.provisional(outcome))
+    this.provisional = new ProvisionalSlots(this.rowStore, options.provisional, (outcome) =>
+      counts.provisional(outcome),
+    )
     this.#behind = new Set(store.offsets.keys())
     this.place = this.#placeNow()
+  }
+
+  /** All rows that it keeps, each with a key of its own: that of its record where there is a history. */
+  get rowStore(): ViewStore {
+    return this.history?.store ?? this.store
   }
 
   /** True once it was read to an end that was seen not long before: a snapshot before that would show an old state as the present one. */
@@ -180,9 +187,19 @@ export class LiveView {
   add(subscription: Follower): void {
     const { lens } = subscription
     this.#subscriptions.add(subscription)
-    if (subscription.isProvisional) this.#provisional.add(subscription)
+    if (this.#tellsProvisional(subscription)) this.#provisional.add(subscription)
     if (lens.keys === undefined) this.#following.add(subscription)
     else for (const key of lens.keys) this.#setOf(key).add(subscription)
+  }
+
+  /** It may be told of rows before their commit: of a view with history those who follow the history of keys. */
+  #tellsProvisional({ isProvisional, hasHistory }: Follower): boolean {
+    return isProvisional && hasHistory === (this.history !== undefined)
+  }
+
+  /** There may be rows before their commit for it now. */
+  mayTellProvisional(subscription: Follower): boolean {
+    return this.provisional.isRunning && this.#tellsProvisional(subscription)
   }
 
   remove(subscription: Follower): void {

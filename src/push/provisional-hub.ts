@@ -3,6 +3,7 @@
 
 import type { Clock, Scheduler } from '../core/clock.ts'
 import { FrameView } from '../core/frame.ts'
+import { historyPlace } from '../core/history-key.ts'
 import { partitionOfKey } from '../core/murmur2.ts'
 import type { ProvisionalRows } from '../core/provisional.ts'
 import type { LiveView } from './live-view.ts'
@@ -92,9 +93,12 @@ export class ProvisionalHub implements ProvisionalRows {
   #give({ view, decode }: ProvisionalView, attempt: number, epoch: number, frame: FrameView, at: number): void {
     const row = rowOf(frame, at, decode)
     if (typeof row === 'string') return
-    const partition = partitionOfKey(frame.key(at)!, view.store.offsets.length)
-    const timestampMs = frame.timestampMs(at)
-    view.provisional.give(attempt, epoch, { partition, timestampMs, ...row }, this.#clock!.monotonicMs())
+    const place = view.history === undefined ? undefined : historyPlace(row.key)
+    if (view.history !== undefined && place === undefined) return
+    const key = place === undefined ? frame.key(at)! : Buffer.from(place.key)
+    const partition = partitionOfKey(key, view.store.offsets.length)
+    const given = { partition, timestampMs: frame.timestampMs(at), place, ...row }
+    view.provisional.give(attempt, epoch, given, this.#clock!.monotonicMs())
   }
 
   /** Clients hear of the rows, and of whether there may be any. */

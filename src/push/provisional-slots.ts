@@ -1,8 +1,9 @@
 // The second slot of a key: its newest row that is not committed, as long as its attempt may still commit it. The first is the view's
-// store. No clock and no I/O: times are arguments. Main thread.
+// store; of a view with history it is that of all its rows, and a key that of a record: each row by time has slots of its own. No clock and no I/O: times are arguments. Main thread.
 // Keeps SPEC: PROV-1 (a row is shown while its attempt may still commit it), PROV-2 (in the end only committed rows are left),
 // PROV-5 (memory is limited).
 
+import type { HistoryPlace } from '../core/history-key.ts'
 import type { ViewRow, ViewStore } from './view-store.ts'
 import type { Encoded } from './wire-codec.ts'
 
@@ -25,6 +26,8 @@ export interface GivenRow {
   json: string | undefined
   /** Its window is closed. */
   isFinal?: boolean
+  /** Of a row of a history, whose `key` is that of its record. */
+  place?: HistoryPlace | undefined
 }
 
 export interface Slot {
@@ -144,8 +147,8 @@ export class ProvisionalSlots {
     }
     // Its row stays above what was read, which is its base from now on.
     slot.unreadCount = Math.max(1, slot.unreadCount)
-    const { partition, timestampMs, isFinal, provisional } = row
-    const again = { key, partition, timestampMs, json: row.isRemoval ? undefined : row.json, isFinal }
+    const { partition, timestampMs, isFinal, place, provisional } = row
+    const again = { key, partition, timestampMs, json: row.isRemoval ? undefined : row.json, isFinal, place }
     this.#slots.set(key, { ...slot, row: this.#rowOf(again, provisional!), encoded: new Map() })
     this.#changed(key)
   }
@@ -178,7 +181,7 @@ export class ProvisionalSlots {
   }
 
   #rowOf(given: GivenRow, provisional: { attempt: number; rev: number }): ViewRow {
-    const { key, partition, timestampMs, json, isFinal = false } = given
+    const { key, partition, timestampMs, json, isFinal = false, place } = given
     const base = this.#store.latest(key)
     return {
       key,
@@ -191,7 +194,7 @@ export class ProvisionalSlots {
       isRemoval: json === undefined,
       isFinal: isFinal && json !== undefined,
       isCurrent: true,
-      place: undefined,
+      place,
       provisional,
     }
   }

@@ -3,6 +3,7 @@
 // Keeps SPEC: PROV-1 (a row that is taken back is told as such), PROV-2 (in the end the client has the committed rows), PROV-3 (they
 // never move a position).
 
+import { type HistoryPlace, historyPlace } from '../core/history-key.ts'
 import type { LiveView } from './live-view.ts'
 import { NO_OFFSET, type Slot } from './provisional-slots.ts'
 import type { Lens } from './selection.ts'
@@ -73,7 +74,7 @@ export class ProvisionalTold {
     const changed = this.#sequence === undefined ? undefined : provisional.changedSince(this.#sequence)
     this.#sequence = provisional.sequence
     const keys = changed ?? new Set([...provisional.keys(), ...this.#told.keys()])
-    for (const key of keys) if (this.#lens.hasKey(key)) this.#due.add(key)
+    for (const key of keys) if (this.#lens.hasKey(this.#placeOf(key)?.key ?? key)) this.#due.add(key)
   }
 
   /** Undefined: nothing that the client does not know. */
@@ -88,7 +89,7 @@ export class ProvisionalTold {
 
   #given(key: string, slot: Slot, told: Told | undefined): Encoded | undefined {
     const { row } = slot
-    const sequence = this.#view.store.latest(key)?.sequence ?? 0
+    const sequence = this.#view.rowStore.latest(key)?.sequence ?? 0
     const isSelected = !row.isRemoval && this.#lens.accepts(row)
     if (!isSelected && this.#held !== undefined) {
       if (!(told?.isShown ?? this.#held.has(key))) return undefined
@@ -107,20 +108,24 @@ export class ProvisionalTold {
 
   /** The committed row again, in place of one that was confirmed or taken back. */
   #committed(key: string, told: Told): Encoded | undefined {
-    const { store } = this.#view
-    const latest = store.latest(key)
+    const latest = this.#view.rowStore.latest(key)
     // Without conditions each change of the key was told, and that was the word on it.
     if (this.#held === undefined && (latest?.sequence ?? 0) > told.sequence) return undefined
     if (latest !== undefined && !latest.isRemoval && this.#lens.accepts(latest)) {
       this.#held?.add(key)
       return this.#codec.row(latest, this.#lens)
     }
-    return this.#codec.removal(latest ?? noRow(key))
+    return this.#codec.removal(latest ?? noRow(key, this.#placeOf(key)))
+  }
+
+  /** Of a key of a history: whose row it is, and of which time. */
+  #placeOf(key: string): HistoryPlace | undefined {
+    return this.#view.history === undefined ? undefined : historyPlace(key)
   }
 }
 
 /** What stands for a key that never had a committed row. */
-function noRow(key: string): ViewRow {
+function noRow(key: string, of: HistoryPlace | undefined): ViewRow {
   const place = { partition: 0, offset: NO_OFFSET, timestampMs: 0 }
   return {
     key,
@@ -131,6 +136,6 @@ function noRow(key: string): ViewRow {
     isRemoval: true,
     isFinal: false,
     isCurrent: true,
-    place: undefined,
+    place: of,
   }
 }

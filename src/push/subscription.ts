@@ -35,6 +35,7 @@ export class Subscription implements Follower {
   readonly id: number
   readonly lens: Lens
   readonly hasHistory = false
+  readonly isProvisional: boolean
   /** Monotonic ms; it is told nothing before. */
   dueMs = Number.NEGATIVE_INFINITY
   /** Monotonic ms since when this server is behind the position that it is to go on at. */
@@ -62,7 +63,7 @@ export class Subscription implements Follower {
   #needsSnapshot = false
   #resumeAt: string | undefined
   readonly #toldFeed = new ToldFeed()
-  /** What it has of rows that are not committed; undefined: it did not ask. */
+  /** What it has of rows that are not committed; undefined: it did not ask, or is told none. */
   readonly #provisional: ProvisionalTold | undefined
 
   constructor({ view, outlet, request, messageCharsMax }: SubscriptionOptions) {
@@ -75,13 +76,12 @@ export class Subscription implements Follower {
     this.#minGapMs = minGapMs
     this.#revisions = this.lens.keys === undefined ? undefined : new Map()
     this.#held = this.lens.isConditional ? new Set() : undefined
-    this.#provisional = provisional ? new ProvisionalTold(view, this.lens, outlet.codec, this.#held) : undefined
+    this.isProvisional = provisional
+    // Of a view with history they are those of its rows by time.
+    if (provisional && view.history === undefined)
+      this.#provisional = new ProvisionalTold(view, this.lens, outlet.codec, this.#held)
     this.#resumeAt = resume
     this.#needsSnapshot = resume === undefined
-  }
-
-  get isProvisional(): boolean {
-    return this.#provisional !== undefined
   }
 
   get codec(): WireCodec {

@@ -9,9 +9,10 @@ export class ToldFeed {
   #told = 'live'
 
   /** Before rows that may be old by that. A view that is being read has no rows yet: only that Kafka is gone. */
-  tell({ view, id, isProvisional }: Follower, outlet: Outlet): void {
-    const { feed, isReady, provisional } = view
-    const mine = isProvisional ? { ...feed, provisional: provisional.isRunning } : feed
+  tell(follower: Follower, outlet: Outlet): void {
+    const { view, id, isProvisional } = follower
+    const { feed, isReady } = view
+    const mine = isProvisional ? { ...feed, provisional: view.mayTellProvisional(follower) } : feed
     const told = [feed.state, feed.job, mine.provisional].filter((one) => one !== undefined).join(' ')
     if (told === this.#told || !outlet.isOpen() || !(isReady || feed.state === 'cut')) return
     this.#told = told

@@ -211,7 +211,6 @@ class FeedLoop {
       const timestampMs = frame.timestampMs(at)
       const reason = typeof row === 'string' ? row : view.apply({ partition, offset, timestampMs, ...row })
       if (reason !== undefined) this.#skip(view, partition, offset, reason)
-      // Of a view with history no row is shown before: nothing is settled by this one.
       else if (typeof row !== 'string') view.provisional.read(row.key, row.json)
     }
     view.counts.rowsRead.add(readCount)

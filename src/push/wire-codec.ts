@@ -85,7 +85,7 @@ function packedRow(
   const final = isFinal && row !== null ? { isFinal } : {}
   const mark = provisional === undefined ? {} : { isProvisional: true, ...provisional }
   if (place === undefined) return packr.pack({ key, partition, offset, timestampMs, row, ...final, ...mark })
-  return packr.pack({ key: place.key, partition, offset, timestampMs, timeMs: place.timeMs, row, ...final })
+  return packr.pack({ key: place.key, partition, offset, timestampMs, timeMs: place.timeMs, row, ...final, ...mark })
 }
 
 /** A map of one field more, an array of what is packed already. */

@@ -37,6 +37,8 @@ export class Screen {
     this.page = page
     page.on('pageerror', (error) => this.problems.push(error.message))
     page.on('console', (message) => {
+      // That one is about `colouredPixels`.
+      if (message.text().includes('willReadFrequently')) return
       if (message.type() === 'error' || message.type() === 'warning') this.problems.push(message.text())
     })
   }

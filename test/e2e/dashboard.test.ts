@@ -1,13 +1,15 @@
 // The dashboard of the candles job in a real browser, on rows that the test puts into its views: what it draws is what the views have,
-// and it can be used by keyboard, on a phone, in dark and light, by everybody. Holds SPEC: PUSH-43, PUSH-44.
+// and it can be used by keyboard, on a phone, in dark and light, by everybody. Holds SPEC: PUSH-43, PUSH-44, PROV-1, PROV-2.
 import { resolve } from 'node:path'
 import type { Browser } from 'playwright-core'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, it } from 'vitest'
 import { loadPage } from '../../src/cli/page.ts'
+import { FrameWriter } from '../../src/core/frame.ts'
 import { historyKey } from '../../src/core/history-key.ts'
 import { createMemoryKafka, type MemoryKafka } from '../../src/kafka/memory-kafka/memory-kafka.ts'
 import { KafkaError } from '../../src/kafka/port.ts'
 import type { Page as PageFiles } from '../../src/push/page-assets.ts'
+import { ProvisionalHub } from '../../src/push/provisional-hub.ts'
 import { freePort, type Rig, startRig } from '../push/push-fixture.ts'
 import { DESKTOP, type Look, launch, PHONE, Screen, WAIT } from './dashboard-fixture.ts'
 
@@ -25,6 +27,8 @@ let browser: Browser
 let page: PageFiles
 let rig: Rig
 let kafka: MemoryKafka
+/** As of an engine in this process. */
+let hub: ProvisionalHub
 const screens: Screen[] = []
 
 beforeAll(async () => {
@@ -34,7 +38,8 @@ beforeAll(async () => {
 afterAll(() => browser.close())
 beforeEach(async () => {
   kafka = createMemoryKafka({ topics: Object.fromEntries(views.map(({ topic }) => [topic, 2])) })
-  rig = await startRig({ views, page }, 2, kafka)
+  hub = new ProvisionalHub(new Map([[0, topicOf('candles')]]))
+  rig = await startRig({ views, page, provisional: hub }, 2, kafka)
 })
 afterEach(async () => {
   for (const screen of screens.splice(0)) await screen.close()
@@ -124,6 +129,47 @@ it('draws the history of the chosen symbol at once, then every row as it comes, 
   expect(after.candles.at(-1)).toEqual(asDrawn(rows[69]!, true))
   expect(after.volumes[67]!.value).toBe(9999)
   expect(await screen.text('#legend [data-of="close"]')).toBe(rows[69]!.close.toFixed(2))
+  expect(screen.problems).toEqual([])
+})
+
+it('draws candles before their commit as such, and as they are when they are committed or taken back', async () => {
+  const [first, second] = [candle('candles', 'ALFA', 0), candle('candles', 'ALFA', 1)]
+  put('candles', first, false)
+  hub.begun(1)
+  const screen = await open('?sym=ALFA')
+  await isShown(screen, 'ALFA', '1s', 1)
+  const give = (epoch: number, row: Candle): void => {
+    const writer = new FrameWriter()
+    const key = historyKey({ key: row.sym, timeMs: row.windowStart })
+    writer.append(0, row.sym.length % 2, row.windowEnd - 1, Buffer.from(key), Buffer.from(JSON.stringify(row)))
+    hub.given(1, epoch, writer.take()!)
+  }
+  const grown = { ...first, high: 150, close: 149 }
+  give(1, grown)
+  give(1, second)
+  await isShown(screen, 'ALFA', '1s', 2)
+  const marked = { isProvisional: true }
+  expect(await drawnCandles(screen)).toEqual([grown, second].map((row) => ({ ...asDrawn(row, true), ...marked })))
+  expect(await screen.text('#legend [data-of="phase"]')).toBe('provisional')
+  expect(await screen.page.locator('#key-provisional').isVisible()).toBe(true)
+  await screen.picture('provisional')
+  // Hatched, not empty and not full.
+  await expect.poll(() => screen.colouredPixels()).toBeGreaterThan(100)
+  const hatched = await screen.colouredPixels()
+  hub.committed(1, 1)
+  put('candles', grown, false)
+  put('candles', second, false)
+  await screen.until('dashboard.drawn().candles.every(({ isProvisional }) => !isProvisional)')
+  expect(await drawnCandles(screen)).toEqual([grown, second].map((row) => asDrawn(row, true)))
+  await expect.poll(() => screen.colouredPixels()).toBeGreaterThan(hatched)
+  expect(await screen.page.locator('#key-provisional').isVisible()).toBe(false)
+  // An attempt that ends without its commit: one goes back to what it was, the other is no more.
+  give(2, { ...second, close: 90, low: 89 })
+  give(2, candle('candles', 'ALFA', 2))
+  await isShown(screen, 'ALFA', '1s', 3)
+  hub.ended(1)
+  await isShown(screen, 'ALFA', '1s', 2)
+  expect(await drawnCandles(screen)).toEqual([grown, second].map((row) => asDrawn(row, true)))
   expect(screen.problems).toEqual([])
 })
 

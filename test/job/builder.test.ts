@@ -672,11 +672,6 @@ const onlyProblem: [what: string, stage: () => unknown, problem: string][] = [
     "view 'v': provisional must be true or false, not 'always'",
   ],
   [
-    'rows before their commit of a view with history',
-    () => loose(running()).toView!('v', { provisional: true, history: true }),
-    "view 'v': provisional does not go with history: a view with history shows rows when they are committed",
-  ],
-  [
     'late without a window',
     () => loose(running()).late!(kafka('l')).to!(kafka('out')),
     'late needs a window, a join of two streams or one as of a time: without one no record is late',

@@ -2,7 +2,11 @@
 // Holds SPEC: PROV-1, PROV-2, PROV-3, PROV-5.
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
+import { historyPlace } from '../../src/core/history-key.ts'
 import type { ServerMessage, Subscribe } from '../../src/protocol/messages.ts'
+import type { Follower } from '../../src/push/follower.ts'
+import { HistoryStore } from '../../src/push/history-store.ts'
+import { HistorySubscription } from '../../src/push/history-subscription.ts'
 import { LiveView } from '../../src/push/live-view.ts'
 import { PositionTokens } from '../../src/push/position-token.ts'
 import { ProvisionalSlots } from '../../src/push/provisional-slots.ts'
@@ -116,10 +120,14 @@ describe('the provisional slot of a key', () => {
   })
 })
 
-/** A view with one subscription, and its client as the protocol tells it to be: two rows a key. */
+/** Rows of a history by a name of their own: two of one key, one of another. */
+const RECORDS: Record<string, string> = { A: 'X:0', B: 'X:1000', C: 'Y:0' }
+const NAMES = new Map(Object.entries(RECORDS).map(([name, record]) => [record, name]))
+
+/** A view with one subscription, and its client as the protocol tells it to be: two rows a key. Where it asks for a history, its keys are names. */
 class Rig {
   readonly view: LiveView
-  readonly subscription: Subscription
+  readonly subscription: Follower
   readonly committed = new Map<string, unknown>()
   readonly provisional = new Map<string, unknown>()
   isOpen = true
@@ -130,16 +138,29 @@ class Rig {
     const store = new ViewStore('v', [0], STORE)
     const topic = { name: 't', tokens: new PositionTokens('v', 't', ''), openedMs: 0, removalMs: 0 }
     const counts = pushMetrics(undefined).ofView('v')
+    const history = request.history === undefined ? undefined : new HistoryStore('v', [0], STORE)
     const wallMs = (): number => 0
-    const parts = { topic, store, history: undefined, counts }
+    const parts = { topic, store, history, counts }
     this.view = new LiveView({ name: 'v', ...parts, messageCharsMax: 150, provisional: limits, wallMs })
     this.view.reachedEnd(0)
     const outlet = { codec: jsonCodec, isOpen: () => this.isOpen, send: (text: Encoded) => this.#take(text) }
     const subscribe: Subscribe = { type: 'subscribe', id: 1, view: 'v', provisional: true, ...request }
-    this.subscription = new Subscription({ view: this.view, outlet, request: subscribe, messageCharsMax: 150 })
+    const options = { view: this.view, outlet, request: subscribe, messageCharsMax: 150 }
+    this.subscription =
+      history === undefined ? new Subscription(options) : new HistorySubscription({ ...options, history })
     this.view.add(this.subscription)
   }
-  read(key: string, json: string | undefined): void {
+  /** The key of a record. */
+  recordKey(name: string): string {
+    return this.view.history === undefined ? name : RECORDS[name]!
+  }
+  give(attempt: number, epoch: number, name: string, json: string | undefined, nowMs: number): void {
+    const key = this.recordKey(name)
+    const place = this.view.history === undefined ? undefined : historyPlace(key)
+    this.view.provisional.give(attempt, epoch, { key, place, partition: 0, timestampMs: 0, json }, nowMs)
+  }
+  read(name: string, json: string | undefined): void {
+    const key = this.recordKey(name)
     this.view.apply({ partition: 0, offset: this.#offset++, timestampMs: 0, key, json })
     this.view.provisional.read(key, json)
     this.view.publish()
@@ -162,7 +183,8 @@ class Rig {
     const isMarked = message.rows.some((row) => row.isProvisional)
     if (isMarked && message.type === 'update' && message.position !== message.prev) throw new Error('it moved')
     this.position = message.position
-    for (const { key, row, isProvisional } of message.rows) {
+    for (const { key: told, timeMs, row, isProvisional } of message.rows) {
+      const key = timeMs === undefined ? told : NAMES.get(`${told}:${timeMs}`)!
       if (isProvisional) this.provisional.set(key, row)
       else {
         this.provisional.delete(key)
@@ -236,6 +258,13 @@ const KINDS: Kind[] = [
     seen: (json) => (json !== undefined && JSON.parse(json).n < 2 ? json : undefined),
     hasKey: (key) => 'AB'.includes(key),
   },
+  { name: 'a history', request: { keys: ['X', 'Y'], history: 10 }, seen: (json) => json, hasKey: all },
+  {
+    name: 'a history of some keys, with conditions',
+    request: { keys: ['X'], history: 10, where: { n: { gte: 2 } } },
+    seen: (json) => (json !== undefined && JSON.parse(json).n >= 2 ? json : undefined),
+    hasKey: (key) => 'AB'.includes(key),
+  },
 ]
 
 const rowOf = (n: number | undefined): string | undefined => (n === undefined ? undefined : `{"n":${n},"m":1}`)
@@ -259,7 +288,7 @@ describe.each(KINDS)('a client of $name', ({ request, seen, hasKey }) => {
               // It knows what is committed, whatever is shown above it.
               const row = rig.committed.get(key)
               expect(row === undefined ? undefined : JSON.stringify(row)).toBe(seen(oracle.committed.get(key)))
-              const slot = provisional.of(key)?.row
+              const slot = provisional.of(rig.recordKey(key))?.row
               if (slot !== undefined) expect(rig.shown(key)).toBe(seen(slot.isRemoval ? undefined : slot.json))
               if (rig.provisional.has(key)) {
                 const mark = rig.provisional.get(key)
@@ -277,8 +306,8 @@ describe.each(KINDS)('a client of $name', ({ request, seen, hasKey }) => {
               case 'give': {
                 const { key, n } = one
                 oracle.give({ key, json: rowOf(n), epoch })
-                provisional.give(attempt, epoch, { key, partition: 0, timestampMs: 0, json: rowOf(n) }, nowMs)
-                if (!rig.isOpen || !hasKey(key) || provisional.of(key) === undefined) return
+                rig.give(attempt, epoch, key, rowOf(n), nowMs)
+                if (!rig.isOpen || !hasKey(key) || provisional.of(rig.recordKey(key)) === undefined) return
                 rig.flush()
                 // Newer than what is committed, so it is shown at once.
                 expect(rig.shown(key)).toBe(seen(rowOf(n)))

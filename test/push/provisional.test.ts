@@ -341,6 +341,50 @@ describe('a row that is not committed is taken back', () => {
   })
 })
 
+describe('of a view with history', () => {
+  const past = job('counts')
+    .from(topic('trades', { value: json<{ sym: string }>(), key: 'sym' }))
+    .keyBy('sym')
+    .aggregate({ n: count() })
+    .toView('counts', { value: json(), history: true, provisional: true })
+    .build()
+
+  it.each([{}, { 'sec-websocket-protocol': MSGPACK_PROTOCOL }])(
+    'each row by time has them, told to those who follow the history of its key (%o)',
+    async (headers) => {
+      const views = [{ name: 'counts', topic: VIEW_TOPIC, history: true }]
+      const { rig } = await start({ job: past }, { views })
+      kafka.append('trades', { key: 'A', value: '{"sym":"A"}', timestampMs: 1_000 })
+      const follower = await watch(rig, { key: 'A', history: 5 }, headers)
+      const newest = await watch(rig, {}, headers)
+      expect(follower.messages[0]).toMatchObject({ type: 'feed', provisional: true })
+      expect(newest.messages[0]).toMatchObject({ type: 'feed', provisional: false })
+      await tells(follower, 'A', '1')
+      holdCommits()
+      const from = follower.rows.length
+      for (const [i, sym] of ['A', 'B', 'A'].entries()) {
+        kafka.append('trades', { key: sym, value: JSON.stringify({ sym }), timestampMs: 2_000 + i })
+        if (sym === 'A') await tells(follower, 'A', `~${2 + i / 2}`)
+      }
+      const early = follower.rows.slice(from).filter(({ isProvisional }) => isProvisional)
+      expect(early.map(({ key, timeMs, row, offset }) => [key, timeMs, (row as { n: number }).n, offset])).toEqual([
+        ['A', 2_000, 2, -1],
+        ['A', 2_002, 3, -1],
+      ])
+      expect(story(newest, 'A')).toEqual(['1'])
+      gate!.open()
+      await tells(newest, 'B', '1')
+      await tells(newest, 'A', '3')
+      await follower.until(() => story(follower, 'A').slice(-2).join() === '2,3')
+      expect(
+        story(newest, 'A')
+          .concat(story(newest, 'B'))
+          .filter((n) => n.startsWith('~')),
+      ).toEqual([])
+    },
+  )
+})
+
 describe('who gives them', () => {
   it('is said to those who ask: a server without a job has committed rows alone', async () => {
     const { rig } = await start()

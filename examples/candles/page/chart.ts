@@ -29,6 +29,8 @@ type Bar<D> = D | WhitespaceData
 const NO_LOGO = { attributionLogo: false }
 const RIGHT_BARS = 4
 const BAR_PX = 8
+/** Of the bodies that are hatched instead. */
+const HATCHED = 'transparent'
 
 export class Chart {
   readonly #chart: IChartApi
@@ -119,25 +121,31 @@ export class Chart {
     this.#onPoint()
   }
 
-  /** Candles that are new or have changed, at most `max` of all. */
-  change(candles: readonly KnownCandle[], max: number): void {
+  /** Candles that are new or have changed, by window start, and those that are gone (undefined); at most `max` of all. */
+  change(changes: ReadonlyMap<number, KnownCandle | undefined>, max: number): void {
     const before = this.#starts.at(-1)
     let isInOrder = true
-    for (const candle of candles) {
-      if (!this.#known.has(candle.windowStart)) {
-        const newest = this.#starts.at(-1)
-        if (newest !== undefined && candle.windowStart !== newest + this.#sizeMs) isInOrder = false
-        this.#starts.push(candle.windowStart)
+    for (const [start, candle] of changes) {
+      if (candle === undefined) {
+        if (!this.#known.delete(start)) continue
+        this.#starts = this.#starts.filter((one) => one !== start)
+        isInOrder = false
+        continue
       }
-      this.#known.set(candle.windowStart, candle)
+      if (!this.#known.has(start)) {
+        const newest = this.#starts.at(-1)
+        if (newest !== undefined && start !== newest + this.#sizeMs) isInOrder = false
+        this.#starts.push(start)
+      }
+      this.#known.set(start, candle)
     }
     if (!isInOrder) this.#starts.sort((a, b) => a - b)
-    const newest = this.#starts.at(-1)!
+    const newest = this.#starts.at(-1) ?? 0
     while (this.#starts.length > 0 && this.#starts[0]! <= newest - max * this.#sizeMs) {
       this.#known.delete(this.#starts.shift()!)
       isInOrder = false
     }
-    if (isInOrder && before !== undefined) this.#drawSome(candles, before)
+    if (isInOrder && before !== undefined) this.#drawSome([...changes.keys()], before)
     else this.#drawAll()
     this.#onPoint()
   }
@@ -156,6 +164,11 @@ export class Chart {
     return state !== 'final'
   }
 
+  /** The candle of a window, undefined: there is none. */
+  candleAt(start: number): KnownCandle | undefined {
+    return this.#known.get(start)
+  }
+
   get hasProvisional(): boolean {
     return this.#hatches.bodies.length > 0
   }
@@ -168,7 +181,9 @@ export class Chart {
       candles: this.#candles.data().flatMap((bar) => {
         if (!('open' in bar)) return []
         const { open: first, high, low, close, color } = bar as CandlestickData
-        return [{ time: ms(bar.time), open: first, high, low, close, isOpen: color === open || color === openFall }]
+        const drawn = { time: ms(bar.time), open: first, high, low, close }
+        if (color === HATCHED) return [{ ...drawn, isOpen: true, isProvisional: true as const }]
+        return [{ ...drawn, isOpen: color === open || color === openFall }]
       }),
       volumes: valuesOf(this.#volumes.data()),
       vwaps: valuesOf(this.#vwaps.data()),
@@ -176,11 +191,11 @@ export class Chart {
   }
 
   /** One by one, those that are older than `newest` in their places. */
-  #drawSome(candles: readonly KnownCandle[], newest: number): void {
-    const starts = [...new Set(candles.map(({ windowStart }) => windowStart))].sort((a, b) => a - b)
+  #drawSome(starts: readonly number[], newest: number): void {
     const shades = shadesNow()
-    for (const start of starts) {
-      const candle = this.#known.get(start)!
+    for (const start of [...starts].sort((a, b) => a - b)) {
+      const candle = this.#known.get(start)
+      if (candle === undefined) continue
       const isOlder = start < newest
       this.#candles.update(this.#bar(candle, shades), isOlder)
       this.#volumes.update(this.#volume(candle, shades), isOlder)
@@ -211,7 +226,7 @@ export class Chart {
   #bar(candle: KnownCandle, shades: Shades): CandlestickData {
     const { open, high, low, close, windowStart } = candle
     const side = shades[close >= open ? 'rise' : 'fall']
-    const color = candle.state === 'provisional' ? 'transparent' : this.isOpen(candle) ? side.open : side.solid
+    const color = candle.state === 'provisional' ? HATCHED : this.isOpen(candle) ? side.open : side.solid
     return { time: seconds(windowStart), open, high, low, close, color, borderColor: side.solid, wickColor: side.solid }
   }
 

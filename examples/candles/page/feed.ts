@@ -114,13 +114,14 @@ export let rowCount = 0
 export interface CandleHandlers {
   /** All candles that there are; they replace those of before. */
   onAll(candles: readonly KnownCandle[]): void
-  onChange(candles: readonly KnownCandle[]): void
+  /** By window start; undefined: there is none any more, for one that was not committed in the end or that the view keeps no longer. */
+  onChange(changes: ReadonlyMap<number, KnownCandle | undefined>): void
 }
 
 /** Follows the candles of a symbol, in place of those followed before: first the newest ones that its view keeps, then all that changes. */
 export function followCandles(sym: string, interval: Interval, handlers: CandleHandlers): void {
   const subscription = client.view(VIEWS[interval]).subscribe(
-    { key: sym, history: INTERVALS[interval].candles },
+    { key: sym, history: INTERVALS[interval].candles, provisional: true },
     {
       onSnapshot: (rows) => {
         took(rows.length)
@@ -128,7 +129,7 @@ export function followCandles(sym: string, interval: Interval, handlers: CandleH
       },
       onUpdate: (rows) => {
         took(rows.length)
-        handlers.onChange(rows.flatMap((row) => (row.row === null ? [] : [known(row)])))
+        handlers.onChange(new Map(rows.map((row) => [row.timeMs!, row.row === null ? undefined : known(row)])))
       },
     },
   )

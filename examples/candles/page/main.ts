@@ -40,7 +40,7 @@ let interval: Interval = '1s'
 /** Undefined: the candles of the symbol have not come yet. */
 let isLoaded = false
 /** What came since the last frame. */
-let changed: KnownCandle[] = []
+const changed = new Map<number, KnownCandle | undefined>()
 let isLegendDue = true
 /** As of the last tick. */
 let rowsBefore = 0
@@ -84,18 +84,18 @@ function choose(next: string): void {
   byId('chart').setAttribute('aria-label', `Candles of ${sym}, ${interval}`)
   isLoaded = false
   isMoversDue = true
-  changed = []
+  changed.clear()
   latency.clear()
   chart.replace([], INTERVALS[interval].sizeMs)
   followCandles(sym, interval, {
     onAll: (candles) => {
       isLoaded = true
-      changed = []
+      changed.clear()
       chart.replace(candles, INTERVALS[interval].sizeMs)
     },
-    onChange: (candles) => {
+    onChange: (changes) => {
       heardAtMs = Date.now()
-      changed.push(...candles)
+      for (const [start, candle] of changes) changed.set(start, candle)
     },
   })
   const address = new URL(location.href)
@@ -119,11 +119,10 @@ function frame(): void {
     const [first] = [...movers.symbols.values()].sort((a, b) => b.dayVolume - a.dayVolume)
     choose(first!.sym)
   }
-  if (changed.length > 0 && isLoaded) {
-    const drawnNow = changed
-    changed = []
-    chart.change(drawnNow, INTERVALS[interval].candles)
-    measure(drawnNow)
+  if (changed.size > 0 && isLoaded) {
+    measure(changed.values())
+    chart.change(changed, INTERVALS[interval].candles)
+    changed.clear()
   }
   if (isMoversDue) {
     isMoversDue = false
@@ -136,10 +135,17 @@ function frame(): void {
   }
 }
 
-/** A row of the close has the time of its window's end, whenever it comes: it tells nothing of the way to the screen. */
-function measure(candles: readonly KnownCandle[]): void {
+/**
+ * A row of the close has the time of its window's end, whenever it comes: it tells nothing of the way to the screen. Nor does one that
+ * is there already, and is committed now.
+ */
+function measure(candles: Iterable<KnownCandle | undefined>): void {
   const nowMs = Date.now()
-  for (const { timestampMs, state: phase } of candles) if (phase !== 'final') latency.add(nowMs, nowMs - timestampMs)
+  for (const candle of candles) {
+    if (candle === undefined || candle.state === 'final') continue
+    const { timestampMs, windowStart } = candle
+    if (chart.candleAt(windowStart)?.timestampMs !== timestampMs) latency.add(nowMs, nowMs - timestampMs)
+  }
 }
 
 function showDay(): void {
