@@ -18,6 +18,7 @@ COPY scripts/build-rdkafka.mjs scripts/build-addon.mjs scripts/
 COPY scripts/setup/libraries.mjs scripts/setup/
 RUN node scripts/build-rdkafka.mjs
 COPY src/kafka/rdkafka/native src/kafka/rdkafka/native
+COPY src/push/native src/push/native
 RUN node scripts/build-addon.mjs --force
 COPY . .
 RUN node scripts/build.mjs
@@ -36,6 +37,7 @@ RUN npm ci --omit=dev --ignore-scripts --no-audit --no-fund \
 COPY --from=build /app/node_modules/node-rdkafka/build/Release/node-librdkafka.node node_modules/node-rdkafka/build/Release/
 COPY --from=build /app/node_modules/node-rdkafka/build/deps/librdkafka.so.1 /app/node_modules/node-rdkafka/build/deps/librdkafka++.so.1 node_modules/node-rdkafka/build/deps/
 COPY --from=build /app/src/kafka/rdkafka/native/build/Release/millrace_kafka.node src/kafka/rdkafka/native/build/Release/
+COPY --from=build /app/src/push/native/build/Release/millrace_push.node src/push/native/build/Release/
 COPY --from=build /app/dist dist
 COPY bin bin
 COPY src/push/page src/push/page

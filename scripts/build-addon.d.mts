@@ -1,2 +1,2 @@
 export declare function runNodeGyp(cwd: string, args: string[]): void
-export declare function buildAddon(options?: { addressSanitizer?: boolean; force?: boolean }): string
+export declare function buildAddons(options?: { force?: boolean }): string[]

@@ -1,15 +1,34 @@
-// Builds the Kafka addon (src/kafka/rdkafka/native) with node-gyp against the librdkafka that node-rdkafka built.
-// Needs a C++20 compiler, make and python3. Skips when what is built is newer than its sources.
+// Builds the addons with node-gyp: that of Kafka, against the librdkafka that node-rdkafka built, and that of push.
+// Needs a C++20 compiler, make and python3. Skips what is newer than its sources.
 import { spawnSync } from 'node:child_process'
 import { cpSync, existsSync, mkdirSync, readdirSync, statSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { availableParallelism } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
-const SOURCE = /\.(cc|h|gyp)$/
 const require = createRequire(import.meta.url)
 const root = fileURLToPath(new URL('..', import.meta.url))
+
+const kafka = {
+  folder: join(root, 'src/kafka/rdkafka/native'),
+  file: 'build/Release/millrace_kafka.node',
+  inputs: () => [join(dirname(require.resolve('node-rdkafka/package.json')), 'build/deps/librdkafka.so.1')],
+}
+const push = {
+  folder: join(root, 'src/push/native'),
+  file: 'build/Release/millrace_push.node',
+  inputs: () => [],
+}
+/** `file` is in `folder`, beside the sources; `inputs` are what else it is made from. */
+export const ADDONS = [kafka, push]
+
+/** The sources in an addon's folder. */
+export function sourcesOf({ folder }) {
+  return readdirSync(folder)
+    .filter((name) => /\.(cc|h|gyp)$/.test(name))
+    .map((name) => join(folder, name))
+}
 
 /** Where this Node has its headers, if it brings them, so that none are fetched. */
 function nodeDir() {
@@ -29,44 +48,39 @@ export function runNodeGyp(cwd, args) {
   throw new Error(`node-gyp ${args.join(' ')} failed in ${cwd}:\n${tail}`)
 }
 
+/** Builds all of them; `force`: those too that are newer than what they are made from. */
+export function buildAddons({ force = false } = {}) {
+  return ADDONS.map((addon) => buildAddon(addon, force))
+}
+
 /**
- * Builds the addon and returns the path of the .node file.
- *
- * @param {{ addressSanitizer?: boolean, force?: boolean }} [options] `addressSanitizer` builds a copy with checks on in
- * .cache/addon-asan, for scripts/test-addon-asan.mjs
+ * Builds a copy of the Kafka addon with AddressSanitizer's checks on in .cache/addon-asan, for scripts/test-addon-asan.mjs,
+ * and returns the path of the .node file.
  */
-export function buildAddon(options = {}) {
-  const native = options.addressSanitizer ? copySources() : join(root, 'src/kafka/rdkafka/native')
-  const built = join(native, 'build/Release/millrace_kafka.node')
-  if (!options.force && isNewer(built, native)) return built
-  runNodeGyp(native, ['configure', ...(options.addressSanitizer ? ['--asan=1'] : [])])
-  runNodeGyp(native, ['build', '-j', String(availableParallelism())])
+export function buildCheckedAddon({ force = false } = {}) {
+  const folder = join(root, '.cache/addon-asan')
+  mkdirSync(folder, { recursive: true })
+  for (const path of sourcesOf(kafka)) cpSync(path, join(folder, basename(path)), { preserveTimestamps: true })
+  return buildAddon({ ...kafka, folder }, force, ['--asan=1'])
+}
+
+/** Returns the path of the .node file. */
+function buildAddon(addon, force, settings = []) {
+  const built = join(addon.folder, addon.file)
+  if (!force && isNewer(built, [...sourcesOf(addon), ...addon.inputs()])) return built
+  runNodeGyp(addon.folder, ['configure', ...settings])
+  runNodeGyp(addon.folder, ['build', '-j', String(availableParallelism())])
   return built
 }
 
-function copySources() {
-  const from = join(root, 'src/kafka/rdkafka/native')
-  const to = join(root, '.cache/addon-asan')
-  mkdirSync(to, { recursive: true })
-  for (const name of readdirSync(from).filter((file) => SOURCE.test(file))) {
-    cpSync(join(from, name), join(to, name), { preserveTimestamps: true })
-  }
-  return to
-}
-
-function isNewer(built, folder) {
+function isNewer(built, inputs) {
   if (!existsSync(built)) return false
   const builtAt = statSync(built).mtimeMs
-  const rdkafka = dirname(require.resolve('node-rdkafka/package.json'))
-  const sources = readdirSync(folder).filter((name) => SOURCE.test(name))
-  const inputs = [...sources.map((name) => join(folder, name)), join(rdkafka, 'build/deps/librdkafka.so.1')]
   return inputs.every((path) => !existsSync(path) || statSync(path).mtimeMs <= builtAt)
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const built = buildAddon({
-    addressSanitizer: process.argv.includes('--address-sanitizer'),
-    force: process.argv.includes('--force'),
-  })
-  console.error(`built ${built}`)
+  const force = process.argv.includes('--force')
+  const built = process.argv.includes('--address-sanitizer') ? [buildCheckedAddon({ force })] : buildAddons({ force })
+  for (const path of built) console.error(`built ${path}`)
 }

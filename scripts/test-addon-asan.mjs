@@ -2,12 +2,12 @@
 // freed, or beyond its end, ends the run with a report. Needs libasan (it comes with gcc) and a broker's tools.
 import { spawnSync } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
-import { buildAddon } from './build-addon.mjs'
+import { buildCheckedAddon } from './build-addon.mjs'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const suites = ['test/integration/kafka-port.test.ts', 'test/integration/kafka-teardown.test.ts']
 
-const addon = buildAddon({ addressSanitizer: true })
+const addon = buildCheckedAddon()
 const library = spawnSync('gcc', ['-print-file-name=libasan.so'], { encoding: 'utf8' }).stdout.trim()
 if (!library.includes('/')) throw new Error('libasan.so was not found: install gcc with its sanitizers')
 const run = spawnSync(

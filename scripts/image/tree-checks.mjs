@@ -46,7 +46,8 @@ export function checkLibraries(root) {
     }
   }
   if (!files.some((file) => file.endsWith('node-librdkafka.node'))) problems.push('node-rdkafka is not in the image')
-  if (!files.some((file) => file.endsWith('millrace_kafka.node'))) problems.push('the addon is not in the image')
+  for (const addon of ['millrace_kafka.node', 'millrace_push.node'])
+    if (!files.some((file) => file.endsWith(addon))) problems.push(`${addon} is not in the image`)
   return { name: 'libraries', problems, nativeFiles: files.length, libraries: [...libraries].sort() }
 }
 

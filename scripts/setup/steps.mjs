@@ -1,6 +1,7 @@
 // The steps of the set-up: what each needs, how it knows that it is done, how it is done. Node built-ins only.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { ADDONS, sourcesOf } from '../build-addon.mjs'
 import { browserPath } from './browser.mjs'
 import { isOnPath, root, run, SetupError } from './commands.mjs'
 import { aptLine, hasZstd, missingLibraries } from './libraries.mjs'
@@ -148,17 +149,14 @@ const natives = {
 }
 
 const addonStamp = join(moduleStamps, 'addon')
-const addonFolder = join(root, 'src/kafka/rdkafka/native')
 const addonScript = join(root, 'scripts/build-addon.mjs')
-const addonSources = () => readdirSync(addonFolder).filter((name) => /\.(cc|h|gyp)$/.test(name))
-const addonKey = () =>
-  `${hashOf([...addonSources().map((name) => join(addonFolder, name)), addonScript])} ${rdkafkaKey()}`
+const addonKey = () => `${hashOf([...ADDONS.flatMap(sourcesOf), addonScript])} ${rdkafkaKey()}`
 const addon = {
-  name: 'native addon',
-  aboutSeconds: 20,
+  name: 'native addons',
+  aboutSeconds: 25,
   isDone: () =>
     existsSync(rdkafkaFolder) &&
-    existsSync(join(addonFolder, 'build/Release/millrace_kafka.node')) &&
+    ADDONS.every(({ folder, file }) => existsSync(join(folder, file))) &&
     isStamped(addonStamp, addonKey()),
   async run() {
     const key = addonKey()

@@ -1,7 +1,7 @@
 // Gives the suites that need it a broker: the one of KAFKA_BROKERS, or a fresh one for the run.
 // Runs once in the test runner's process. Tests read the address with `inject('brokers')`.
 import type { TestProject } from 'vitest/node'
-import { buildAddon } from '../../scripts/build-addon.mjs'
+import { buildAddons } from '../../scripts/build-addon.mjs'
 import { requireBrokerTools, startBroker } from './broker.ts'
 
 declare module 'vitest' {
@@ -12,7 +12,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  buildAddon()
+  buildAddons()
   const given = process.env.KAFKA_BROKERS
   if (given !== undefined && given !== '') {
     project.provide('brokers', given)
