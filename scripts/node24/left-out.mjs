@@ -29,6 +29,7 @@ export const NEEDS_PUSH = [
   'test/push/server.test.ts',
   'test/push/subscriptions.test.ts',
   'test/push/transcripts.test.ts',
+  'test/push/unsent-limit.test.ts',
   'test/push/uws.test.ts',
   'test/push/view-copy.test.ts',
 ]

@@ -20,6 +20,11 @@ export interface PushLimits extends SelectionLimits, FeedLimits, ProvisionalLimi
   subscriptionsMax: number
   /** Bytes that wait in the socket of one client before it is left alone until it has read them. */
   clientBytesMax: number
+  /**
+   * Bytes that the kernel takes for one client beyond what is on its way to it. More waits here, where it is counted and newer rows
+   * take the place of older ones.
+   */
+  unsentBytesMax: number
   /** A client that did not catch up within this time is closed. */
   slowClientMsMax: number
   /** A subscription that waits so long for this server to be where it is to go on is refused. */
@@ -55,6 +60,7 @@ export const DEFAULT_PUSH_LIMITS: PushLimits = {
   conditionsMax: 100,
   historyMax: 10_000,
   clientBytesMax: 1 << 20,
+  unsentBytesMax: 128 << 10,
   slowClientMsMax: 30_000,
   behindMsMax: 10_000,
   messageCharsMax: 1 << 16,

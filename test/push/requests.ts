@@ -1,5 +1,6 @@
 // Requests to a push server as clients make them: plain ones, upgrades that are refused, streams of events.
-import { type IncomingMessage, request } from 'node:http'
+import { type ClientRequest, type IncomingMessage, request } from 'node:http'
+import type { Socket } from 'node:net'
 import { readServerMessage, type ServerMessage } from '../../src/protocol/messages.ts'
 
 export type Headers = Record<string, string>
@@ -62,7 +63,7 @@ export class EventStream {
   readonly messages: ServerMessage[] = []
   status: number | undefined
   isEnded = false
-  readonly #destroy: () => void
+  readonly #request: ClientRequest
 
   constructor(port: number, path: string, headers: Headers = {}) {
     const req = request({ host: '127.0.0.1', port, path, headers, agent: false }, (res) => {
@@ -82,9 +83,12 @@ export class EventStream {
     })
     req.on('error', () => undefined) // the test ends it
     req.end()
-    this.#destroy = () => req.destroy()
+    this.#request = req
+  }
+  get socket(): Socket {
+    return this.#request.socket!
   }
   close(): void {
-    this.#destroy()
+    this.#request.destroy()
   }
 }
