@@ -1,4 +1,4 @@
-// `npm run bench:pixel`: from a record that is produced to its candle on the screen: a real broker, the candles job with its page, a real
+// `npm run bench:pixel`: from a record that is produced to its candle on the screen, before its commit: a real broker, the candles job with its page, a real
 // browser. Trades of one symbol are sent at intended times, each with a price of its own, beside those of others; the page tells after
 // each frame which price it has drawn. In the end all candles that it has drawn must be those of the trades. Main thread.
 import { mkdtemp, rm } from 'node:fs/promises'
@@ -26,7 +26,10 @@ const OPTIONS = {
   others: { default: 1_000, min: 1 },
   /** Measured time, after the warm-up; the page keeps 180 candles. */
   seconds: { default: 30, min: 1 },
-  'warm-up': { default: 10, min: 0 },
+  /** Most of a minute a broker that was just started compiles itself, on the cores that all share. */
+  'warm-up': { default: 60, min: 0 },
+  /** Milliseconds between two commits: rows are on the screen before theirs, and each costs the broker a marker a partition. */
+  commit: { default: 250, min: 1 },
   partitions: { default: 4, min: 1 },
   seed: { default: 1, min: 0 },
 } as const
@@ -108,7 +111,10 @@ async function measure(cluster: Cluster, browser: Browser, stateDir: string, opt
     instanceId: 'bench',
     untilEnd: false,
     httpPort,
-    flags: ['--push-port', String(pushPort)],
+    flags: [
+      ...['--push-port', String(pushPort)],
+      ...['min', 'max'].flatMap((end) => [`--commit-${end}-ms`, String(options.commit)]),
+    ],
   })
   try {
     await untilReady(running, httpPort)

@@ -48,9 +48,19 @@ export function runNodeGyp(cwd, args) {
   throw new Error(`node-gyp ${args.join(' ')} failed in ${cwd}:\n${tail}`)
 }
 
-/** Builds all of them; `force`: those too that are newer than what they are made from. */
+/** Builds all of them, and throws what failed behind the others; `force`: those too that are newer than what they are made from. */
 export function buildAddons({ force = false } = {}) {
-  return ADDONS.map((addon) => buildAddon(addon, force))
+  const failures = []
+  const built = ADDONS.flatMap((addon) => {
+    try {
+      return [buildAddon(addon, force)]
+    } catch (error) {
+      failures.push(error)
+      return []
+    }
+  })
+  if (failures.length > 0) throw failures[0]
+  return built
 }
 
 /**

@@ -81,7 +81,7 @@ export async function runJoin(load: JoinLoad, isOnDisk: boolean): Promise<JoinRu
   }
 }
 
-/** All frames, and how many records wait after some of them. They are made before the lane gets the first one: on a core of their own. */
+/** All frames, and how many records wait after some of them. All are made before the lane gets the first one. */
 function framesOf(load: JoinLoad): { frames: ArrayBuffer[]; live: number[] } {
   const sides = [new SideOf(load, 0), new SideOf(load, 1)] as const
   const frames: ArrayBuffer[] = []

@@ -3,12 +3,6 @@
 
 import type { Offsets } from './position-token.ts'
 
-/** An end of a partition that is not reached yet, and when it was seen. */
-interface EndMark {
-  offset: number
-  seenMs: number
-}
-
 /*
  *   offsets of a partition   |---- read ----> position        mark           end
  *                                                             seen at seenMs  as last seen
@@ -17,23 +11,36 @@ interface EndMark {
  * needs no moment without new records, of which a busy topic has none: the broker says that a reader is at the end only when a fetch
  * finds nothing.
  */
+interface Reading {
+  position: number
+  /** The end that was seen at `seenMs`. */
+  mark: number
+  seenMs: number
+}
+
 export class EndMarks {
-  readonly #marks: EndMark[]
+  readonly #readings: Reading[]
 
   /** `ends`: by partition, seen at `seenMs`. */
   constructor(ends: Offsets, seenMs: number) {
-    this.#marks = ends.map((offset) => ({ offset, seenMs }))
+    this.#readings = ends.map((mark) => ({ position: 0, mark, seenMs }))
   }
 
   /**
    * All records of a partition before `position` were read. `end`: as it is known now, -1: not known. Gives as of when nothing is
-   * missing; undefined: no end that was seen is reached.
+   * missing; undefined: no end that was seen is reached, or the reader is beyond it since.
    */
   read(partition: number, position: number, end: number, nowMs: number): number | undefined {
-    const mark = this.#marks[partition]!
+    const reading = this.#readings[partition]!
+    if (position < reading.position) return undefined
+    reading.position = position
     const isAtEnd = end >= 0 && position >= end
-    if (position < mark.offset && !isAtEnd) return undefined
-    this.#marks[partition] = { offset: Math.max(position, end), seenMs: nowMs }
-    return isAtEnd ? nowMs : mark.seenMs
+    if (position < reading.mark && !isAtEnd) return undefined
+    const { seenMs } = reading
+    if (end >= 0) {
+      reading.mark = Math.max(position, end)
+      reading.seenMs = nowMs
+    }
+    return isAtEnd ? nowMs : seenMs
   }
 }

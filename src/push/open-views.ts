@@ -62,7 +62,7 @@ export async function openViews(
   opened: OpenedView[],
 ): Promise<void> {
   const marks = new Map<string, TopicMarks>()
-  const seenMs = options.clock.wallMs()
+  const seenMs = options.clock.monotonicMs()
   for (const { name, partitionCount, topicId, removalMs } of topics.values()) {
     const [low, high]: [number[], number[]] = [[], []]
     for (let partition = 0; partition < partitionCount; partition++) {

@@ -1,5 +1,6 @@
 // The second slot of a key: its newest row that is not committed, as long as its attempt may still commit it. The first is the view's
-// store; of a view with history it is that of all its rows, and a key that of a record: each row by time has slots of its own. No clock and no I/O: times are arguments. Main thread.
+// store; of a view with history that of all its rows, where a key is that of a record: each row by time has slots of its own. No clock
+// and no I/O: times are arguments. Main thread.
 // Keeps SPEC: PROV-1 (a row is shown while its attempt may still commit it), PROV-2 (in the end only committed rows are left),
 // PROV-5 (memory is limited).
 

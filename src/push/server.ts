@@ -16,7 +16,7 @@ import { pushMetrics } from './push-metrics.ts'
 import { makeApp } from './routes.ts'
 import { decodeJson } from './row-json.ts'
 import { type AuthOptions, TokenCheck } from './token-check.ts'
-import { limitUnsent, loadPushAddon } from './unsent-limit.ts'
+import { limitUnsent } from './unsent-limit.ts'
 import { type ListenSocket, loadUws, type Uws, type UwsApp } from './uws.ts'
 import { type ServedView, startFeed, type ViewFeed } from './view-feed.ts'
 
@@ -83,7 +83,6 @@ const CALL_MS_DEFAULT = 10_000
  */
 export async function startPush(options: PushOptions): Promise<PushServer> {
   const { uws } = loadUws()
-  const addon = loadPushAddon()
   const clock = options.clock ?? systemClock
   const scheduler = options.scheduler ?? systemScheduler
   const limits = { ...DEFAULT_PUSH_LIMITS, ...options.limits }
@@ -126,7 +125,7 @@ export async function startPush(options: PushOptions): Promise<PushServer> {
   })
   try {
     const socket = await listen(uws, app, host, options.port)
-    limitUnsent(addon, { port: uws.us_socket_local_port(socket), bytes: limits.unsentBytesMax, log })
+    limitUnsent({ port: uws.us_socket_local_port(socket), bytes: limits.unsentBytesMax, log })
     return pushServer({ uws, app, socket, feed, connections, lateUpgrade, host, detach, drainMs: limits.drainMs })
   } catch (error) {
     detach?.()

@@ -19,26 +19,34 @@ export interface PushAddon {
 const FILE = 'src/push/native/build/Release/millrace_push.node'
 const require = createRequire(import.meta.url)
 
-/**
- * The addon. Throws MR3005 when it is not built.
- *
- * @example
- * limitUnsent(loadPushAddon(), { port, bytes: 128 << 10, log })
- */
+/** Throws MR3005 when it is not built. */
 export function loadPushAddon(path = join(packageRoot(), FILE)): PushAddon {
   try {
     return require(path) as PushAddon
   } catch (cause) {
-    const remedy = 'Run `node scripts/build-addon.mjs`; it needs a C++20 compiler, make and python3.'
+    const remedy = 'Run `node scripts/build-addon.mjs`; it needs node-gyp, a C++20 compiler, make and python3.'
     throw new MillraceError('MR3005', { part: 'millrace_push.node', reason: String(cause), remedy }, { cause })
   }
 }
 
-/** Limits what the kernel takes for each client of a port. A server without it works, so what goes wrong is logged. */
-export function limitUnsent(addon: PushAddon, { port, bytes, log }: { port: number; bytes: number; log: Log }): void {
+export interface UnsentLimit {
+  port: number
+  /** Of a client. */
+  bytes: number
+  log: Log
+  load?: () => PushAddon
+}
+
+/**
+ * Limits what the kernel takes for each client of a port. A server without it works, so what goes wrong is logged.
+ *
+ * @example
+ * limitUnsent({ port: 8080, bytes: 128 << 10, log })
+ */
+export function limitUnsent({ port, bytes, log, load = loadPushAddon }: UnsentLimit): void {
   const text = 'the system keeps up to its own limit (megabytes) for each client that does not read'
   try {
-    if (addon.limitUnsent(port, bytes) === 0) log.warn({ port }, `${text}: no socket listens on the port`)
+    if (load().limitUnsent(port, bytes) === 0) log.warn({ port }, `${text}: no socket listens on the port`)
   } catch (err) {
     log.warn({ err, port }, text)
   }

@@ -174,13 +174,15 @@ class FeedLoop {
 
   /** All of a partition before `position` is in its views; `end`: as it is known now, -1: not known. */
   #reached(topic: string, partition: number, position: number, end: number): void {
-    const nowMs = this.#options.clock.wallMs()
+    const { clock, limits } = this.#options
+    const nowMs = clock.monotonicMs()
     for (const view of this.#of(topic)) {
-      const wholeMs = this.#ends.get(view)!.read(partition, position, end, nowMs)
-      if (wholeMs === undefined) continue
-      this.#keepers.get(view)?.reachedEnd(partition, wholeMs)
-      // What was the end longer ago shows an old state: those of a view that takes long to read go on to the next one.
-      if (nowMs - wholeMs < this.#options.limits.behindAfterMs) view.reachedEnd(partition)
+      const seenMs = this.#ends.get(view)!.read(partition, position, end, nowMs)
+      if (seenMs === undefined) continue
+      const ageMs = nowMs - seenMs
+      this.#keepers.get(view)?.reachedEnd(partition, clock.wallMs() - ageMs)
+      // What was the end longer ago shows an old state: a reader that takes long goes on to the next one.
+      if (ageMs < limits.behindAfterMs) view.reachedEnd(partition)
     }
   }
 

@@ -80,7 +80,7 @@ test('a view whose topic never rests is served once it was read to an end that w
     return undefined
   }
   const log = createLog({ level: 'silent', format: 'json', isTerminal: false, write: () => {} })
-  const clock = { ...systemClock, wallMs: () => systemClock.wallMs() + skippedMs }
+  const clock = { ...systemClock, monotonicMs: () => systemClock.monotonicMs() + skippedMs }
   const limits = { pollRecordsMax: 1, behindAfterMs: 600_000 }
   const push = await startPush({ kafka, views: [{ name: 'candles', topic: TOPIC }], port: 0, log, clock, limits })
   const readOne = async (): Promise<void> => {

@@ -129,6 +129,7 @@ export class Chart {
       if (candle === undefined) {
         if (!this.#known.delete(start)) continue
         this.#starts = this.#starts.filter((one) => one !== start)
+        if (this.#pointedAt === start) this.#pointAtNone()
         isInOrder = false
         continue
       }
@@ -254,6 +255,11 @@ export class Chart {
     this.#onPoint()
   }
 
+  #pointAtNone(): void {
+    this.#chart.clearCrosshairPosition()
+    this.#point(undefined)
+  }
+
   #key(event: KeyboardEvent): void {
     const scale = this.#chart.timeScale()
     const zoom = (factor: number): void =>
@@ -268,8 +274,7 @@ export class Chart {
       this.#point(candle.windowStart)
     }
     const toNewest = (): void => {
-      this.#chart.clearCrosshairPosition()
-      this.#point(undefined)
+      this.#pointAtNone()
       scale.scrollToRealTime()
     }
     const keys: Record<string, () => void> = {

@@ -137,14 +137,15 @@ function frame(): void {
 
 /**
  * A row of the close has the time of its window's end, whenever it comes: it tells nothing of the way to the screen. Nor does one that
- * is there already, and is committed now.
+ * was there already, and is committed now or shown again in place of one that was taken back.
  */
 function measure(candles: Iterable<KnownCandle | undefined>): void {
   const nowMs = Date.now()
   for (const candle of candles) {
     if (candle === undefined || candle.state === 'final') continue
     const { timestampMs, windowStart } = candle
-    if (chart.candleAt(windowStart)?.timestampMs !== timestampMs) latency.add(nowMs, nowMs - timestampMs)
+    const shownMs = chart.candleAt(windowStart)?.timestampMs ?? Number.NEGATIVE_INFINITY
+    if (timestampMs > shownMs) latency.add(nowMs, nowMs - timestampMs)
   }
 }
 
