@@ -33,14 +33,16 @@ const WORDS: Readonly<Record<FeedState, string>> = {
 const query = new URLSearchParams(location.search)
 const chart = new Chart(byId('chart'), () => (isLegendDue = true))
 const movers = new Movers((sym) => choose(sym))
+/** Rows of one frame whose time to the screen is measured. */
+const FRESH_MAX = 1000
 const latency = new Latency()
 
 let sym = query.get('sym') ?? undefined
 let interval: Interval = '1s'
 /** Undefined: the candles of the symbol have not come yet. */
 let isLoaded = false
-/** What came since the last frame. */
-const changed = new Map<number, KnownCandle | undefined>()
+/** Times of the rows that are on the screen with the next frame, ms since the epoch. */
+let fresh: number[] = []
 let isLegendDue = true
 /** As of the last tick. */
 let rowsBefore = 0
@@ -84,18 +86,20 @@ function choose(next: string): void {
   byId('chart').setAttribute('aria-label', `Candles of ${sym}, ${interval}`)
   isLoaded = false
   isMoversDue = true
-  changed.clear()
+  fresh = []
   latency.clear()
   chart.replace([], INTERVALS[interval].sizeMs)
   followCandles(sym, interval, {
     onAll: (candles) => {
       isLoaded = true
-      changed.clear()
+      fresh = []
       chart.replace(candles, INTERVALS[interval].sizeMs)
     },
     onChange: (changes) => {
       heardAtMs = Date.now()
-      for (const [start, candle] of changes) changed.set(start, candle)
+      note(changes.values())
+      // At once: the chart draws in the next frame what it has by then.
+      chart.change(changes, INTERVALS[interval].candles)
     },
   })
   const address = new URL(location.href)
@@ -111,7 +115,7 @@ function chooseInterval(next: Interval): void {
   if (sym !== undefined) choose(sym)
 }
 
-/** Everything that came since the last frame, drawn once. */
+/** What stands around the chart, once a frame. */
 function frame(): void {
   requestAnimationFrame(frame)
   showState()
@@ -119,11 +123,9 @@ function frame(): void {
     const [first] = [...movers.symbols.values()].sort((a, b) => b.dayVolume - a.dayVolume)
     choose(first!.sym)
   }
-  if (changed.size > 0 && isLoaded) {
-    measure(changed.values())
-    chart.change(changed, INTERVALS[interval].candles)
-    changed.clear()
-  }
+  const nowMs = Date.now()
+  for (const timestampMs of fresh) latency.add(nowMs, nowMs - timestampMs)
+  fresh = []
   if (isMoversDue) {
     isMoversDue = false
     movers.show(sym)
@@ -139,13 +141,14 @@ function frame(): void {
  * A row of the close has the time of its window's end, whenever it comes: it tells nothing of the way to the screen. Nor does one that
  * was there already, and is committed now or shown again in place of one that was taken back.
  */
-function measure(candles: Iterable<KnownCandle | undefined>): void {
-  const nowMs = Date.now()
+function note(candles: Iterable<KnownCandle | undefined>): void {
+  // A page that nobody sees has no frames.
+  if (document.hidden) return
   for (const candle of candles) {
-    if (candle === undefined || candle.state === 'final') continue
+    if (candle === undefined || candle.state === 'final' || fresh.length >= FRESH_MAX) continue
     const { timestampMs, windowStart } = candle
     const shownMs = chart.candleAt(windowStart)?.timestampMs ?? Number.NEGATIVE_INFINITY
-    if (timestampMs > shownMs) latency.add(nowMs, nowMs - timestampMs)
+    if (timestampMs > shownMs) fresh.push(timestampMs)
   }
 }
 
