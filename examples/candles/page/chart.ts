@@ -29,8 +29,8 @@ type Bar<D> = D | WhitespaceData
 const NO_LOGO = { attributionLogo: false }
 const RIGHT_BARS = 4
 const BAR_PX = 8
-/** Of the bodies that are hatched instead. */
-const HATCHED = 'transparent'
+/** Behind a colour of six digits: of bodies that are hatched instead. The label of the last price has the colour without it. */
+const CLEAR = '00'
 
 export class Chart {
   readonly #chart: IChartApi
@@ -176,15 +176,15 @@ export class Chart {
 
   /** From the series themselves, not from what they were given. */
   drawn(): Drawn {
-    const open = colour('rise-open')
-    const openFall = colour('fall-open')
+    const { rise, fall } = shadesNow()
     return {
       candles: this.#candles.data().flatMap((bar) => {
         if (!('open' in bar)) return []
         const { open: first, high, low, close, color } = bar as CandlestickData
         const drawn = { time: ms(bar.time), open: first, high, low, close }
-        if (color === HATCHED) return [{ ...drawn, isOpen: true, isProvisional: true as const }]
-        return [{ ...drawn, isOpen: color === open || color === openFall }]
+        if (color === rise.solid + CLEAR || color === fall.solid + CLEAR)
+          return [{ ...drawn, isOpen: true, isProvisional: true as const }]
+        return [{ ...drawn, isOpen: color === rise.open || color === fall.open }]
       }),
       volumes: valuesOf(this.#volumes.data()),
       vwaps: valuesOf(this.#vwaps.data()),
@@ -227,7 +227,7 @@ export class Chart {
   #bar(candle: KnownCandle, shades: Shades): CandlestickData {
     const { open, high, low, close, windowStart } = candle
     const side = shades[close >= open ? 'rise' : 'fall']
-    const color = candle.state === 'provisional' ? HATCHED : this.isOpen(candle) ? side.open : side.solid
+    const color = candle.state === 'provisional' ? side.solid + CLEAR : this.isOpen(candle) ? side.open : side.solid
     return { time: seconds(windowStart), open, high, low, close, color, borderColor: side.solid, wickColor: side.solid }
   }
 
