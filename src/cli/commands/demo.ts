@@ -30,7 +30,11 @@ const LATE_SHARE = 1 / 2000
 /** After the last trade, the job has this long to catch up. */
 const DRAIN_MS_MAX = 30_000
 const DRAIN_LOOK_MS = 20
-/** A partition of the broker inside holds 5 MiB; beyond it drops the oldest. */
+/**
+ * A partition of the broker inside holds 5 MiB; beyond it drops the oldest, and a view that is not read by then has an end. Rows of the
+ * default rate stay for a quarter of a minute: a machine with other work to do is that late at times.
+ */
+const RATE_DEFAULT = 5_000
 const RATE_MAX = 200_000
 const KEYS = (key: string): boolean =>
   key !== 'brokers' && key !== 'createTopics' && key !== 'stateDir' && key !== 'instanceId'
@@ -46,7 +50,7 @@ export const demo: CommandSpec = {
       program
         .command('demo')
         .description('candles over generated trades, with a broker inside this process: nothing to install')
-        .option('--rate <perSecond>', 'trades per second', wholeNumber(1, RATE_MAX), 20_000)
+        .option('--rate <perSecond>', 'trades per second', wholeNumber(1, RATE_MAX), RATE_DEFAULT)
         .option('--seconds <count>', 'end by itself after this long (default: at Ctrl-C)', wholeNumber(1, 86_400))
         .option('--seed <number>', 'seed of the trades', wholeNumber(0, 2 ** 32 - 1), 1),
       KEYS,
