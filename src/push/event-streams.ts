@@ -58,11 +58,14 @@ function eventsRequest(request: HttpRequest, limits: PushLimits): EventsRequest 
   const given = query.get('history')
   const history = given === null ? undefined : readHistoryCount(Number(given), selection, limits)
   if (typeof history === 'string') throw new MillraceError('MR7006', { reason: history })
+  const provisional = query.get('provisional') ?? 'false'
+  if (provisional !== 'true' && provisional !== 'false')
+    throw new MillraceError('MR7006', { reason: 'provisional must be true or false' })
   return {
     ...selection,
     ...(resume ? { resume } : {}),
     ...(history === undefined ? {} : { history }),
     minGapMs,
-    provisional: query.get('provisional') === 'true',
+    provisional: provisional === 'true',
   }
 }

@@ -407,6 +407,7 @@ describe('HTTP', () => {
     ['/events/nothing', 404, 'MR7001'],
     ['/events/candles?select=5', 400, 'MR7006'],
     ['/events/candles?minGapMs=x', 400, 'MR7006'],
+    ['/events/candles?provisional=yes', 400, 'MR7006'],
     ['/views/candles?limit=0', 400, 'MR7006'],
     ['/live', 404, 'MR7009'],
   ])('answers %s with %i and %s', async (path, status, code) => {
