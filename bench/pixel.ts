@@ -1,6 +1,6 @@
-// `npm run bench:pixel`: from a record that is produced to its candle on the screen, before its commit: a real broker, the candles job with its page, a real
-// browser. Trades of one symbol are sent at intended times, each with a price of its own, beside those of others; the page tells after
-// each frame which price it has drawn. In the end all candles that it has drawn must be those of the trades. Main thread.
+// `npm run bench:pixel`: from a record that is produced to its candle on the screen, before its commit: a real broker, the candles job with
+// its page, a real browser. Trades of one symbol are sent at intended times, each with a price of its own, beside those of others; the page
+// tells after each frame which price it has drawn. In the end all candles that it has drawn must be those of the trades. Main thread.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'

@@ -73,7 +73,7 @@ export interface PushServer {
 
 const CALL_MS_DEFAULT = 10_000
 /**
- * Serves views. Throws MR3005 (uWebSockets, the addon or its own page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
+ * Serves views. Throws MR3005 (uWebSockets or its own page cannot be loaded), MR4002 (no such topic), MR7005 (the port), MR7023
  * (the keys of tokens), MR7030 and MR7031 (the folder of copies).
  *
  * @example
