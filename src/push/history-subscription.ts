@@ -69,7 +69,7 @@ export class HistorySubscription implements Follower {
     this.#minGapMs = request.minGapMs ?? 0
     this.#held = this.lens.isConditional ? new Set() : undefined
     this.isProvisional = request.provisional === true
-    if (this.isProvisional) this.#provisional = new ProvisionalTold(view, this.lens, outlet.codec, this.#held)
+    if (view.tellsProvisional(this)) this.#provisional = new ProvisionalTold(view, this.lens, outlet, this.#held)
     this.#resumeAt = request.resume
     this.#needsSnapshot = request.resume === undefined
   }
@@ -108,16 +108,9 @@ export class HistorySubscription implements Follower {
     return this.#sending !== undefined && this.#send(this.#sending)
   }
 
-  /** Rows that are not committed, once the client has all that are; without a position of their own. False: it knows them. */
   #sendProvisional(): boolean {
-    if (this.#provisional === undefined || this.#resumeAt !== undefined) return false
-    const rows = this.#provisional.next(this.#messageCharsMax)
-    if (rows.length === 0) return false
-    this.view.counts.rowsPushed.add(rows.length)
-    const message = this.#outlet.codec.update(this.id, this.#position, this.#position, rows)
-    this.view.countSent(message.length, undefined)
-    this.#outlet.send(message)
-    return true
+    if (this.#resumeAt !== undefined) return false
+    return this.#provisional?.send(this.id, this.#position, this.#messageCharsMax) ?? false
   }
 
   /** Goes on at a position. False: this server is not that far. */

@@ -187,19 +187,14 @@ export class LiveView {
   add(subscription: Follower): void {
     const { lens } = subscription
     this.#subscriptions.add(subscription)
-    if (this.#tellsProvisional(subscription)) this.#provisional.add(subscription)
+    if (this.tellsProvisional(subscription)) this.#provisional.add(subscription)
     if (lens.keys === undefined) this.#following.add(subscription)
     else for (const key of lens.keys) this.#setOf(key).add(subscription)
   }
 
-  /** It may be told of rows before their commit: of a view with history those who follow the history of keys. */
-  #tellsProvisional({ isProvisional, hasHistory }: Follower): boolean {
+  /** It is told of rows before their commit: of a view with history those who follow the history of keys. */
+  tellsProvisional({ isProvisional, hasHistory }: Pick<Follower, 'isProvisional' | 'hasHistory'>): boolean {
     return isProvisional && hasHistory === (this.history !== undefined)
-  }
-
-  /** There may be rows before their commit for it now. */
-  mayTellProvisional(subscription: Follower): boolean {
-    return this.provisional.isRunning && this.#tellsProvisional(subscription)
   }
 
   remove(subscription: Follower): void {

@@ -7,6 +7,7 @@ import { type HistoryPlace, historyPlace } from '../core/history-key.ts'
 import type { LiveView } from './live-view.ts'
 import { NO_OFFSET, type Slot } from './provisional-slots.ts'
 import type { Lens } from './selection.ts'
+import type { Outlet } from './subscription.ts'
 import type { ViewRow } from './view-store.ts'
 import type { Encoded, WireCodec } from './wire-codec.ts'
 
@@ -21,7 +22,7 @@ interface Told {
 export class ProvisionalTold {
   readonly #view: LiveView
   readonly #lens: Lens
-  readonly #codec: WireCodec
+  readonly #outlet: Outlet
   /** Where a row may go out of the selection: keys of which the client has a committed row. */
   readonly #held: Set<string> | undefined
   readonly #told = new Map<string, Told>()
@@ -30,10 +31,10 @@ export class ProvisionalTold {
   /** Undefined: all of them. */
   #sequence: number | undefined
 
-  constructor(view: LiveView, lens: Lens, codec: WireCodec, held: Set<string> | undefined) {
+  constructor(view: LiveView, lens: Lens, outlet: Outlet, held: Set<string> | undefined) {
     this.#view = view
     this.#lens = lens
-    this.#codec = codec
+    this.#outlet = outlet
     this.#held = held
   }
 
@@ -50,10 +51,24 @@ export class ProvisionalTold {
   }
 
   /**
-   * The next rows, about `charsMax` characters of them; empty: the client knows all. To be asked only when the client has all
-   * committed changes: what they say of a key is not said again.
+   * Sends the next rows, about `charsMax` characters of them, without a position of their own; false: the client knows all. To be asked
+   * only when the client has all committed changes: what they say of a key is not said again.
    */
-  next(charsMax: number): Encoded[] {
+  send(id: number, position: string, charsMax: number): boolean {
+    const rows = this.#next(charsMax)
+    if (rows.length === 0) return false
+    const message = this.#codec.update(id, position, position, rows)
+    this.#view.counts.rowsPushed.add(rows.length)
+    this.#view.countSent(message.length, undefined)
+    this.#outlet.send(message)
+    return true
+  }
+
+  get #codec(): WireCodec {
+    return this.#outlet.codec
+  }
+
+  #next(charsMax: number): Encoded[] {
     this.#look()
     const rows: Encoded[] = []
     let size = 0

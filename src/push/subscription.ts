@@ -77,9 +77,7 @@ export class Subscription implements Follower {
     this.#revisions = this.lens.keys === undefined ? undefined : new Map()
     this.#held = this.lens.isConditional ? new Set() : undefined
     this.isProvisional = provisional
-    // Of a view with history they are those of its rows by time.
-    if (provisional && view.history === undefined)
-      this.#provisional = new ProvisionalTold(view, this.lens, outlet.codec, this.#held)
+    if (view.tellsProvisional(this)) this.#provisional = new ProvisionalTold(view, this.lens, outlet, this.#held)
     this.#resumeAt = resume
     this.#needsSnapshot = resume === undefined
   }
@@ -127,16 +125,9 @@ export class Subscription implements Follower {
     return this.lens.keys === undefined ? this.#sendChanges() : this.#sendKeys(this.lens.keys)
   }
 
-  /** Rows that are not committed, once the client has all that are; without a position of their own. False: it knows them. */
   #sendProvisional(): boolean {
-    if (this.#provisional === undefined || this.#resumeAt !== undefined) return false
-    const rows = this.#provisional.next(this.#messageCharsMax)
-    if (rows.length === 0) return false
-    this.view.counts.rowsPushed.add(rows.length)
-    const message = this.codec.update(this.id, this.#position, this.#position, rows)
-    this.view.countSent(message.length, undefined)
-    this.#outlet.send(message)
-    return true
+    if (this.#resumeAt !== undefined) return false
+    return this.#provisional?.send(this.id, this.#position, this.#messageCharsMax) ?? false
   }
 
   #hasChanges(): boolean {

@@ -11,8 +11,9 @@ export class ToldFeed {
   /** Before rows that may be old by that. A view that is being read has no rows yet: only that Kafka is gone. */
   tell(follower: Follower, outlet: Outlet): void {
     const { view, id, isProvisional } = follower
-    const { feed, isReady } = view
-    const mine = isProvisional ? { ...feed, provisional: view.mayTellProvisional(follower) } : feed
+    const { feed, isReady, provisional } = view
+    const isThere = provisional.isRunning && view.tellsProvisional(follower)
+    const mine = isProvisional ? { ...feed, provisional: isThere } : feed
     const told = [feed.state, feed.job, mine.provisional].filter((one) => one !== undefined).join(' ')
     if (told === this.#told || !outlet.isOpen() || !(isReady || feed.state === 'cut')) return
     this.#told = told
